@@ -1,0 +1,1 @@
+//! The Cartesian configuration language.

@@ -1,0 +1,3 @@
+//! `vtbuild`.
+
+fn main() {}
