@@ -1,1 +1,6 @@
-//! The world outside.
+//! The world outside: processes, machines, hosts, test providers.
+//!
+//! This crate knows how to start things and how to speak to them. It does not know why: actions, caches and graphs are
+//! other crates' business.
+
+pub mod process;
