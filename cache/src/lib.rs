@@ -1,1 +1,35 @@
-//! Digests, keys and stores.
+//! Digests, keys and stores: what lets an action's result be found again, and be trusted.
+//!
+//! - [`Digest`]: BLAKE3 of bytes and files.
+//! - [`Keyed`], [`digest_of`], [`manifest_of`]: what enters a key, written once, hashed and printed.
+//! - [`Store`]: blobs by content, records of actions by key, history by label, digests of files; shared by processes.
+//!
+//! The crate knows nothing of rules, graphs or machines.
+
+mod blob;
+mod digest;
+mod error;
+mod files;
+mod history;
+mod index;
+mod key;
+mod layout;
+mod lock;
+mod manifest;
+mod notice;
+mod record;
+mod records;
+mod sparse;
+mod store;
+
+pub use blob::{Blob, Pin, Take, Verified};
+pub use digest::{Digest, ParseDigestError};
+pub use error::StoreError;
+pub use files::FileState;
+pub use history::{Last, Run};
+pub use key::{ENCODING, Fields, Keyed, Value, digest_of, manifest_of};
+pub use manifest::{Change, Manifest, ORDER};
+pub use notice::Notice;
+pub use record::{Hit, Observed, Output, Record};
+pub use records::{Lookup, Reservation};
+pub use store::Store;

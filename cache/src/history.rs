@@ -1,0 +1,140 @@
+//! What happened to a target before: for explanations and estimates, never for hits.
+
+use heed::RwTxn;
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::error::StoreError;
+use crate::manifest::Manifest;
+use crate::record::Record;
+use crate::store::{Store, from_json, to_json};
+
+/// How many runs of a label are remembered.
+const REMEMBERED_RUNS: usize = 16;
+
+/// One run of a target, whatever came of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// The action's key.
+    pub key: Digest,
+    /// How it ended, such as `PASS` or `FAIL`.
+    pub status: String,
+    /// Why, on one line, when it did not pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// When it ended, in milliseconds since 1970.
+    pub finished_unix_ms: u64,
+    /// The host it ran on.
+    pub host: String,
+}
+
+/// The last run of a target, with what entered its key.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Last {
+    /// The run.
+    #[serde(flatten)]
+    pub run: Run,
+    /// What entered its key.
+    pub manifest: Manifest,
+}
+
+/// What the index keeps of a label; the label itself guards against two labels with one digest.
+#[derive(Serialize, Deserialize)]
+struct History {
+    label: String,
+    manifest: Manifest,
+    /// Newest first.
+    runs: Vec<Run>,
+}
+
+impl From<&Record> for Run {
+    fn from(record: &Record) -> Self {
+        Self {
+            key: record.key,
+            status: record.status.clone(),
+            reason: None,
+            seconds: record.seconds,
+            finished_unix_ms: record.finished_unix_ms,
+            host: record.host.clone(),
+        }
+    }
+}
+
+impl Store {
+    /// The last run of `label`.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn last(&self, label: &str) -> Result<Option<Last>, StoreError> {
+        let history = self.history(label)?;
+        Ok(history.and_then(|History { manifest, runs, .. }| {
+            let run = runs.into_iter().next()?;
+            Some(Last { run, manifest })
+        }))
+    }
+
+    /// The remembered runs of `label`, newest first, at most 16.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn runs(&self, label: &str) -> Result<Vec<Run>, StoreError> {
+        Ok(self
+            .history(label)?
+            .map(|history| history.runs)
+            .unwrap_or_default())
+    }
+
+    /// Remembers that `label` ran. Publishing a record does so by itself.
+    ///
+    /// # Errors
+    /// When the index cannot be written.
+    pub fn note(&self, label: &str, last: &Last) -> Result<(), StoreError> {
+        self.index()
+            .write(|txn| self.note_in(txn, label, &last.run, &last.manifest))
+    }
+
+    /// Remembers a run that did not succeed. It is history only: no look-up ever answers with it.
+    ///
+    /// # Errors
+    /// When the index cannot be written.
+    pub fn record_failure(&self, label: &str, failure: &Last) -> Result<(), StoreError> {
+        self.note(label, failure)
+    }
+
+    fn history(&self, label: &str) -> Result<Option<History>, StoreError> {
+        let table = self.index().tables.labels;
+        let history = self.fetch(table, name_of(label).as_bytes(), from_json::<History>)?;
+        Ok(history.filter(|history| history.label == label))
+    }
+
+    pub(crate) fn note_in(
+        &self,
+        txn: &mut RwTxn<'_>,
+        label: &str,
+        run: &Run,
+        manifest: &Manifest,
+    ) -> Result<(), StoreError> {
+        let (index, table, name) = (self.index(), self.index().tables.labels, name_of(label));
+        let old = index.get(txn, table, name.as_bytes())?.and_then(Result::ok);
+        let old = old.and_then(|bytes| from_json::<History>(bytes).ok());
+        let mut runs = old
+            .filter(|history| history.label == label)
+            .map(|history| history.runs)
+            .unwrap_or_default();
+        runs.insert(0, run.clone());
+        runs.truncate(REMEMBERED_RUNS);
+        let history = History {
+            label: label.to_owned(),
+            manifest: manifest.clone(),
+            runs,
+        };
+        index.put(txn, table, name.as_bytes(), &to_json(&history))
+    }
+}
+
+/// Labels are of any length, keys of the index are not.
+fn name_of(label: &str) -> Digest {
+    Digest::of(label.as_bytes())
+}

@@ -1,0 +1,233 @@
+//! The index: an LMDB environment that several processes read and write at once.
+//!
+//! Every value is sealed: it carries a version and a checksum of its own, so that a damaged one is noticed, removed and
+//! reported, and never believed.
+
+mod seal;
+
+use std::fs::OpenOptions;
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use heed::types::Bytes;
+use heed::{CommitOrAbort, Env, EnvOpenOptions, MdbError, RoTxn, RwTxn, WithoutTls};
+
+use crate::error::{StoreError, errno_at, io_at};
+use crate::layout::Layout;
+use crate::notice::{Notice, Notices};
+
+pub(crate) use seal::{Damage, seal, unseal};
+
+/// The most the index can hold. Address space only: the file grows as it is written.
+const MAP_BYTES: usize = 64 << 30;
+
+/// Threads of all processes that may read at the same moment.
+const READERS: u32 = 1022;
+
+/// What LMDB keeps in its lock file for [`READERS`] readers, in bytes, rounded up.
+const LOCK_FILE_BYTES: u64 = 128 << 10;
+
+const MAX_TABLES: u32 = 16;
+
+/// A table of the index: bytes to sealed bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct Table {
+    pub(crate) name: &'static str,
+    pub(crate) database: heed::Database<'static, Bytes, Bytes>,
+}
+
+/// The tables.
+#[derive(Clone, Copy)]
+pub(crate) struct Tables {
+    /// Key to the light part of a record.
+    pub(crate) hits: Table,
+    /// Key to the whole record.
+    pub(crate) records: Table,
+    /// Digest to what is remembered of a blob.
+    pub(crate) blobs: Table,
+    /// Digest of a label to its history.
+    pub(crate) labels: Table,
+    /// Digest of a path to what is remembered of that file.
+    pub(crate) files: Table,
+}
+
+const NAMES: [&str; 5] = ["hits", "records", "blobs", "labels", "files"];
+
+/// An open index.
+pub(crate) struct Index {
+    env: Env<WithoutTls>,
+    pub(crate) tables: Tables,
+    path: Utf8PathBuf,
+}
+
+impl Index {
+    /// Opens the index of a store; one that is unusable is moved aside, and an empty one begun.
+    pub(crate) fn open(layout: &Layout, notices: &Notices) -> Result<Self, StoreError> {
+        match Self::open_at(&layout.index()) {
+            Err(error) if is_unusable(&error) => {
+                let moved_to = layout.quarantine("index");
+                std::fs::rename(layout.index(), &moved_to).map_err(io_at("move aside", &layout.index()))?;
+                crate::layout::make_dir(&layout.index())?;
+                notices.add(Notice::IndexRebuilt {
+                    reason: error.to_string(),
+                    moved_to,
+                });
+                Self::open_at(&layout.index()).map_err(|error| convert(&layout.index(), error))
+            }
+            other => other.map_err(|error| convert(&layout.index(), error)),
+        }
+    }
+
+    fn open_at(path: &Utf8Path) -> Result<Self, heed::Error> {
+        reserve_lock_file(&path.join("lock.mdb")).map_err(std::io::Error::from)?;
+        let mut options = EnvOpenOptions::new().read_txn_without_tls();
+        options
+            .map_size(MAP_BYTES)
+            .max_dbs(MAX_TABLES)
+            .max_readers(READERS);
+        let env = loop {
+            // SAFETY: the files of the environment are written through LMDB alone, under its own locks, which are left
+            // switched on; nothing truncates them while they are mapped (an unusable environment is renamed, never
+            // overwritten), and the directory is on a local file system.
+            match unsafe { options.open(path) } {
+                Err(heed::Error::EnvAlreadyOpened) => wait_until_closed(path),
+                other => break other?,
+            }
+        };
+        env.clear_stale_readers()?;
+        let txn = env.write_txn()?;
+        let databases = env.create_databases_and_commit(txn, |opener, txn| {
+            let mut create = |name| opener.create_database::<Bytes, Bytes>(txn, Some(name));
+            let [a, b, c, d, e] = NAMES;
+            let all = [create(a)?, create(b)?, create(c)?, create(d)?, create(e)?];
+            Ok::<_, heed::Error>(CommitOrAbort::<_, ()>::Commit(all))
+        })?;
+        let [hits, records, blobs, labels, files] = databases.unwrap_commit();
+        let table = |index: usize, database| Table {
+            name: NAMES[index],
+            database,
+        };
+        let tables = Tables {
+            hits: table(0, hits),
+            records: table(1, records),
+            blobs: table(2, blobs),
+            labels: table(3, labels),
+            files: table(4, files),
+        };
+        Ok(Self {
+            env,
+            tables,
+            path: path.to_owned(),
+        })
+    }
+
+    /// A look at the index as it is now. Short-lived: it keeps replaced pages from being used again.
+    pub(crate) fn read(&self) -> Result<RoTxn<'_, WithoutTls>, StoreError> {
+        self.env.read_txn().map_err(|error| self.error(error))
+    }
+
+    /// Runs `body` in a write transaction, and commits when it succeeds. Other writers wait meanwhile.
+    pub(crate) fn write<T>(
+        &self,
+        body: impl FnOnce(&mut RwTxn<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut txn = self.env.write_txn().map_err(|error| self.error(error))?;
+        let answer = body(&mut txn)?;
+        txn.commit().map_err(|error| self.error(error))?;
+        Ok(answer)
+    }
+
+    /// Names the index in an error of the database.
+    pub(crate) fn error(&self, error: heed::Error) -> StoreError {
+        convert(&self.path, error)
+    }
+
+    /// The sealed content at `key`; a damaged value is an error of the inner kind.
+    pub(crate) fn get<'t>(
+        &self,
+        txn: &'t RoTxn<'_>,
+        table: Table,
+        key: &[u8],
+    ) -> Result<Option<Result<&'t [u8], Damage>>, StoreError> {
+        let value = table.database.get(txn, key).map_err(|error| self.error(error))?;
+        Ok(value.map(unseal))
+    }
+
+    /// Seals and writes `content`.
+    pub(crate) fn put(
+        &self,
+        txn: &mut RwTxn<'_>,
+        table: Table,
+        key: &[u8],
+        content: &[u8],
+    ) -> Result<(), StoreError> {
+        table
+            .database
+            .put(txn, key, &seal(content))
+            .map_err(|error| self.error(error))
+    }
+
+    /// Removes the entry at `key`, if there is one.
+    pub(crate) fn delete(&self, txn: &mut RwTxn<'_>, table: Table, key: &[u8]) -> Result<bool, StoreError> {
+        table.database.delete(txn, key).map_err(|error| self.error(error))
+    }
+}
+
+/// Another store of this process is letting go of the same environment.
+fn wait_until_closed(path: &Utf8Path) {
+    match heed::env_closing_event(path.as_std_path()) {
+        Some(event) => {
+            event.wait_timeout(Duration::from_secs(1));
+        }
+        None => std::thread::yield_now(),
+    }
+}
+
+/// Gives the lock file its blocks: LMDB writes it through a map, and a map that cannot grow kills the process.
+fn reserve_lock_file(path: &Utf8Path) -> rustix::io::Result<()> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path);
+    let file =
+        file.map_err(|error| rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO))?;
+    rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, LOCK_FILE_BYTES)
+}
+
+fn is_unusable(error: &heed::Error) -> bool {
+    use MdbError::{
+        BadTxn, BadValSize, Corrupted, Incompatible, Invalid, PageNotFound, Panic, Problem, VersionMismatch,
+    };
+    matches!(
+        error,
+        heed::Error::Mdb(
+            BadTxn
+                | BadValSize
+                | Corrupted
+                | Incompatible
+                | Invalid
+                | PageNotFound
+                | Panic
+                | Problem
+                | VersionMismatch
+        )
+    )
+}
+
+fn convert(path: &Utf8Path, error: heed::Error) -> StoreError {
+    match error {
+        heed::Error::Io(error) => match rustix::io::Errno::from_io_error(&error) {
+            Some(errno) => errno_at("use cache index", path)(errno),
+            None => io_at("use cache index", path)(error),
+        },
+        heed::Error::Mdb(MdbError::MapFull) => StoreError::IndexFull {
+            path: path.to_owned(),
+        },
+        other => StoreError::Index {
+            path: path.to_owned(),
+            message: other.to_string(),
+        },
+    }
+}

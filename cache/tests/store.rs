@@ -1,0 +1,210 @@
+//! The store through its public interface, in one process.
+
+mod support;
+
+use camino::Utf8Path;
+use support::{Place, record};
+use vtbuild_cache::{Digest, FileState, Last, Lookup, Notice, Run, Store, StoreError, Take};
+
+#[test]
+fn a_published_record_is_found_again_by_another_store_on_the_directory() {
+    let place = Place::new();
+    let blob = place.store().put_bytes(b"image").unwrap();
+    let record = record("key", "//boot", &[("image", blob)]);
+    let reservation = place.store().reserve(&record.key).unwrap();
+    place.store().publish(&record, reservation).unwrap();
+
+    assert_eq!(place.store().lookup(&record.key).unwrap(), Some(record.clone()));
+    let other = Digest::of(b"other key");
+    let hits = place.store().lookup_many(&[other, record.key]).unwrap();
+    assert_eq!(hits, [None, Some(record.hit())]);
+    assert_eq!(place.store().read_blob(&blob.digest).unwrap(), b"image");
+    assert_eq!(place.store().notices(), []);
+}
+
+#[test]
+fn a_record_without_its_output_is_a_miss_and_it_is_said() {
+    let place = Place::new();
+    let blob = place.store().put_bytes(b"image").unwrap();
+    let record = record("key", "//boot", &[("image", blob)]);
+    let store = place.store();
+    store
+        .publish(&record, store.reserve(&record.key).unwrap())
+        .unwrap();
+    std::fs::remove_file(store.blob_path(&blob.digest)).unwrap();
+
+    assert_eq!(store.lookup(&record.key).unwrap(), None);
+    assert_eq!(store.lookup_many(&[record.key]).unwrap(), [None]);
+    let notices = store.notices();
+    assert!(
+        matches!(&notices[..], [Notice::OutputMissing { label, .. }] if label == "//boot"),
+        "{notices:?}"
+    );
+}
+
+#[test]
+fn publishing_needs_the_keys_own_reservation_and_stored_outputs() {
+    let place = Place::new();
+    let store = place.store();
+    let blob = store.put_bytes(b"image").unwrap();
+    let good = record("key", "//boot", &[("image", blob)]);
+    let wrong = store.publish(&good, store.reserve(&Digest::of(b"else")).unwrap());
+    assert!(matches!(wrong, Err(StoreError::WrongReservation { .. })));
+
+    std::fs::remove_file(store.blob_path(&blob.digest)).unwrap();
+    let wrong = store.publish(&good, store.reserve(&good.key).unwrap());
+    assert!(matches!(wrong, Err(StoreError::Missing { digest }) if digest == blob.digest));
+    assert_eq!(store.lookup(&good.key).unwrap(), None);
+}
+
+#[test]
+fn a_reservation_is_held_by_one_and_a_waiter_gets_the_record() {
+    let place = Place::new();
+    let store = place.store();
+    let record = record("key", "//boot", &[]);
+    let Lookup::Miss(reservation) = store.lookup_or_reserve(&record.key).unwrap() else {
+        panic!("not a miss")
+    };
+    assert!(store.try_reserve(&record.key).unwrap().is_none());
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| store.lookup_or_reserve(&record.key).unwrap());
+        store.publish(&record, reservation).unwrap();
+        let found = waiter.join().unwrap();
+        assert!(matches!(found, Lookup::Hit(hit) if *hit == record));
+    });
+    assert!(store.try_reserve(&record.key).unwrap().is_some());
+}
+
+#[test]
+fn history_keeps_failures_which_are_never_hits() {
+    let place = Place::new();
+    let store = place.store();
+    let good = record("key", "//boot", &[]);
+    store.publish(&good, store.reserve(&good.key).unwrap()).unwrap();
+    let run = Run {
+        key: Digest::of(b"failing"),
+        status: "FAIL".to_owned(),
+        reason: Some("no login".to_owned()),
+        seconds: 2.0,
+        finished_unix_ms: 5,
+        host: "host".to_owned(),
+    };
+    let failure = Last {
+        run,
+        manifest: good.manifest.clone(),
+    };
+    store.record_failure("//boot", &failure).unwrap();
+
+    assert_eq!(store.last("//boot").unwrap(), Some(failure.clone()));
+    let statuses: Vec<_> = store
+        .runs("//boot")
+        .unwrap()
+        .into_iter()
+        .map(|run| run.status)
+        .collect();
+    assert_eq!(statuses, ["FAIL", "PASS"]);
+    assert_eq!(store.lookup(&failure.run.key).unwrap(), None);
+    assert_eq!(store.lookup(&good.key).unwrap(), Some(good));
+    assert_eq!(store.last("//other").unwrap(), None);
+}
+
+#[test]
+fn files_are_stored_read_only_by_move_or_by_copy() {
+    let place = Place::new();
+    let store = place.store();
+    let path = place.path().join("image");
+    std::fs::write(&path, "content").unwrap();
+    let copied = store.put_file(&path, Take::Copy).unwrap();
+    assert_eq!((copied.digest, copied.size), (Digest::of(b"content"), 7));
+    assert!(path.exists());
+    let moved = store.put_file(&path, Take::Move).unwrap();
+    assert_eq!(moved, copied);
+    assert!(!path.exists());
+    let metadata = std::fs::metadata(store.blob_path(&moved.digest)).unwrap();
+    assert_eq!(
+        std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777,
+        0o444
+    );
+    assert!(matches!(
+        store.put_file(place.path(), Take::Copy),
+        Err(StoreError::NotAFile { .. })
+    ));
+    assert!(matches!(
+        store.put_file(&path, Take::Move),
+        Err(StoreError::Io { .. })
+    ));
+}
+
+#[test]
+fn a_corrupted_blob_is_set_aside_and_can_be_stored_again() {
+    let place = Place::new();
+    let store = place.store();
+    let blob = store.put_bytes(b"content").unwrap();
+    support::overwrite(&store.blob_path(&blob.digest), b"CONTENT");
+
+    let Err(StoreError::Corrupt { digest, quarantine }) = store.use_blob(&blob.digest) else {
+        panic!("served")
+    };
+    assert_eq!(
+        (digest, std::fs::read(&quarantine).unwrap().as_slice()),
+        (blob.digest, b"CONTENT".as_slice())
+    );
+    assert!(matches!(&store.notices()[..], [Notice::BlobCorrupted { .. }]));
+    assert!(matches!(
+        store.use_blob(&blob.digest),
+        Err(StoreError::Missing { .. })
+    ));
+
+    assert_eq!(store.put_bytes(b"content").unwrap(), blob);
+    assert_eq!(
+        store.use_blob(&blob.digest).unwrap().path(),
+        store.blob_path(&blob.digest)
+    );
+}
+
+#[test]
+fn file_digests_follow_what_is_at_the_path() {
+    let place = Place::new();
+    let store = place.store();
+    let path = place.path().join("input");
+    assert_eq!(store.file_digest(&path).unwrap(), FileState::Absent);
+    for content in ["one", "two", "six"] {
+        std::fs::write(&path, content).unwrap();
+        let expected = FileState::File {
+            digest: Digest::of(content.as_bytes()),
+            size: 3,
+        };
+        assert_eq!(store.file_digests(&[&path, &path]).unwrap(), [expected, expected]);
+    }
+    assert_eq!(store.file_digest(place.path()).unwrap(), FileState::NotAFile);
+    assert_eq!(store.file_digest(&path.join("below")).unwrap(), FileState::Absent);
+}
+
+#[test]
+fn a_directory_that_cannot_hold_a_store_is_refused_with_its_path() {
+    let place = Place::new();
+    let file = place.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let message = |path: &Utf8Path| Store::open(path).unwrap_err().to_string();
+    assert!(
+        message(&file).contains("is not a directory"),
+        "{}",
+        message(&file)
+    );
+    assert!(message(&file.join("below")).contains("is not a directory"));
+    let unwritable = message(Utf8Path::new("/proc/vtbuild-cache"));
+    assert!(
+        unwritable.contains("/proc/vtbuild-cache") && unwritable.contains("choose another"),
+        "{unwritable}"
+    );
+}
+
+#[test]
+fn another_layout_is_refused() {
+    let place = Place::new();
+    let dir = place.path().join("old");
+    std::fs::create_dir(&dir).unwrap();
+    std::fs::write(dir.join("VERSION"), "vtbuild cache, layout 0\n").unwrap();
+    let error = Store::open(&dir).unwrap_err();
+    assert!(matches!(&error, StoreError::WrongVersion { found, .. } if found == "vtbuild cache, layout 0"));
+}

@@ -1,0 +1,80 @@
+//! A place for a store, and records to put into it.
+
+use std::os::unix::fs::PermissionsExt;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use vtbuild_cache::{Blob, Digest, Fields, Keyed, Output, Record, Store, Value, manifest_of};
+
+/// A directory of its own, removed at the end.
+pub(crate) struct Place {
+    dir: tempfile::TempDir,
+}
+
+impl Place {
+    /// A new empty place.
+    pub(crate) fn new() -> Self {
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// The directory; the store is in `cache` below it.
+    pub(crate) fn path(&self) -> &Utf8Path {
+        Utf8Path::from_path(self.dir.path()).unwrap()
+    }
+
+    /// Opens the store.
+    pub(crate) fn store(&self) -> Store {
+        Store::open(&self.cache()).unwrap()
+    }
+
+    /// The store's directory.
+    pub(crate) fn cache(&self) -> Utf8PathBuf {
+        self.path().join("cache")
+    }
+}
+
+struct Named<'a>(&'a str);
+
+impl Keyed for Named<'_> {
+    fn domain(&self) -> &'static str {
+        "test"
+    }
+
+    fn fields(&self, sink: &mut dyn Fields) {
+        sink.put("name", Value::Text(self.0));
+    }
+}
+
+/// A record that passed.
+pub(crate) fn record(key: &str, label: &str, outputs: &[(&str, Blob)]) -> Record {
+    let output = |(name, blob): &(&str, Blob)| {
+        let name = (*name).to_owned();
+        Output {
+            name,
+            digest: blob.digest,
+            size: blob.size,
+        }
+    };
+    Record {
+        key: Digest::of(key.as_bytes()),
+        rule: "test".to_owned(),
+        label: label.to_owned(),
+        status: "PASS".to_owned(),
+        outputs: outputs.iter().map(output).collect(),
+        observed: Vec::new(),
+        manifest: manifest_of(&Named(key)),
+        seconds: 1.5,
+        finished_unix_ms: 1_700_000_000_000,
+        host: "host".to_owned(),
+        evidence: serde_json::json!({ "runs": 1 }),
+    }
+}
+
+/// Changes a stored file behind the store's back, as a failing disk would, leaving size and mode as they were.
+pub(crate) fn overwrite(path: &Utf8Path, content: &[u8]) {
+    let mode = std::fs::metadata(path).unwrap().permissions();
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o644)).unwrap();
+    std::fs::write(path, content).unwrap();
+    std::fs::set_permissions(path, mode).unwrap();
+}
