@@ -1,1 +1,30 @@
-//! The engine.
+//! The engine: from files to variants to a graph of actions, and from a graph to what has to run.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`session`] | a workspace's files as inputs, and what they expand to; `salsa` stays behind it, in `db` |
+//! | [`generate`] | `subtests.cfg` and `guest-os.cfg`, derived from the providers and the guest definitions |
+//! | [`variant`] | a variant as rules see it |
+//! | [`spec`], [`rule`] | what a rule declares about an action; the plug |
+//! | [`dep`], [`graph`] | which variants a `dep` entry means; the action graph; `petgraph` stays in it |
+//! | [`key`], [`resolve`], [`reason`] | what a key contains; when a record is a hit; why it is not |
+//! | [`plan`] | what would run |
+//! | [`schedule`] | carrying a plan out |
+//! | [`event`], [`outcome`], [`cancel`] | what is told, what came of it, being told to stop |
+//!
+//! Analysis is synchronous; `async` begins in [`schedule`].
+
+pub mod cancel;
+pub mod dep;
+pub mod event;
+pub mod generate;
+pub mod graph;
+pub mod key;
+pub mod outcome;
+pub mod plan;
+pub mod reason;
+pub mod resolve;
+pub mod rule;
+pub mod schedule;
+pub mod spec;
+pub mod variant;

@@ -4,3 +4,6 @@
 //! other crates' business.
 
 pub mod process;
+pub mod provider;
+pub mod qmp;
+pub mod session;

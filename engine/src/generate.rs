@@ -1,0 +1,254 @@
+//! The two configuration files that nobody writes: `subtests.cfg`, put together from the test providers, and
+//! `guest-os.cfg`, put together from the tree of guest definitions.
+//!
+//! Both are derived inputs: they follow every edit by themselves. Each line remembers the file and line that it came from,
+//! so that a diagnostic or a provenance chain names what a person wrote. The order is that of the names, the same on every
+//! host.
+//!
+//! `subtests.cfg` is one block `variants subtest:`. First come the tests of the chosen backend, inside one variant
+//! `@type_specific`; then the generic ones; `shutdown` is last, because what it leaves behind is a guest that is off. In each
+//! file every line `- NAME:` that starts in the first column becomes `- PROVIDER.NAME:`, followed by `provider = PROVIDER`.
+//!
+//! `guest-os.cfg` is one variant `Guest`. A folder `X/` beside a file `X.cfg` holds the variants inside X: they follow the
+//! file's text, in a block of their own. A first-column line `NAME:` without a dash is taken for `- NAME:`, because guides
+//! show it so.
+
+use std::sync::Arc;
+
+/// A generated file.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Generated {
+    /// Its text.
+    pub text: String,
+    /// For each line of the text the file and line that it came from; `None` for lines that were added.
+    pub origins: Vec<Option<(Arc<str>, u32)>>,
+}
+
+/// One file that goes into a generated one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Piece {
+    /// How diagnostics call it.
+    pub file: Arc<str>,
+    /// Its text.
+    pub text: Arc<str>,
+}
+
+/// The configuration files of one provider.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProviderPieces {
+    /// The provider's name.
+    pub name: Arc<str>,
+    /// Files of the chosen backend.
+    pub specific: Vec<Piece>,
+    /// Files of the generic backend.
+    pub generic: Vec<Piece>,
+}
+
+/// A folder of guest definitions.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct GuestFolder {
+    /// What it holds, sorted by name.
+    pub entries: Vec<GuestEntry>,
+}
+
+/// A guest or a family of guests.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GuestEntry {
+    /// The name of the file (without `.cfg`) and of the folder.
+    pub name: Arc<str>,
+    /// The file, where there is one.
+    pub piece: Option<Piece>,
+    /// The folder, where there is one.
+    pub folder: Option<GuestFolder>,
+}
+
+/// The name, in a file's stem, of the test that comes last.
+const LAST: &str = "shutdown";
+
+/// The text of `subtests.cfg`.
+#[must_use]
+pub fn subtests(providers: &[ProviderPieces]) -> Generated {
+    let mut out = Generated::default();
+    out.add(0, "variants subtest:");
+    if providers.iter().any(|provider| !provider.specific.is_empty()) {
+        out.add(4, "- @type_specific:");
+        out.add(8, "variants subtest:");
+        for provider in providers {
+            for piece in &provider.specific {
+                out.test(12, provider, piece);
+            }
+        }
+    }
+    for last in [false, true] {
+        for provider in providers {
+            for piece in provider
+                .generic
+                .iter()
+                .filter(|piece| (stem(&piece.file) == LAST) == last)
+            {
+                out.test(4, provider, piece);
+            }
+        }
+    }
+    out
+}
+
+/// The text of `guest-os.cfg`.
+#[must_use]
+pub fn guest_os(root: &GuestFolder) -> Generated {
+    let mut out = Generated::default();
+    out.add(0, "variants:");
+    out.add(4, "- Guest:");
+    out.guests(8, root);
+    out
+}
+
+impl Generated {
+    fn add(&mut self, indent: usize, line: &str) {
+        self.push(indent, line, None);
+    }
+
+    fn push(&mut self, indent: usize, line: &str, origin: Option<(Arc<str>, u32)>) {
+        self.text.extend(std::iter::repeat_n(' ', indent));
+        self.text.push_str(line);
+        self.text.push('\n');
+        self.origins.push(origin);
+    }
+
+    fn test(&mut self, indent: usize, provider: &ProviderPieces, piece: &Piece) {
+        for (number, line) in (1..).zip(piece.text.lines()) {
+            let origin = Some((piece.file.clone(), number));
+            match line.strip_prefix("- ") {
+                Some(rest) => {
+                    let (at, rest) = rest
+                        .trim_start()
+                        .strip_prefix('@')
+                        .map_or(("", rest.trim_start()), |r| ("@", r));
+                    self.push(indent, &format!("- {at}{}.{rest}", provider.name), origin.clone());
+                    self.push(indent + 4, &format!("provider = {}", provider.name), origin);
+                }
+                None => self.push(indent, line, origin),
+            }
+        }
+    }
+
+    fn guests(&mut self, indent: usize, folder: &GuestFolder) {
+        if folder.entries.is_empty() {
+            return;
+        }
+        self.add(indent, "variants:");
+        for entry in &folder.entries {
+            self.guest(indent + 4, entry);
+        }
+    }
+
+    fn guest(&mut self, indent: usize, entry: &GuestEntry) {
+        let Some(piece) = &entry.piece else {
+            self.add(indent, &format!("- {}:", entry.name));
+            if let Some(folder) = &entry.folder {
+                self.guests(indent + 4, folder);
+            }
+            return;
+        };
+        for (number, line) in (1..).zip(piece.text.lines()) {
+            let dash = if is_bare_header(line) { "- " } else { "" };
+            self.push(
+                indent,
+                &format!("{dash}{line}"),
+                Some((piece.file.clone(), number)),
+            );
+        }
+        if let Some(folder) = &entry.folder {
+            self.guests(indent + 4, folder);
+        }
+    }
+}
+
+/// Whether a line is `NAME:` in the first column.
+fn is_bare_header(line: &str) -> bool {
+    let name = line.trim_end().strip_suffix(':').unwrap_or_default();
+    let label = |c: char| c.is_alphanumeric() || "_-.@".contains(c);
+    !name.is_empty() && !name.starts_with('-') && name.chars().all(label)
+}
+
+fn stem(file: &str) -> &str {
+    let name = file.rsplit('/').next().unwrap_or(file);
+    name.strip_suffix(".cfg").unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn piece(file: &str, text: &str) -> Piece {
+        Piece {
+            file: Arc::from(file),
+            text: Arc::from(text),
+        }
+    }
+
+    #[test]
+    fn tests_get_their_provider_s_name_and_shutdown_is_last() {
+        let provider = ProviderPieces {
+            name: Arc::from("bundled"),
+            specific: vec![piece("q/migrate.cfg", "- migrate: install\n    type = migrate\n")],
+            generic: vec![
+                piece("g/shutdown.cfg", "- shutdown:\n    type = shutdown\n"),
+                piece(
+                    "g/uptime.cfg",
+                    "- uptime:\n    virt_test_type = qemu libvirt\n    type = uptime\n",
+                ),
+            ],
+        };
+        let generated = subtests(&[provider]);
+        let expected = "\
+variants subtest:
+    - @type_specific:
+        variants subtest:
+            - bundled.migrate: install
+                provider = bundled
+                type = migrate
+    - bundled.uptime:
+        provider = bundled
+        virt_test_type = qemu libvirt
+        type = uptime
+    - bundled.shutdown:
+        provider = bundled
+        type = shutdown
+";
+        assert_eq!(generated.text, expected);
+        assert_eq!(generated.origins[9], Some((Arc::from("g/uptime.cfg"), 3)));
+        assert_eq!(generated.origins.len(), expected.lines().count());
+    }
+
+    #[test]
+    fn a_folder_holds_the_variants_inside_its_file() {
+        let custom = GuestEntry {
+            name: Arc::from("foo"),
+            piece: Some(piece(
+                "LinuxCustom/foo.cfg",
+                "FooLinux:\n    image_name = images/foo-linux\n",
+            )),
+            folder: None,
+        };
+        let linux = GuestEntry {
+            name: Arc::from("LinuxCustom"),
+            piece: None,
+            folder: Some(GuestFolder {
+                entries: vec![custom],
+            }),
+        };
+        let generated = guest_os(&GuestFolder { entries: vec![linux] });
+        let expected = "\
+variants:
+    - Guest:
+        variants:
+            - LinuxCustom:
+                variants:
+                    - FooLinux:
+                        image_name = images/foo-linux
+";
+        assert_eq!(generated.text, expected);
+        assert_eq!(generated.origins[6], Some((Arc::from("LinuxCustom/foo.cfg"), 2)));
+    }
+}

@@ -1,0 +1,169 @@
+//! What an action's key contains.
+//!
+//! | field | why |
+//! |---|---|
+//! | `rule`, `rule version` | a rule that changes its meaning moves all its keys |
+//! | `label` | two actions that differ in name alone are two actions: their records carry the name |
+//! | `params.NAME` | every parameter the rule read, absent ones included, sorted by name |
+//! | `sources.NAME` | digest of every file it reads, or that the file is absent |
+//! | `inputs.ROLE` | for every input, the names and digests of what it is made of: its content, not its key, so that an input built again to the same bytes changes nothing (early cut-off) |
+//!
+//! Not in it: where files are on this machine, what the action claims from the host, who asked for it, and the order in
+//! which parameters were written down.
+
+use std::sync::Arc;
+
+use vtbuild_cache::{Digest, Fields, FileState, Keyed, Manifest, Value, digest_of, manifest_of};
+
+use crate::spec::Spec;
+
+/// One input as it enters a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputDigest {
+    /// The part it plays.
+    pub role: Arc<str>,
+    /// Its outputs' names and digests, in the order in which the action made them.
+    pub outputs: Arc<[(String, Digest)]>,
+}
+
+/// Everything that an action's key is computed from.
+#[derive(Debug)]
+pub struct ActionKey<'a> {
+    /// What was declared.
+    pub spec: &'a Spec,
+    /// The state of each of `spec.sources`, in the same order.
+    pub sources: &'a [FileState],
+    /// The inputs, in the order of `spec.needs` and then of `dep`.
+    pub inputs: &'a [InputDigest],
+}
+
+impl ActionKey<'_> {
+    /// The key.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        digest_of(self)
+    }
+
+    /// The same fields in a form that people can read and compare.
+    #[must_use]
+    pub fn manifest(&self) -> Manifest {
+        manifest_of(self)
+    }
+}
+
+impl Keyed for ActionKey<'_> {
+    fn domain(&self) -> &'static str {
+        "vtbuild.action"
+    }
+
+    fn fields(&self, sink: &mut dyn Fields) {
+        sink.put("rule", Value::Text(self.spec.rule.name));
+        sink.put("rule version", Value::Number(u64::from(self.spec.rule.version)));
+        sink.put("label", Value::Text(&self.spec.label));
+        sink.open("params");
+        for (name, value) in &self.spec.declared {
+            sink.put(name, value.as_deref().map_or(Value::Absent, Value::Text));
+        }
+        sink.close();
+        sink.open("sources");
+        for (source, state) in self.spec.sources.iter().zip(self.sources) {
+            sink.put(&source.name, source_value(state));
+        }
+        sink.close();
+        sink.open("inputs");
+        for input in self.inputs {
+            sink.open(&input.role);
+            for (name, digest) in input.outputs.iter() {
+                sink.put(name, Value::Digest(*digest));
+            }
+            sink.close();
+        }
+        sink.close();
+    }
+}
+
+/// How the state of a source file enters a key. Something that is no regular file is as good as absent: the rule will
+/// say what is wrong with it when it runs.
+fn source_value(state: &FileState) -> Value<'static> {
+    match state {
+        FileState::File { digest, .. } => Value::Digest(*digest),
+        FileState::Absent | FileState::NotAFile => Value::Absent,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::{RuleName, SourceFile};
+
+    fn spec() -> Spec {
+        let rule = RuleName {
+            name: "test",
+            version: 1,
+        };
+        let mut spec = Spec::new(rule, "bundled.boot");
+        spec.declared = Box::new([
+            (Arc::from("mem"), Some(Arc::from("512"))),
+            (Arc::from("smp"), None),
+        ]);
+        spec.sources = Box::new([SourceFile::new("bundled/boot.py", "/here/boot.py".into())]);
+        spec
+    }
+
+    fn key(spec: &Spec, text: &str, role: &str) -> Digest {
+        let sources = [FileState::File {
+            digest: Digest::of(text.as_bytes()),
+            size: 1,
+        }];
+        let inputs = [InputDigest {
+            role: Arc::from(role),
+            outputs: Arc::new([("disk".into(), Digest::of(b"d"))]),
+        }];
+        ActionKey {
+            spec,
+            sources: &sources,
+            inputs: &inputs,
+        }
+        .digest()
+    }
+
+    #[test]
+    fn every_field_moves_the_key_and_places_do_not() {
+        let base = key(&spec(), "a", "image1");
+        let mut elsewhere = spec();
+        elsewhere.sources[0].path = "/there/boot.py".into();
+        elsewhere.claim.vcpus = 7;
+        assert_eq!(base, key(&elsewhere, "a", "image1"));
+
+        let changes: [fn(&mut Spec); 5] = [
+            |s| s.rule.version = 2,
+            |s| s.label = Arc::from("bundled.reboot"),
+            |s| s.declared[0].1 = Some(Arc::from("1024")),
+            |s| s.declared[1].1 = Some(Arc::from("")),
+            |s| s.sources[0].name = Arc::from("bundled/reboot.py"),
+        ];
+        for change in changes {
+            let mut changed = spec();
+            change(&mut changed);
+            assert_ne!(base, key(&changed, "a", "image1"));
+        }
+        assert_ne!(base, key(&spec(), "b", "image1"));
+        assert_ne!(base, key(&spec(), "a", "image2"));
+    }
+
+    #[test]
+    fn the_manifest_names_each_field() {
+        let spec = spec();
+        let sources = [FileState::Absent];
+        let manifest = ActionKey {
+            spec: &spec,
+            sources: &sources,
+            inputs: &[],
+        }
+        .manifest();
+        let text = format!("{manifest:?}");
+        for field in ["params.mem", "params.smp", "bundled/boot.py"] {
+            assert!(text.contains(field), "{field} is missing from {text}");
+        }
+    }
+}

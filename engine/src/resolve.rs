@@ -1,0 +1,281 @@
+//! From a spec and its inputs to a key, and from a key to a record: the one place where a hit is decided.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use rustc_hash::FxHashMap;
+use thiserror::Error;
+use vtbuild_cache::{Change, Digest, FileState, Last, Manifest, Record, Store, StoreError};
+
+use crate::graph::{Graph, Link};
+use crate::key::{ActionKey, InputDigest};
+use crate::outcome::Artefact;
+use crate::reason::Reason;
+use crate::spec::{ActionId, RuleName, Spec};
+
+/// The rule of files that people own (an image that no rule makes). Such an action is never run: it is a hit where the
+/// file exists. Its one source is the file; its one output is called [`FILE_OUTPUT`].
+pub const FILE: RuleName = RuleName {
+    name: "file",
+    version: 1,
+};
+/// The name of a [`FILE`] action's output.
+pub const FILE_OUTPUT: &str = "disk";
+
+/// Folders by the first part of the names under which their files enter keys and records.
+pub type Roots = BTreeMap<String, Utf8PathBuf>;
+
+/// Why an action could not be looked up.
+#[derive(Debug, Error)]
+pub enum ResolveError {
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file that enters the key cannot be read. The message names it.
+    #[error("read a source: {0}")]
+    Source(#[from] std::io::Error),
+}
+
+/// What a finished action offers to its followers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Made {
+    /// Its outputs.
+    pub artefacts: Arc<[Artefact]>,
+    /// Seconds that it took when it ran.
+    pub seconds: f64,
+}
+
+/// What is known of an action before it runs.
+#[derive(Debug)]
+pub struct Resolved {
+    /// Its key.
+    pub key: Digest,
+    /// The states of its sources that the key was computed from.
+    pub sources: Vec<FileState>,
+    /// Its inputs as they entered the key.
+    pub inputs: Vec<InputDigest>,
+}
+
+/// Looks actions up.
+#[derive(Debug)]
+pub struct Resolver {
+    store: Store,
+    roots: Roots,
+    /// States of files seen in this run. Kept because a thousand tests share a module; looked at again after a run.
+    seen: Mutex<FxHashMap<Utf8PathBuf, FileState>>,
+}
+
+impl Resolver {
+    /// A resolver over `store` that finds observed files below `roots`.
+    #[must_use]
+    pub fn new(store: Store, roots: Roots) -> Self {
+        Self {
+            store,
+            roots,
+            seen: Mutex::default(),
+        }
+    }
+
+    /// The store that is looked into.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The key of `spec` given its inputs.
+    ///
+    /// # Errors
+    /// When a source cannot be read.
+    pub fn resolve(&self, spec: &Spec, inputs: Vec<InputDigest>) -> Result<Resolved, ResolveError> {
+        let sources = spec.sources.iter().map(|source| self.state(&source.path));
+        let sources = sources.collect::<Result<Vec<_>, _>>()?;
+        let key = ActionKey {
+            spec,
+            sources: &sources,
+            inputs: &inputs,
+        }
+        .digest();
+        Ok(Resolved { key, sources, inputs })
+    }
+
+    /// The record of `key`, when all that was observed when it was made still holds.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn lookup(&self, key: &Digest) -> Result<Option<Made>, ResolveError> {
+        let Some(record) = self.store.lookup(key)? else {
+            return Ok(None);
+        };
+        Ok(if self.broken_observation(&record)?.is_none() {
+            Some(self.made(&record))
+        } else {
+            None
+        })
+    }
+
+    /// Which observation of a record no longer holds.
+    fn broken_observation(&self, record: &Record) -> Result<Option<String>, ResolveError> {
+        for observed in &record.observed {
+            let now = match self.locate(&observed.name) {
+                Some(path) => self.state(&path)?,
+                None => FileState::Absent,
+            };
+            if digest_of(&now) != observed.digest {
+                return Ok(Some(observed.name.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What a record's action offers.
+    fn made(&self, record: &Record) -> Made {
+        let artefact = |output: &vtbuild_cache::Output| Artefact {
+            name: output.name.clone(),
+            digest: output.digest,
+            size: output.size,
+            path: self.store.blob_path(&output.digest),
+        };
+        Made {
+            artefacts: record.outputs.iter().map(artefact).collect(),
+            seconds: record.seconds,
+        }
+    }
+
+    /// A file that somebody owns, as an action that has already been done; `None` where it is missing.
+    #[must_use]
+    pub fn owned_file(spec: &Spec, resolved: &Resolved) -> Option<Made> {
+        let (source, state) = spec.sources.first().zip(resolved.sources.first())?;
+        let FileState::File { digest, size } = state else {
+            return None;
+        };
+        let path = source.path.clone();
+        let artefact = Artefact {
+            name: FILE_OUTPUT.to_owned(),
+            digest: *digest,
+            size: *size,
+            path,
+        };
+        Some(Made {
+            artefacts: Arc::new([artefact]),
+            seconds: 0.0,
+        })
+    }
+
+    /// Why a lookup missed: what differs between the key's fields and those of the last run under the same label.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn reason(&self, spec: &Spec, resolved: &Resolved) -> Result<Reason, ResolveError> {
+        let Some(last) = self.store.last(&spec.label)? else {
+            return Ok(Reason::Never);
+        };
+        let manifest = self.manifest(spec, resolved);
+        let changes: Vec<Change> = last.manifest.diff(&manifest);
+        if !changes.is_empty() {
+            return Ok(Reason::Changed { changes });
+        }
+        if let Some(record) = self.store.lookup(&resolved.key)?
+            && let Some(name) = self.broken_observation(&record)?
+        {
+            return Ok(Reason::Observed { name });
+        }
+        Ok(verdict_reason(last))
+    }
+
+    /// The fields of an action's key, readable.
+    #[must_use]
+    pub fn manifest(&self, spec: &Spec, resolved: &Resolved) -> Manifest {
+        ActionKey {
+            spec,
+            sources: &resolved.sources,
+            inputs: &resolved.inputs,
+        }
+        .manifest()
+    }
+
+    /// Whether the files that a key was computed from are still what they were. Returns the first that is not.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn moved_since(&self, spec: &Spec, resolved: &Resolved) -> Result<Option<String>, ResolveError> {
+        for (source, then) in spec.sources.iter().zip(&resolved.sources) {
+            if self.store.file_digest(&source.path)? != *then {
+                return Ok(Some(source.path.to_string()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The digest of a file now, not as remembered.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn fresh(&self, path: &Utf8Path) -> Result<Option<Digest>, ResolveError> {
+        Ok(digest_of(&self.store.file_digest(path)?))
+    }
+
+    fn locate(&self, name: &str) -> Option<Utf8PathBuf> {
+        let (root, rest) = name.split_once('/')?;
+        Some(self.roots.get(root)?.join(rest))
+    }
+
+    fn state(&self, path: &Utf8Path) -> Result<FileState, ResolveError> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(state) = seen.get(path) {
+            return Ok(*state);
+        }
+        let state = self.store.file_digest(path)?;
+        seen.insert(path.to_owned(), state);
+        Ok(state)
+    }
+}
+
+/// Inputs by the part they play, as a rule sees them.
+pub type Inputs = BTreeMap<Arc<str>, Vec<Artefact>>;
+
+/// The inputs of an action as they enter its key, and by role as its rule sees them. `made` gives what each action
+/// before it offers; `None` where one of those is not known yet.
+#[must_use]
+pub fn inputs_of<'a>(
+    graph: &Graph,
+    id: ActionId,
+    made: impl Fn(ActionId) -> Option<&'a Made>,
+) -> Option<(Vec<InputDigest>, Inputs)> {
+    let mut digests = Vec::new();
+    let mut by_role = Inputs::new();
+    for (earlier, link) in graph.waits_for(id) {
+        let made = made(earlier)?;
+        let Link::Input { role, output } = link else {
+            continue;
+        };
+        let wanted = |artefact: &&Artefact| output.as_deref().is_none_or(|name| artefact.name == name);
+        let artefacts: Vec<Artefact> = made.artefacts.iter().filter(wanted).cloned().collect();
+        let outputs = artefacts
+            .iter()
+            .map(|artefact| (artefact.name.clone(), artefact.digest))
+            .collect();
+        digests.push(InputDigest {
+            role: role.clone(),
+            outputs,
+        });
+        by_role.entry(role.clone()).or_default().extend(artefacts);
+    }
+    Some((digests, by_role))
+}
+
+fn digest_of(state: &FileState) -> Option<Digest> {
+    match state {
+        FileState::File { digest, .. } => Some(*digest),
+        FileState::Absent | FileState::NotAFile => None,
+    }
+}
+
+fn verdict_reason(last: Last) -> Reason {
+    let status = last.run.status;
+    if status == "PASS" {
+        Reason::Evicted
+    } else {
+        Reason::Failed { status }
+    }
+}

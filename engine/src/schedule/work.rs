@@ -1,0 +1,572 @@
+//! Carrying one action out: look it up, reserve its key, run its rule, keep what is certainly true.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use camino::Utf8PathBuf;
+use vtbuild_cache::{Digest, Last, Observed, Output, Record, Reservation, Run};
+
+use crate::cancel::{Canceller, cancellation};
+use crate::event::{Event, Finished, Sink};
+use crate::graph::Graph;
+use crate::key::InputDigest;
+use crate::outcome::{Artefact, Keep, Outcome, Produced, Status};
+use crate::plan::{Forecast, Miss, forecast};
+use crate::resolve::{FILE, Inputs, Made, ResolveError, Resolved, Resolver};
+use crate::rule::{Job, Rules};
+use crate::schedule::run::{Places, RunOptions};
+use crate::spec::{ActionId, Spec};
+
+/// How long an action that was told to stop may take to clean up before it is dropped.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// How one run of one action ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: Status,
+    pub(crate) made: Option<Arc<Made>>,
+    cached: bool,
+    seconds: f64,
+    reason: Option<String>,
+    attempts: u32,
+    logs: Option<String>,
+}
+
+impl Ended {
+    /// Served from the cache.
+    pub(crate) fn served(made: &Arc<Made>) -> Self {
+        Self {
+            status: Status::Pass,
+            made: Some(made.clone()),
+            cached: true,
+            seconds: made.seconds,
+            reason: None,
+            attempts: 0,
+            logs: None,
+        }
+    }
+
+    /// Never started, or broke outside its rule.
+    pub(crate) fn broke(status: Status, reason: String) -> Self {
+        Self {
+            status,
+            made: None,
+            cached: false,
+            seconds: 0.0,
+            reason: Some(reason),
+            attempts: 0,
+            logs: None,
+        }
+    }
+
+    /// The same as an event.
+    pub(crate) fn finished(self, id: ActionId, run: u32, spec: &Spec) -> Finished {
+        Finished {
+            id,
+            label: spec.title.clone(),
+            rule: spec.rule.name,
+            run,
+            status: self.status,
+            cached: self.cached,
+            seconds: self.seconds,
+            reason: self.reason,
+            cause: None,
+            attempts: self.attempts,
+            logs: self.logs,
+        }
+    }
+}
+
+/// What is the same for all actions of a run.
+pub(crate) struct Work {
+    graph: Arc<Graph>,
+    resolver: Arc<Resolver>,
+    rules: Rules,
+    places: Places,
+    options: RunOptions,
+    events: Sink,
+    canceller: Canceller,
+    wanted: Vec<bool>,
+    host: String,
+}
+
+/// One try of one action.
+struct Try {
+    outcome: Outcome,
+    seconds: f64,
+    logs: String,
+    scratch: Utf8PathBuf,
+}
+
+impl Work {
+    pub(crate) fn new(
+        graph: Arc<Graph>,
+        resolver: Arc<Resolver>,
+        rules: Rules,
+        places: Places,
+        options: RunOptions,
+        events: Sink,
+        canceller: Canceller,
+    ) -> Self {
+        let mut wanted = vec![false; graph.len()];
+        for id in graph.wanted() {
+            wanted[id.index()] = true;
+        }
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
+            .unwrap_or_default()
+            .trim()
+            .to_owned();
+        Self {
+            graph,
+            resolver,
+            rules,
+            places,
+            options,
+            events,
+            canceller,
+            wanted,
+            host,
+        }
+    }
+
+    /// Brings one action to its end, as often as was asked for.
+    pub(crate) async fn carry_out(
+        self: Arc<Self>,
+        id: ActionId,
+        forecast: Forecast,
+        inputs: Vec<InputDigest>,
+        by_role: Inputs,
+    ) -> Vec<Ended> {
+        let runs = if self.wanted[id.index()] {
+            self.options.runs.max(1)
+        } else {
+            1
+        };
+        let mut ended = Vec::new();
+        let mut forecast = Some(forecast);
+        for _ in 0..runs {
+            let given = forecast.take().unwrap_or(Forecast::Maybe);
+            let end = self
+                .clone()
+                .once(id, given, inputs.clone(), by_role.clone())
+                .await;
+            let stopped = end.status == Status::Interrupt;
+            ended.push(end);
+            if stopped {
+                break;
+            }
+        }
+        ended
+    }
+
+    async fn once(
+        self: Arc<Self>,
+        id: ActionId,
+        given: Forecast,
+        inputs: Vec<InputDigest>,
+        by_role: Inputs,
+    ) -> Ended {
+        let claimed = match self.clone().claim(id, given, inputs).await {
+            Ok(claimed) => claimed,
+            Err(error) => return Ended::broke(Status::Error, format!("failed to {error}")),
+        };
+        match claimed {
+            Claimed::Served(made) => Ended::served(&Arc::new(made)),
+            Claimed::Missing(path) => Ended::broke(Status::Error, missing_file(&path)),
+            Claimed::Ours(miss, reservation) => self.run(id, *miss, reservation, by_role).await,
+        }
+    }
+
+    /// Finds out whether the action must run, and if so takes the right to make its record.
+    async fn claim(
+        self: Arc<Self>,
+        id: ActionId,
+        given: Forecast,
+        inputs: Vec<InputDigest>,
+    ) -> Result<Claimed, ResolveError> {
+        let forced = self.options.force && self.wanted[id.index()];
+        blocking(move || {
+            let spec = self.graph.spec(id);
+            let known = match given {
+                Forecast::Maybe => {
+                    let resolved = self.resolver.resolve(spec, inputs)?;
+                    forecast(&self.graph, &self.resolver, id, resolved, forced)?
+                }
+                known => known,
+            };
+            let miss = match known {
+                Forecast::Hit { made, .. } => return Ok(Claimed::Served(made)),
+                Forecast::Miss(miss) => miss,
+                Forecast::Maybe => unreachable!("the inputs of an action that starts are known"),
+            };
+            if spec.rule == FILE {
+                return Ok(Claimed::Missing(spec.sources[0].path.to_string()));
+            }
+            let key = miss.resolved.key;
+            if let Some(reservation) = self.resolver.store().try_reserve(&key)? {
+                return Ok(Claimed::Ours(miss, reservation));
+            }
+            let what = "another vtbuild on this cache, which is running the same action".to_owned();
+            self.events.send(Event::Waiting {
+                label: spec.title.clone(),
+                what,
+            });
+            let reservation = self.resolver.store().reserve(&key)?;
+            Ok(match self.resolver.lookup(&key)? {
+                Some(made) if !forced => Claimed::Served(made),
+                _ => Claimed::Ours(miss, reservation),
+            })
+        })
+        .await
+    }
+
+    /// Runs the rule, again where it fails and retries are left, and keeps the last verdict.
+    async fn run(
+        self: Arc<Self>,
+        id: ActionId,
+        miss: Miss,
+        reservation: Reservation,
+        by_role: Inputs,
+    ) -> Ended {
+        let spec = self.graph.spec(id).clone();
+        let expected = self
+            .resolver
+            .store()
+            .last(&spec.label)
+            .ok()
+            .flatten()
+            .map(|last| last.run.seconds);
+        let mut attempt = 1;
+        loop {
+            self.events.send(Event::Started {
+                id,
+                label: spec.title.clone(),
+                rule: spec.rule.name,
+                attempt,
+                reason: miss.reason.clone(),
+                expected,
+            });
+            let mut tried = self.attempt(id, attempt, by_role.clone()).await;
+            let retry = matches!(tried.outcome.status, Status::Fail | Status::Error);
+            if retry && attempt <= self.options.retries && self.canceller.watch().reason().is_none() {
+                let (status, reason) = (tried.outcome.status, tried.outcome.reason);
+                self.events.send(Event::Retried {
+                    label: spec.title.clone(),
+                    attempt,
+                    status,
+                    reason,
+                });
+                remove_scratch(tried.scratch).await;
+                attempt += 1;
+                continue;
+            }
+            if attempt > 1 && tried.outcome.keep == Keep::Store {
+                tried.outcome.keep = Keep::Never(format!("it passed only on try {attempt}"));
+            }
+            return self.clone().conclude(id, miss, reservation, attempt, tried).await;
+        }
+    }
+
+    /// One try, under its time limit.
+    async fn attempt(&self, id: ActionId, attempt: u32, by_role: Inputs) -> Try {
+        let spec = self.graph.spec(id).clone();
+        let scratch = self.places.scratch.join(format!("{}-{attempt}", id.index()));
+        let logs = log_folder(&spec, id, attempt);
+        let began = Instant::now();
+        let made = make_folders(&[&scratch, &self.places.job.join(&logs)]).await;
+        if let Err(reason) = made {
+            return Try {
+                outcome: Outcome::ended(Status::Error, reason),
+                seconds: 0.0,
+                logs,
+                scratch,
+            };
+        }
+        let (stopper, cancel) = cancellation();
+        let job = Job {
+            spec: spec.clone(),
+            inputs: by_role,
+            scratch: scratch.clone(),
+            logs: self.places.job.join(&logs),
+            attempt,
+            events: self.events.of(id, spec.title.clone()),
+            cancel,
+        };
+        let limit = if self.wanted[id.index()] {
+            self.options.timeout
+        } else {
+            None
+        };
+        let outcome = self
+            .supervise(self.rules.of(spec.rule).execute(job), &stopper, limit)
+            .await;
+        Try {
+            outcome,
+            seconds: began.elapsed().as_secs_f64(),
+            logs,
+            scratch,
+        }
+    }
+
+    /// Waits for a rule, passing on the wish to stop, and drops it when it does not heed that.
+    async fn supervise(
+        &self,
+        rule: impl Future<Output = Outcome>,
+        stopper: &Canceller,
+        limit: Option<Duration>,
+    ) -> Outcome {
+        tokio::pin!(rule);
+        let stop = self.canceller.watch();
+        let timer = async {
+            match limit {
+                Some(limit) => tokio::time::sleep(limit).await,
+                None => std::future::pending().await,
+            }
+        };
+        let reason = tokio::select! {
+            outcome = &mut rule => return outcome,
+            reason = stop.cancelled() => reason.to_string(),
+            () = timer => format!("it took longer than its limit of {} s (--timeout)", limit.unwrap_or_default().as_secs()),
+        };
+        stopper.cancel(&reason);
+        let heeded = tokio::time::timeout(GRACE, rule).await;
+        let mut outcome = Outcome::ended(Status::Interrupt, reason);
+        if let Ok(last) = heeded {
+            outcome.evidence = last.evidence;
+        }
+        outcome
+    }
+
+    /// Stores what may be stored, removes the scratch folder, and says how it ended.
+    async fn conclude(
+        self: Arc<Self>,
+        id: ActionId,
+        miss: Miss,
+        reservation: Reservation,
+        attempts: u32,
+        tried: Try,
+    ) -> Ended {
+        let (seconds, logs) = (tried.seconds, Some(tried.logs.clone()));
+        let (status, reason) = (tried.outcome.status, tried.outcome.reason.clone());
+        let scratch = tried.scratch.clone();
+        let this = self.clone();
+        let kept = blocking(move || this.keep(id, &miss, reservation, tried)).await;
+        remove_scratch(scratch).await;
+        let (status, reason, made) = match kept {
+            Ok(made) => (status, reason, made),
+            Err(error) => {
+                let spec = self.graph.spec(id);
+                let text = format!("failed to {error}");
+                self.events
+                    .notice(format!("the result of `{}` is not kept: {text}", spec.title));
+                // A verdict stands without a record, but followers cannot go on without outputs.
+                let needed = status.lets_followers_run() && self.graph.followers(id).next().is_some();
+                let offered = Some(Arc::new(Made {
+                    artefacts: Arc::new([]),
+                    seconds,
+                }));
+                if needed {
+                    (Status::Error, Some(text), None)
+                } else {
+                    (status, reason, offered)
+                }
+            }
+        };
+        Ended {
+            status,
+            made,
+            cached: false,
+            seconds,
+            reason,
+            attempts,
+            logs,
+        }
+    }
+
+    fn keep(
+        &self,
+        id: ActionId,
+        miss: &Miss,
+        reservation: Reservation,
+        tried: Try,
+    ) -> Result<Option<Arc<Made>>, ResolveError> {
+        let spec = self.graph.spec(id);
+        let Miss { resolved, .. } = miss;
+        let Try { outcome, seconds, .. } = tried;
+        let store = self.resolver.store();
+        let manifest = self.resolver.manifest(spec, resolved);
+        let finished_unix_ms = now_ms();
+        let run = Run {
+            key: resolved.key,
+            status: outcome.status.word().to_owned(),
+            reason: outcome.reason.clone(),
+            seconds,
+            finished_unix_ms,
+            host: self.host.clone(),
+        };
+        let last = Last {
+            run,
+            manifest: manifest.clone(),
+        };
+        if !outcome.status.lets_followers_run() {
+            if outcome.status != Status::Interrupt {
+                store.note(&spec.label, &last)?;
+            }
+            return Ok(None);
+        }
+        let artefacts = self.take_in(&outcome.outputs)?;
+        let made = Arc::new(Made {
+            artefacts: artefacts.into(),
+            seconds,
+        });
+        store.note(&spec.label, &last)?;
+        if let Some(why) = self.why_not_kept(id, resolved, &outcome)? {
+            self.events
+                .of(id, spec.title.clone())
+                .notice(format!("`{}` is not cached: {why}", spec.title));
+            return Ok(Some(made));
+        }
+        let record = Record {
+            key: resolved.key,
+            rule: spec.rule.name.to_owned(),
+            label: spec.label.to_string(),
+            status: outcome.status.word().to_owned(),
+            outputs: made.artefacts.iter().map(output).collect(),
+            observed: self.observed(&outcome)?,
+            manifest,
+            seconds,
+            finished_unix_ms,
+            host: self.host.clone(),
+            evidence: outcome.evidence,
+        };
+        store.publish(&record, reservation)?;
+        Ok(Some(made))
+    }
+
+    /// Why a pass may not be served again: its rule says so, it passed with a warning, or what it read has changed
+    /// since its key was computed.
+    fn why_not_kept(
+        &self,
+        id: ActionId,
+        resolved: &Resolved,
+        outcome: &Outcome,
+    ) -> Result<Option<String>, ResolveError> {
+        if let Keep::Never(why) = &outcome.keep {
+            return Ok(Some(why.clone()));
+        }
+        if outcome.status == Status::Warn {
+            return Ok(Some("a warning is shown again every time".to_owned()));
+        }
+        if let Some(path) = self.resolver.moved_since(self.graph.spec(id), resolved)? {
+            return Ok(Some(format!("{path} changed while it ran")));
+        }
+        for (earlier, _) in self.graph.waits_for(id) {
+            let spec = self.graph.spec(earlier);
+            if spec.rule == FILE && self.owned_file_moved(spec, resolved)? {
+                return Ok(Some(format!("{} changed while it ran", spec.sources[0].path)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn owned_file_moved(&self, spec: &Spec, resolved: &Resolved) -> Result<bool, ResolveError> {
+        let now = self.resolver.fresh(&spec.sources[0].path)?;
+        let used = resolved.inputs.iter().flat_map(|input| input.outputs.iter());
+        Ok(!used.into_iter().any(|(_, digest)| Some(*digest) == now))
+    }
+
+    fn take_in(&self, outputs: &[Produced]) -> Result<Vec<Artefact>, ResolveError> {
+        let store = self.resolver.store();
+        let take = |output: &Produced| {
+            let blob = store.put_file(&output.path, vtbuild_cache::Take::Move)?;
+            let path = store.blob_path(&blob.digest);
+            Ok(Artefact {
+                name: output.name.clone(),
+                digest: blob.digest,
+                size: blob.size,
+                path,
+            })
+        };
+        outputs.iter().map(take).collect()
+    }
+
+    fn observed(&self, outcome: &Outcome) -> Result<Vec<Observed>, ResolveError> {
+        let digest =
+            |path: &Utf8PathBuf| -> Result<Option<Digest>, ResolveError> { self.resolver.fresh(path) };
+        let observe = |o: &crate::outcome::Observed| {
+            Ok(Observed {
+                name: o.name.clone(),
+                digest: digest(&o.path)?,
+            })
+        };
+        outcome.observed.iter().map(observe).collect()
+    }
+}
+
+/// What was found out about an action that is about to start.
+enum Claimed {
+    /// It need not run.
+    Served(Made),
+    /// It is a file, and it is not there.
+    Missing(String),
+    /// It must run, and this process may record it.
+    Ours(Box<Miss>, Reservation),
+}
+
+fn output(artefact: &Artefact) -> Output {
+    Output {
+        name: artefact.name.clone(),
+        digest: artefact.digest,
+        size: artefact.size,
+    }
+}
+
+fn missing_file(path: &str) -> String {
+    format!(
+        "missing image {path}: put the file there, or choose a guest whose image vtbuild can build (`vtbuild list --guests`)"
+    )
+}
+
+/// The folder of one try's logs, below the job's. Numbered by the action, so that two labels that differ only in
+/// characters that no file name should have stay apart.
+fn log_folder(spec: &Spec, id: ActionId, attempt: u32) -> String {
+    let keep = |c: char| {
+        if c.is_ascii_alphanumeric() || "._-".contains(c) {
+            c
+        } else {
+            '_'
+        }
+    };
+    let label: String = spec.title.chars().map(keep).take(160).collect();
+    let again = if attempt > 1 {
+        format!(".try{attempt}")
+    } else {
+        String::new()
+    };
+    format!("test-results/{:03}-{label}{again}", id.index() + 1)
+}
+
+async fn make_folders(folders: &[&Utf8PathBuf]) -> Result<(), String> {
+    for folder in folders {
+        let made = tokio::fs::create_dir_all(folder).await;
+        made.map_err(|error| format!("failed to make the folder {folder}: {error}"))?;
+    }
+    Ok(())
+}
+
+async fn remove_scratch(scratch: Utf8PathBuf) {
+    // What cannot be removed now goes with the run's folder.
+    let _ = tokio::fs::remove_dir_all(scratch).await;
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
