@@ -15,6 +15,9 @@ use crate::record::take;
 use crate::sparse::copy_and_hash;
 use crate::store::{Store, now_unix_ms};
 
+/// How often the time of a blob's last use is written, in milliseconds.
+const NOTED_EVERY_MS: u64 = 60_000;
+
 /// A blob in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Blob {
@@ -72,8 +75,7 @@ impl Store {
             digest: Digest::of(bytes),
             size: bytes.len() as u64,
         };
-        if let Some(stamp) = self.unchanged(&blob.digest)? {
-            self.remember(&blob.digest, stamp)?;
+        if self.use_unchanged(&blob.digest)? {
             return Ok(blob);
         }
         let scratch = Scratch::new(self);
@@ -205,11 +207,8 @@ impl Store {
     /// As [`verify_blob`](Self::verify_blob).
     pub fn use_blob(&self, digest: &Digest) -> Result<Pin, StoreError> {
         let lock = FileLock::wait(&self.layout().pin(digest), Mode::Shared)?;
-        match self.unchanged(digest)? {
-            Some(stamp) => self.remember(digest, stamp)?,
-            None => {
-                self.verify_blob(digest)?;
-            }
+        if !self.use_unchanged(digest)? {
+            self.verify_blob(digest)?;
         }
         Ok(Pin {
             digest: *digest,
@@ -218,12 +217,13 @@ impl Store {
         })
     }
 
-    /// The cheap check: the file's stamp, if it looks as it did when its content was last known to be right.
-    fn unchanged(&self, digest: &Digest) -> Result<Option<Stamp>, StoreError> {
+    /// The cheap check: whether the file looks as it did when its content was last known to be right. If so, it is
+    /// noted as used now.
+    fn use_unchanged(&self, digest: &Digest) -> Result<bool, StoreError> {
         let path = self.blob_path(digest);
         let now = match Stamp::at(&path) {
             Ok(stamp) => stamp,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(io_at("inspect", &path)(error)),
         };
         let known = self.fetch(
@@ -231,7 +231,14 @@ impl Store {
             digest.as_bytes(),
             BlobEntry::from_bytes,
         )?;
-        Ok(known.filter(|entry| entry.stamp == now).map(|_| now))
+        let Some(known) = known.filter(|entry| entry.stamp == now) else {
+            return Ok(false);
+        };
+        // Every write of the index waits for the disk, so a blob used again and again is noted once a minute.
+        if now_unix_ms().saturating_sub(known.used_unix_ms) > NOTED_EVERY_MS {
+            self.remember(digest, now)?;
+        }
+        Ok(true)
     }
 
     fn remember(&self, digest: &Digest, stamp: Stamp) -> Result<(), StoreError> {

@@ -84,6 +84,11 @@ impl Layout {
         self.root.join("locks").join(format!("pin-{digest}"))
     }
 
+    /// The lock of whoever collects garbage.
+    pub(crate) fn collecting(&self) -> Utf8PathBuf {
+        self.root.join("locks/gc")
+    }
+
     /// A new name for something being written, on the store's file system.
     pub(crate) fn scratch(&self) -> Utf8PathBuf {
         self.tmp.join(format!("{:016x}", fastrand::u64(..)))
@@ -91,9 +96,13 @@ impl Layout {
 
     /// A new name in the quarantine folder, beginning with `what`.
     pub(crate) fn quarantine(&self, what: &str) -> Utf8PathBuf {
-        self.root
-            .join("quarantine")
+        self.quarantine_dir()
             .join(format!("{what}-{:08x}", fastrand::u32(..)))
+    }
+
+    /// Where corrupted files are kept for a look.
+    pub(crate) fn quarantine_dir(&self) -> Utf8PathBuf {
+        self.root.join("quarantine")
     }
 }
 

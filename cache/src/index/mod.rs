@@ -3,6 +3,7 @@
 //! Every value is sealed: it carries a version and a checksum of its own, so that a damaged one is noticed, removed and
 //! reported, and never believed.
 
+mod check;
 mod seal;
 
 use std::fs::OpenOptions;
@@ -63,23 +64,24 @@ pub(crate) struct Index {
 impl Index {
     /// Opens the index of a store; one that is unusable is moved aside, and an empty one begun.
     pub(crate) fn open(layout: &Layout, notices: &Notices) -> Result<Self, StoreError> {
-        match Self::open_at(&layout.index()) {
-            Err(error) if is_unusable(&error) => {
+        let path = layout.index();
+        match Self::open_at(&path) {
+            Ok(index) => Ok(index),
+            Err(Fault::Unusable(reason)) => {
                 let moved_to = layout.quarantine("index");
-                std::fs::rename(layout.index(), &moved_to).map_err(io_at("move aside", &layout.index()))?;
-                crate::layout::make_dir(&layout.index())?;
-                notices.add(Notice::IndexRebuilt {
-                    reason: error.to_string(),
-                    moved_to,
-                });
-                Self::open_at(&layout.index()).map_err(|error| convert(&layout.index(), error))
+                std::fs::rename(&path, &moved_to).map_err(io_at("move aside", &path))?;
+                crate::layout::make_dir(&path)?;
+                notices.add(Notice::IndexRebuilt { reason, moved_to });
+                Self::open_at(&path).map_err(|fault| fault.into_error(&path))
             }
-            other => other.map_err(|error| convert(&layout.index(), error)),
+            Err(fault) => Err(fault.into_error(&path)),
         }
     }
 
-    fn open_at(path: &Utf8Path) -> Result<Self, heed::Error> {
-        reserve_lock_file(&path.join("lock.mdb")).map_err(std::io::Error::from)?;
+    fn open_at(path: &Utf8Path) -> Result<Self, Fault> {
+        let data = path.join("data.mdb");
+        check::read_metas(&data)?;
+        reserve_lock_file(&path.join("lock.mdb")).map_err(|errno| heed::Error::Io(errno.into()))?;
         let mut options = EnvOpenOptions::new().read_txn_without_tls();
         options
             .map_size(MAP_BYTES)
@@ -94,6 +96,7 @@ impl Index {
                 other => break other?,
             }
         };
+        check_current(&env, &data)?;
         env.clear_stale_readers()?;
         let txn = env.write_txn()?;
         let databases = env.create_databases_and_commit(txn, |opener, txn| {
@@ -142,6 +145,11 @@ impl Index {
         convert(&self.path, error)
     }
 
+    /// Size of the index on disk, in bytes.
+    pub(crate) fn bytes(&self) -> Result<u64, StoreError> {
+        self.env.real_disk_size().map_err(|error| self.error(error))
+    }
+
     /// The sealed content at `key`; a damaged value is an error of the inner kind.
     pub(crate) fn get<'t>(
         &self,
@@ -170,6 +178,59 @@ impl Index {
     /// Removes the entry at `key`, if there is one.
     pub(crate) fn delete(&self, txn: &mut RwTxn<'_>, table: Table, key: &[u8]) -> Result<bool, StoreError> {
         table.database.delete(txn, key).map_err(|error| self.error(error))
+    }
+}
+
+/// Why an index could not be opened.
+enum Fault {
+    /// It is no sound database: begin another.
+    Unusable(String),
+    Database(heed::Error),
+}
+
+impl Fault {
+    fn into_error(self, path: &Utf8Path) -> StoreError {
+        match self {
+            Self::Unusable(message) => StoreError::Index {
+                path: path.to_owned(),
+                message,
+            },
+            Self::Database(error) => convert(path, error),
+        }
+    }
+}
+
+impl From<heed::Error> for Fault {
+    fn from(error: heed::Error) -> Self {
+        if is_unusable(&error) {
+            Self::Unusable(error.to_string())
+        } else {
+            Self::Database(error)
+        }
+    }
+}
+
+impl From<check::Unsound> for Fault {
+    fn from(error: check::Unsound) -> Self {
+        match error {
+            check::Unsound::Structure(what) => Self::Unusable(what),
+            check::Unsound::Io(error) => Self::Database(error.into()),
+        }
+    }
+}
+
+/// Walks the state of the database that a reader sees now. Writers may be at work: the read transaction keeps the
+/// pages of its state, but the meta page that leads to them is overwritten by the second commit after it.
+fn check_current(env: &Env<WithoutTls>, data: &Utf8Path) -> Result<(), Fault> {
+    loop {
+        let txn = env.read_txn()?;
+        let Some((file, metas)) = check::read_metas(data)? else {
+            return Ok(());
+        };
+        let Some(meta) = metas.iter().find(|meta| meta.transaction == txn.id() as u64) else {
+            continue;
+        };
+        return Ok(check::walk(&file, meta)?);
     }
 }
 

@@ -1,4 +1,9 @@
-//! A place for a store, and records to put into it.
+//! A place for a store, records to put into it, and processes that use it.
+
+#![allow(
+    dead_code,
+    reason = "each test binary compiles this module and uses a part of it"
+)]
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -77,4 +82,33 @@ pub(crate) fn overwrite(path: &Utf8Path, content: &[u8]) {
     std::fs::set_permissions(path, PermissionsExt::from_mode(0o644)).unwrap();
     std::fs::write(path, content).unwrap();
     std::fs::set_permissions(path, mode).unwrap();
+}
+
+/// Starts one ignored test of this very test binary as a process of its own.
+pub(crate) fn run_child(test: &str, place: &Place, argument: &str) -> std::process::Child {
+    std::process::Command::new(std::env::current_exe().unwrap())
+        .args([test, "--exact", "--ignored", "--nocapture"])
+        .env(PLACE, place.path())
+        .env(ARGUMENT, argument)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// What [`run_child`] handed to this process: the place's directory and the argument.
+pub(crate) fn child_arguments() -> (Utf8PathBuf, String) {
+    let variable = |name| std::env::var(name).expect("only another test starts this one");
+    (variable(PLACE).into(), variable(ARGUMENT))
+}
+
+const PLACE: &str = "VTBUILD_TEST_PLACE";
+const ARGUMENT: &str = "VTBUILD_TEST_ARGUMENT";
+
+/// Waits until `holds`, at most half a minute.
+pub(crate) fn wait_for(what: &str, holds: impl Fn() -> bool) {
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while !holds() {
+        assert!(std::time::Instant::now() < end, "{what} did not come");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
 }
