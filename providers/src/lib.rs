@@ -3,7 +3,12 @@
 //! This crate knows how to start things and how to speak to them. It does not know why: actions, caches and graphs are
 //! other crates' business.
 
+pub mod accel;
+pub mod image;
+pub mod machine;
+pub mod params;
 pub mod process;
 pub mod provider;
+pub mod qemu;
 pub mod qmp;
 pub mod session;

@@ -6,7 +6,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use vtbuild_providers::accel::Accel;
+use vtbuild_providers::machine::{Launch, MachineSpec};
+use vtbuild_providers::params::Params;
 use vtbuild_providers::process::Launcher;
+use vtbuild_providers::qemu::Qemu;
 
 /// A launcher whose guards are the program built for tests.
 pub(crate) fn launcher() -> Launcher {
@@ -62,4 +66,31 @@ pub(crate) fn alive(pid: u32) -> bool {
             .trim_start()
             .starts_with('Z')
     })
+}
+
+/// A launch into this folder, always translated: what these tests look at does not depend on the accelerator.
+pub(crate) async fn launch(scratch: &Scratch) -> Launch {
+    let launcher = launcher();
+    let qemu = Qemu::find(&launcher, None, None).await.unwrap();
+    Launch {
+        launcher,
+        qemu,
+        accel: Accel::Tcg,
+        run_dir: scratch.join("r"),
+        log_dir: scratch.join("logs"),
+    }
+}
+
+/// A machine without disks whose firmware finds nothing to start and waits.
+pub(crate) fn firmware_only(name: &str) -> MachineSpec {
+    spec(name, &[])
+}
+
+/// A small machine with these parameters besides.
+pub(crate) fn spec(name: &str, more: &[(&str, &str)]) -> MachineSpec {
+    let mut params: Params = [("mem", "64"), ("nics", "nic1"), ("serials", "serial0")]
+        .into_iter()
+        .collect();
+    more.iter().for_each(|(key, value)| params.set(*key, *value));
+    MachineSpec::from_params(name, &params.object(name), Utf8Path::new("/nowhere")).unwrap()
 }

@@ -1,0 +1,5 @@
+//! Disk images: what parameters say about them, and `qemu-img`.
+
+mod spec;
+
+pub use spec::ImageSpec;

@@ -1,0 +1,69 @@
+//! What can go wrong with a machine.
+
+use camino::Utf8PathBuf;
+
+use crate::process::{Exit, SpawnError};
+use crate::qmp::QmpError;
+
+/// Why a machine did not start, or did not do what it was told.
+#[derive(Debug, thiserror::Error)]
+pub enum MachineError {
+    /// QEMU's process.
+    #[error("start machine {machine}: {source}")]
+    Spawn {
+        /// The machine.
+        machine: String,
+        /// Why.
+        source: SpawnError,
+    },
+    /// QEMU ended before the machine ran: an option, a file or a lock that it did not like.
+    #[error("start machine {machine}: QEMU ended at once ({exit}) and said: {}", stderr.trim())]
+    DiedAtStart {
+        /// The machine.
+        machine: String,
+        /// How it ended.
+        exit: Exit,
+        /// What it printed.
+        stderr: String,
+    },
+    /// A folder or a log file.
+    #[error("prepare {path} for machine {machine}: {source}")]
+    Files {
+        /// The machine.
+        machine: String,
+        /// The file or folder.
+        path: Utf8PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A socket's path has no room in the kernel's 108 bytes.
+    #[error(
+        "start machine {machine}: the path of the socket {path} is longer than 107 bytes; use a shorter run folder (TMPDIR)"
+    )]
+    LongPath {
+        /// The machine.
+        machine: String,
+        /// The socket.
+        path: Utf8PathBuf,
+    },
+    /// A monitor.
+    #[error("command machine {machine}: {source}")]
+    Monitor {
+        /// The machine.
+        machine: String,
+        /// Why.
+        source: QmpError,
+    },
+    /// QEMU's list of forwarded ports lacks one.
+    #[error("find the host port of guest port {port} of {machine}'s {nic} in what QEMU reports: {report:?}")]
+    Port {
+        /// The machine.
+        machine: String,
+        /// The network card.
+        nic: String,
+        /// The guest's port.
+        port: u16,
+        /// `info usernet`.
+        report: String,
+    },
+}

@@ -1,0 +1,30 @@
+//! Machines: QEMU processes and what can be done with them.
+//!
+//! ```text
+//! Params -> MachineSpec -> argv -> Spawned -> Negotiated -> Machine (running) -> dead
+//!            (plain data)           (start.rs: each phase owns its own way to fail)
+//! ```
+//!
+//! A machine is described by a [`MachineSpec`], which is plain data, and lives as a [`Machine`], a handle that can be
+//! cloned. QEMU runs behind a guard (see [`crate::process`]): it dies with the last handle, and with us.
+//!
+//! No host port is ever chosen here: QEMU is told to take port 0 and is asked which one it got, so that no two machines, of one
+//! vtbuild or of several, can be after the same one.
+
+mod argv;
+mod error;
+mod handle;
+mod ports;
+mod read;
+mod serial;
+pub mod spec;
+mod start;
+mod state;
+
+pub use argv::{Places, argv};
+pub use error::MachineError;
+pub use handle::{ExitInfo, Machine};
+pub use serial::SerialPort;
+pub use spec::MachineSpec;
+pub use start::{Incoming, Launch};
+pub use state::RunState;

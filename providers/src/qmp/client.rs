@@ -1,0 +1,356 @@
+//! A connection to one monitor.
+
+use std::collections::HashMap;
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use qapi::Command as QapiCommand;
+use serde_json::{Map, Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::sync::{oneshot, watch};
+
+use super::error::QmpError;
+use super::events::{Events, Mark};
+use super::link;
+use super::transcript::Transcript;
+use super::wire::{Event, Failure, Message};
+
+/// The time that a command gets unless the caller says otherwise.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+type Reply = Result<Value, Failure>;
+
+/// A negotiated QMP connection. Clones share it; it closes with the last one, or when QEMU ends.
+#[derive(Debug, Clone)]
+pub struct Qmp {
+    shared: Arc<Shared>,
+    /// Ends the reading task with the last clone.
+    _reader: Arc<Reader>,
+}
+
+#[derive(Debug)]
+struct Reader(tokio::task::JoinHandle<()>);
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    path: Utf8PathBuf,
+    stream: UnixStreamWriter,
+    next_id: AtomicU64,
+    waiting: Mutex<HashMap<u64, oneshot::Sender<Reply>>>,
+    events: Events,
+    transcript: Option<Transcript>,
+    closed: watch::Sender<bool>,
+    greeting: watch::Sender<Option<Value>>,
+}
+
+/// One line at a time goes out, whoever sends it.
+#[derive(Debug)]
+struct UnixStreamWriter {
+    stream: Arc<UnixStream>,
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Qmp {
+    /// Connects to a monitor's socket, which may appear within `patience`, and negotiates.
+    ///
+    /// # Errors
+    /// [`QmpError::Connect`] when the socket does not answer or says no greeting in time.
+    pub async fn connect(
+        path: &Utf8Path,
+        transcript: Option<Transcript>,
+        patience: Duration,
+    ) -> Result<Qmp, QmpError> {
+        let failed = |source| QmpError::Connect {
+            path: path.to_owned(),
+            source,
+        };
+        let stream = link::connect(path, patience).await.map_err(failed)?;
+        let qmp = Qmp::over(Arc::new(stream), path, transcript);
+        let mut greeting = qmp.shared.greeting.subscribe();
+        let greeted = tokio::time::timeout(patience, async {
+            let mut closed = qmp.shared.closed.subscribe();
+            tokio::select! {
+                found = greeting.wait_for(Option::is_some) => found.is_ok(),
+                _ = closed.wait_for(|closed| *closed) => false,
+            }
+        });
+        match greeted.await {
+            Ok(true) => {}
+            Ok(false) => return Err(failed(std::io::ErrorKind::ConnectionReset.into())),
+            Err(_) => return Err(failed(std::io::ErrorKind::TimedOut.into())),
+        }
+        qmp.command("qmp_capabilities", None, patience).await?;
+        Ok(qmp)
+    }
+
+    fn over(stream: Arc<UnixStream>, path: &Utf8Path, transcript: Option<Transcript>) -> Qmp {
+        let shared = Arc::new(Shared {
+            path: path.to_owned(),
+            stream: UnixStreamWriter {
+                stream: stream.clone(),
+                turn: tokio::sync::Mutex::new(()),
+            },
+            next_id: AtomicU64::new(1),
+            waiting: Mutex::default(),
+            events: Events::new(),
+            transcript,
+            closed: watch::Sender::new(false),
+            greeting: watch::Sender::new(None),
+        });
+        let reader = tokio::spawn(read(shared.clone(), stream));
+        Qmp {
+            shared,
+            _reader: Arc::new(Reader(reader)),
+        }
+    }
+
+    /// Executes one of the schema's commands within the default time of 30 s.
+    ///
+    /// # Errors
+    /// See [`QmpError`].
+    pub async fn execute<C: QapiCommand>(&self, command: C) -> Result<C::Ok, QmpError> {
+        let reply = |source| QmpError::Reply {
+            command: C::NAME.to_owned(),
+            source,
+        };
+        let arguments = serde_json::to_value(&command).map_err(reply)?;
+        let value = self.command(C::NAME, Some(arguments), PATIENCE).await?;
+        serde_json::from_value(value).map_err(reply)
+    }
+
+    /// Executes a command by its name and returns what QEMU returns.
+    ///
+    /// # Errors
+    /// See [`QmpError`].
+    pub async fn command(
+        &self,
+        name: &str,
+        arguments: Option<Value>,
+        timeout: Duration,
+    ) -> Result<Value, QmpError> {
+        let mut request = Map::new();
+        request.insert("execute".into(), name.into());
+        if let Some(arguments) = arguments.filter(|arguments| !arguments.is_null()) {
+            request.insert("arguments".into(), arguments);
+        }
+        self.exchange(name, request, None, timeout).await
+    }
+
+    /// Executes a command of the human monitor and returns what it prints.
+    ///
+    /// # Errors
+    /// See [`QmpError`]. The human monitor reports its own errors as text.
+    pub async fn hmp(&self, line: &str, timeout: Duration) -> Result<String, QmpError> {
+        let name = "human-monitor-command";
+        let value = self
+            .command(name, Some(json!({ "command-line": line })), timeout)
+            .await?;
+        serde_json::from_value(value).map_err(|source| QmpError::Reply {
+            command: name.into(),
+            source,
+        })
+    }
+
+    /// Hands a descriptor to QEMU, which keeps it under `name` (for `fd:NAME`).
+    ///
+    /// # Errors
+    /// See [`QmpError`].
+    pub async fn give_fd(&self, name: &str, fd: BorrowedFd<'_>) -> Result<(), QmpError> {
+        let request = json!({ "execute": "getfd", "arguments": { "fdname": name } });
+        let Value::Object(request) = request else {
+            unreachable!("an object was written above")
+        };
+        self.exchange("getfd", request, Some(fd), PATIENCE)
+            .await
+            .map(drop)
+    }
+
+    async fn exchange(
+        &self,
+        name: &str,
+        mut request: Map<String, Value>,
+        fd: Option<BorrowedFd<'_>>,
+        timeout: Duration,
+    ) -> Result<Value, QmpError> {
+        let shared = &self.shared;
+        let id = shared.next_id.fetch_add(1, Ordering::Relaxed);
+        request.insert("id".into(), id.into());
+        let (tell, reply) = oneshot::channel();
+        shared.waiting().insert(id, tell);
+        let _forget = Forget { shared, id };
+        let closed = || QmpError::Closed {
+            command: name.to_owned(),
+        };
+        if self.is_closed() {
+            return Err(closed());
+        }
+        let answered = tokio::time::timeout(timeout, async {
+            shared
+                .send(&Value::Object(request).to_string(), fd)
+                .await
+                .map_err(|_| closed())?;
+            reply.await.map_err(|_| closed())
+        });
+        match answered.await {
+            Ok(Ok(Ok(value))) => Ok(value),
+            Ok(Ok(Err(failure))) => Err(QmpError::Command {
+                command: name.to_owned(),
+                failure,
+            }),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(QmpError::Timeout {
+                command: name.to_owned(),
+                timeout,
+            }),
+        }
+    }
+
+    /// The events that have come and were not cleared, oldest first.
+    pub fn events(&self) -> Vec<Event> {
+        self.shared.events.list()
+    }
+
+    /// Forgets the events that have come.
+    pub fn clear_events(&self) {
+        self.shared.events.clear();
+    }
+
+    /// Waits for an event of this name, also among those that have come and were not cleared.
+    pub async fn wait_event(&self, name: &str, timeout: Duration) -> Option<Event> {
+        let oldest = self.shared.events.oldest();
+        self.wait_event_after(oldest, timeout, |event| event.name == name)
+            .await
+    }
+
+    /// The present end of the stream of events.
+    pub fn mark(&self) -> Mark {
+        self.shared.events.mark()
+    }
+
+    /// Waits for a wanted event that comes after `mark`. `None` when the time is over or the monitor has closed.
+    pub async fn wait_event_after(
+        &self,
+        mark: Mark,
+        timeout: Duration,
+        wanted: impl Fn(&Event) -> bool,
+    ) -> Option<Event> {
+        let event = self.shared.events.wait(mark, wanted);
+        tokio::select! {
+            biased;
+            event = event => Some(event),
+            () = self.closed() => None,
+            () = tokio::time::sleep(timeout) => None,
+        }
+    }
+
+    /// Whether QEMU has closed the connection.
+    pub fn is_closed(&self) -> bool {
+        *self.shared.closed.borrow()
+    }
+
+    /// Waits until QEMU has closed the connection.
+    pub async fn closed(&self) {
+        // The sender lives in `shared`, so the channel cannot close.
+        let _ = self.shared.closed.subscribe().wait_for(|closed| *closed).await;
+    }
+
+    /// What QEMU said first: its version and capabilities.
+    pub fn greeting(&self) -> Value {
+        self.shared.greeting.borrow().clone().unwrap_or_default()
+    }
+
+    /// The socket.
+    pub fn path(&self) -> &Utf8Path {
+        &self.shared.path
+    }
+}
+
+/// Takes a command off the list of those that wait, however its wait ended.
+struct Forget<'a> {
+    shared: &'a Shared,
+    id: u64,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        self.shared.waiting().remove(&self.id);
+    }
+}
+
+impl Shared {
+    fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<u64, oneshot::Sender<Reply>>> {
+        // Nothing that can panic runs under the lock.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn send(&self, line: &str, fd: Option<BorrowedFd<'_>>) -> std::io::Result<()> {
+        let _turn = self.stream.turn.lock().await;
+        if let Some(transcript) = &self.transcript {
+            transcript.line("->", line);
+        }
+        let bytes = format!("{line}\n").into_bytes();
+        match fd {
+            Some(fd) => link::write_with_fd(&self.stream.stream, &bytes, fd).await,
+            None => link::write_all(&self.stream.stream, &bytes).await,
+        }
+    }
+
+    fn take(&self, line: &str) {
+        if let Some(transcript) = &self.transcript {
+            transcript.line("<-", line);
+        }
+        match Message::parse(line) {
+            Message::Greeting(greeting) => drop(self.greeting.send_replace(Some(greeting))),
+            Message::Event(event) => self.events.push(event),
+            Message::Reply(id, reply) => {
+                if let Some(sender) = self.waiting().remove(&id) {
+                    // The sender may have given up.
+                    let _ = sender.send(reply);
+                }
+            }
+            Message::Other => {}
+        }
+    }
+}
+
+async fn read(shared: Arc<Shared>, stream: Arc<UnixStream>) {
+    let mut lines = BufReader::new(ReadHalf(stream)).split(b'\n');
+    while let Ok(Some(line)) = lines.next_segment().await {
+        shared.take(String::from_utf8_lossy(&line).trim_end());
+    }
+    shared.closed.send_replace(true);
+    shared.waiting().clear();
+}
+
+/// Reads from a stream that is shared with the writers.
+struct ReadHalf(Arc<UnixStream>);
+
+impl tokio::io::AsyncRead for ReadHalf {
+    fn poll_read(
+        self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        loop {
+            std::task::ready!(self.0.poll_read_ready(cx))?;
+            match self.0.try_read(buf.initialize_unfilled()) {
+                Ok(read) => {
+                    buf.advance(read);
+                    return std::task::Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(error) => return std::task::Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
