@@ -139,7 +139,7 @@ fn walk(dir: &Utf8Path) -> Vec<camino::Utf8PathBuf> {
                 .read_dir_utf8()
                 .unwrap()
                 .flatten()
-                .map(|file| file.into_path())
+                .map(camino::Utf8DirEntry::into_path)
         })
         .collect()
 }

@@ -86,13 +86,19 @@ pub(crate) fn overwrite(path: &Utf8Path, content: &[u8]) {
 
 /// Starts one ignored test of this very test binary as a process of its own.
 pub(crate) fn run_child(test: &str, place: &Place, argument: &str) -> std::process::Child {
-    std::process::Command::new(std::env::current_exe().unwrap())
+    let program = std::env::current_exe().unwrap();
+    child_command(program.to_str().unwrap(), place, argument)
         .args([test, "--exact", "--ignored", "--nocapture"])
-        .env(PLACE, place.path())
-        .env(ARGUMENT, argument)
         .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap()
+}
+
+/// A command whose process finds place and argument by [`child_arguments`].
+pub(crate) fn child_command(program: &str, place: &Place, argument: &str) -> std::process::Command {
+    let mut command = std::process::Command::new(program);
+    command.env(PLACE, place.path()).env(ARGUMENT, argument);
+    command
 }
 
 /// What [`run_child`] handed to this process: the place's directory and the argument.
