@@ -1,0 +1,1 @@
+"""Helpers that need nothing but the standard library: ``process``, ``path`` and ``wait``."""

@@ -1,0 +1,45 @@
+"""The test host: what a test of a provider sees of vtbuild, under the names that such tests use.
+
+A test is ``def run(test, params, env)`` in a file of a test provider. vtbuild starts one interpreter for each test
+(``python3 -m virttest``), which loads that file and calls ``run``. Machines, monitors and sessions live in vtbuild's
+core; the objects here are proxies that speak to it over a socket (``docs/host-protocol.md``).
+
+=====================  ==============================================================================================
+for the test           ``utils_params`` ``utils_env`` ``test_object`` ``qemu_vm`` ``qemu_monitor`` ``session``
+for its imports        ``data_dir`` ``env_process`` ``error_context`` ``error_event`` ``funcatexit`` ``qemu_storage``
+                       ``remote`` ``storage`` ``utils_misc`` ``utils_net`` ``utils_numeric`` ``virt_vm``
+the host itself        ``core`` (the socket) ``error_kinds`` (answers become exceptions) ``runner`` ``verdict``
+=====================  ==============================================================================================
+
+Everything is imported when it is first asked for: a test that needs little starts quickly. Only the standard library is
+used. A name that is not here is an error that says so.
+"""
+
+import sys
+
+__all__ = []
+
+
+class _AbsentModules:
+    """The last finder of the import system: says plainly that a module is not part of the test host."""
+
+    _PACKAGES = ("virttest", "avocado", "aexpect")
+
+    def find_spec(self, fullname, path=None, target=None):
+        package, dot, _ = fullname.partition(".")
+        if dot and package in self._PACKAGES:
+            raise ModuleNotFoundError(f"{fullname} is not part of the built-in test host")
+        return None
+
+
+if not any(type(finder).__name__ == "_AbsentModules" for finder in sys.meta_path):
+    sys.meta_path.append(_AbsentModules())
+
+
+def absent(module):
+    """Make the ``__getattr__`` of `module`, which says that a missing name is missing from the test host."""
+
+    def __getattr__(name):
+        raise AttributeError(f"{module}.{name} is not part of the built-in test host")
+
+    return __getattr__

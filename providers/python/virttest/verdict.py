@@ -1,0 +1,63 @@
+"""From how a test's body ended to what the core is told."""
+
+import traceback
+
+from avocado.core.exceptions import TestBaseException
+
+#: The statuses that the core knows.
+STATUSES = ("PASS", "FAIL", "ERROR", "WARN", "SKIP", "CANCEL")
+
+#: A reason is one line of at most so many characters; the whole text is in the traceback.
+REASON_LENGTH = 600
+
+
+class Verdict:
+    """A status and, unless it is PASS, why."""
+
+    def __init__(self, status="PASS", reason=None, class_name=None, trace=None):
+        self.status = status
+        self.reason = reason
+        self.class_name = class_name
+        self.traceback = trace
+
+    def then(self, status, reason):
+        """The verdict after something else went wrong behind the body: only a pass becomes worse by it."""
+        return Verdict(status, one_line(reason)) if self.status == "PASS" else self
+
+    def fields(self):
+        """The fields of the note."""
+        return {
+            "status": self.status, "reason": self.reason, "class": self.class_name, "traceback": self.traceback,
+        }
+
+
+def judge(error, skip_frames_of=()):
+    """The verdict on a test whose body raised `error`.
+
+    :param skip_frames_of: files whose frames, at the outer end of the traceback, belong to the host and not to the test.
+    """
+    status = error.status if isinstance(error, TestBaseException) else "ERROR"
+    if status not in STATUSES:
+        status = "ERROR"  # an interruption is the core's to decide
+    return Verdict(status, _reason(error), type(error).__name__, _trace(error, skip_frames_of))
+
+
+def one_line(text):
+    """`text` with every run of white space made one space, cut at REASON_LENGTH."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= REASON_LENGTH else line[: REASON_LENGTH - 1] + "…"
+
+
+def _reason(error):
+    text = one_line(error)
+    if isinstance(error, TestBaseException) and text:
+        return text
+    name = type(error).__name__
+    return f"{name}: {text}" if text else name
+
+
+def _trace(error, skip_frames_of):
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename in skip_frames_of:
+        frames = frames.tb_next
+    return "".join(traceback.format_exception(type(error), error, frames))
