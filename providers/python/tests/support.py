@@ -76,14 +76,18 @@ class InProcess:
 
     def __enter__(self):
         self.connection = core.Connection(self.core.there)
-        self.connection.listen()
+        server = threading.Thread(target=self.core.serve, daemon=True)
+        self.threads = [self.connection.listen(), server]
         core.use(self.connection)
-        threading.Thread(target=self.core.serve, daemon=True).start()
+        server.start()
         return self.core
 
     def __exit__(self, *_):
         core.use(None)
         self.connection.close()
+        self.core.here.shutdown(socket.SHUT_RDWR)
+        for thread in self.threads:
+            thread.join(10)
         self.core.here.close()
 
 

@@ -70,8 +70,10 @@ class Connection:
         return json.loads(line)["start"] if line else None
 
     def listen(self):
-        """Start the reader thread: from now on calls are possible."""
-        threading.Thread(target=self._read_answers, name="core", daemon=True).start()
+        """Start the reader thread, and return it: from now on calls are possible."""
+        reader = threading.Thread(target=self._read_answers, name="core", daemon=True)
+        reader.start()
+        return reader
 
     def call(self, name, args):
         """Ask the core for `name` and return its answer.
@@ -107,6 +109,7 @@ class Connection:
             self._socket.shutdown(socket.SHUT_WR)
         except OSError:
             pass  # the core has closed already
+        self._socket.close()  # the reader keeps its own half until the core closes, too
 
     def _send(self, message):
         if os.getpid() != self._owner:
@@ -127,14 +130,12 @@ class Connection:
     def _read_answers(self):
         reason = "closed the connection"
         try:
-            while True:
-                line = self._lines.readline(LINE_LIMIT)
-                if not line:
-                    break
-                message = json.loads(line)
-                waiting = self._waiting.pop(message.get("id"), None)
-                if waiting is not None:
-                    waiting.put(message)
+            with self._lines:
+                while line := self._lines.readline(LINE_LIMIT):
+                    message = json.loads(line)
+                    waiting = self._waiting.pop(message.get("id"), None)
+                    if waiting is not None:
+                        waiting.put(message)
         except (OSError, ValueError) as error:
             reason = f"cannot be understood: {error}"
         if not self._closed:
