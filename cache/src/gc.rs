@@ -166,6 +166,7 @@ impl Store {
             self.remove_batch(&batch, &records, &mut report)?;
         }
         self.clean_quarantine()?;
+        self.clean_locks()?;
         Ok(report)
     }
 
@@ -269,8 +270,7 @@ impl Store {
             for (digest, ..) in &free {
                 index.delete(txn, tables.blobs, digest.as_bytes())?;
                 for key in records.of_blob.get(digest).into_iter().flatten() {
-                    index.delete(txn, tables.records, key.as_bytes())?;
-                    if index.delete(txn, tables.hits, key.as_bytes())? {
+                    if self.remove_record(txn, key)? {
                         report.records_removed += 1;
                         report.lost_seconds += records.hits.get(key).map_or(0.0, |hit| hit.seconds);
                     }
@@ -283,6 +283,16 @@ impl Store {
             fs::remove_file(&path).map_err(io_at("remove", &path))?;
             report.blobs_removed += 1;
             report.after_bytes -= bytes;
+        }
+        Ok(())
+    }
+
+    /// Removes the lock files of processes that were killed: taking a lock and letting it go does so.
+    fn clean_locks(&self) -> Result<(), StoreError> {
+        let dir = self.layout().locks_dir();
+        for entry in dir.read_dir_utf8().map_err(io_at("list", &dir))? {
+            let path = entry.map_err(io_at("list", &dir))?.into_path();
+            drop(FileLock::try_now(&path, Mode::Exclusive)?);
         }
         Ok(())
     }

@@ -44,7 +44,9 @@ pub struct Last {
 #[derive(Serialize, Deserialize)]
 struct History {
     label: String,
-    manifest: Manifest,
+    /// Of the newest run; `None` while the record of that run has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    manifest: Option<Manifest>,
     /// Newest first.
     runs: Vec<Run>,
 }
@@ -68,11 +70,17 @@ impl Store {
     /// # Errors
     /// When the index cannot be read.
     pub fn last(&self, label: &str) -> Result<Option<Last>, StoreError> {
-        let history = self.history(label)?;
-        Ok(history.and_then(|History { manifest, runs, .. }| {
-            let run = runs.into_iter().next()?;
-            Some(Last { run, manifest })
-        }))
+        let Some(History { manifest, runs, .. }) = self.history(label)? else {
+            return Ok(None);
+        };
+        let Some(run) = runs.into_iter().next() else {
+            return Ok(None);
+        };
+        let manifest = match manifest {
+            Some(manifest) => Some(manifest),
+            None => self.record_of(&run.key)?.map(|record| record.manifest),
+        };
+        Ok(manifest.map(|manifest| Last { run, manifest }))
     }
 
     /// The remembered runs of `label`, newest first, at most 16.
@@ -92,7 +100,7 @@ impl Store {
     /// When the index cannot be written.
     pub fn note(&self, label: &str, last: &Last) -> Result<(), StoreError> {
         self.index()
-            .write(|txn| self.note_in(txn, label, &last.run, &last.manifest))
+            .write(|txn| self.note_in(txn, label, &last.run, Some(&last.manifest)))
     }
 
     /// Remembers a run that did not succeed. It is history only: no look-up ever answers with it.
@@ -109,28 +117,53 @@ impl Store {
         Ok(history.filter(|history| history.label == label))
     }
 
+    /// Adds a run. Without a manifest, the record of the run's key has to be there and to have it.
     pub(crate) fn note_in(
         &self,
         txn: &mut RwTxn<'_>,
         label: &str,
         run: &Run,
-        manifest: &Manifest,
+        manifest: Option<&Manifest>,
     ) -> Result<(), StoreError> {
         let (index, table, name) = (self.index(), self.index().tables.labels, name_of(label));
-        let old = index.get(txn, table, name.as_bytes())?.and_then(Result::ok);
-        let old = old.and_then(|bytes| from_json::<History>(bytes).ok());
-        let mut runs = old
-            .filter(|history| history.label == label)
-            .map(|history| history.runs)
-            .unwrap_or_default();
-        runs.insert(0, run.clone());
-        runs.truncate(REMEMBERED_RUNS);
-        let history = History {
-            label: label.to_owned(),
-            manifest: manifest.clone(),
-            runs,
-        };
+        let mut history = self.history_in(txn, label)?.unwrap_or_else(|| History::of(label));
+        history.runs.insert(0, run.clone());
+        history.runs.truncate(REMEMBERED_RUNS);
+        history.manifest = manifest.cloned();
         index.put(txn, table, name.as_bytes(), &to_json(&history))
+    }
+
+    /// Keeps the manifest of a record that is about to be removed, if its label's newest run has no other.
+    pub(crate) fn save_manifest(&self, txn: &mut RwTxn<'_>, record: Record) -> Result<(), StoreError> {
+        let (index, table, name) = (self.index(), self.index().tables.labels, name_of(&record.label));
+        let Some(mut history) = self.history_in(txn, &record.label)? else {
+            return Ok(());
+        };
+        let newest = history.runs.first().is_some_and(|run| run.key == record.key);
+        if newest && history.manifest.is_none() {
+            history.manifest = Some(record.manifest);
+            index.put(txn, table, name.as_bytes(), &to_json(&history))?;
+        }
+        Ok(())
+    }
+
+    /// A damaged history counts as none; it is about to be written anew.
+    fn history_in(&self, txn: &RwTxn<'_>, label: &str) -> Result<Option<History>, StoreError> {
+        let found = self
+            .index()
+            .get(txn, self.index().tables.labels, name_of(label).as_bytes())?;
+        let history = found.and_then(|content| content.and_then(from_json::<History>).ok());
+        Ok(history.filter(|history| history.label == label))
+    }
+}
+
+impl History {
+    fn of(label: &str) -> Self {
+        Self {
+            label: label.to_owned(),
+            manifest: None,
+            runs: Vec::new(),
+        }
     }
 }
 

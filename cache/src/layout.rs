@@ -84,6 +84,11 @@ impl Layout {
         self.root.join("locks").join(format!("pin-{digest}"))
     }
 
+    /// Where the lock files are.
+    pub(crate) fn locks_dir(&self) -> Utf8PathBuf {
+        self.root.join("locks")
+    }
+
     /// The lock of whoever collects garbage.
     pub(crate) fn collecting(&self) -> Utf8PathBuf {
         self.root.join("locks/gc")

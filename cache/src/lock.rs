@@ -1,6 +1,7 @@
 //! Locks between processes: `flock` on a file, gone with the process that held it.
 
 use std::fs::{File, OpenOptions};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -27,45 +28,55 @@ pub(crate) struct FileLock {
 impl FileLock {
     /// Takes the lock, waiting for as long as others hold it.
     pub(crate) fn wait(path: &Utf8Path, mode: Mode) -> Result<Self, StoreError> {
-        loop {
-            if let Some(lock) = Self::attempt(path, mode, true)? {
-                return Ok(lock);
-            }
-        }
+        let lock = Self::take(path, mode, true)?;
+        Ok(lock.expect("taking a lock with waiting ends with the lock or with an error"))
     }
 
     /// Takes the lock if nobody holds it against us.
     pub(crate) fn try_now(path: &Utf8Path, mode: Mode) -> Result<Option<Self>, StoreError> {
-        Self::attempt(path, mode, false)
+        Self::take(path, mode, false)
     }
 
-    /// Holders remove the file they locked, so the one we locked may no longer be the one the name stands for:
-    /// then the lock is worth nothing, and the answer is `None`.
-    fn attempt(path: &Utf8Path, mode: Mode, wait: bool) -> Result<Option<Self>, StoreError> {
+    /// Holders remove the file they locked, so the one we locked may no longer be the one the name stands for: then the
+    /// lock is worth nothing, and we begin again.
+    fn take(path: &Utf8Path, mode: Mode, wait: bool) -> Result<Option<Self>, StoreError> {
         let mut options = OpenOptions::new();
-        let file = options
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path);
-        let file = file.map_err(io_at("open lock", path))?;
+        options.read(true).write(true).create(true).truncate(false);
         loop {
-            match flock(&file, operation(mode, wait)) {
-                Ok(()) => break,
-                Err(Errno::INTR) => {}
-                Err(Errno::WOULDBLOCK) => return Ok(None),
-                Err(errno) => return Err(errno_at("take lock", path)(errno)),
+            let file = options.open(path).map_err(io_at("open lock", path))?;
+            if !flock_file(&file, operation(mode, wait)).map_err(errno_at("take lock", path))? {
+                return Ok(None);
+            }
+            if is_named(&file, path).map_err(io_at("inspect lock", path))? {
+                return Ok(Some(Self {
+                    file,
+                    path: path.to_owned(),
+                    mode,
+                }));
             }
         }
-        let ours = file.metadata().map_err(io_at("inspect lock", path))?;
-        let current = std::fs::metadata(path).ok();
-        let same = current.is_some_and(|named| named.ino() == ours.ino() && named.dev() == ours.dev());
-        Ok(same.then(|| Self {
-            file,
-            path: path.to_owned(),
-            mode,
-        }))
+    }
+}
+
+/// Whether the lock was to be had.
+fn flock_file(file: &File, operation: FlockOperation) -> Result<bool, Errno> {
+    loop {
+        match flock(file, operation) {
+            Ok(()) => return Ok(true),
+            Err(Errno::WOULDBLOCK) => return Ok(false),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// Whether `path` still stands for the open file.
+fn is_named(file: &File, path: &Utf8Path) -> io::Result<bool> {
+    let ours = file.metadata()?;
+    match std::fs::metadata(path) {
+        Ok(named) => Ok(named.ino() == ours.ino() && named.dev() == ours.dev()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

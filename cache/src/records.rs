@@ -48,8 +48,7 @@ impl Store {
     /// # Errors
     /// When the index cannot be read.
     pub fn lookup(&self, key: &Digest) -> Result<Option<Record>, StoreError> {
-        let table = self.index().tables.records;
-        let Some(record) = self.fetch(table, key.as_bytes(), |bytes| decode(key, bytes))? else {
+        let Some(record) = self.record_of(key)? else {
             return Ok(None);
         };
         match record
@@ -68,6 +67,13 @@ impl Store {
                 Ok(None)
             }
         }
+    }
+
+    /// The record of `key`, whatever became of its outputs.
+    pub(crate) fn record_of(&self, key: &Digest) -> Result<Option<Record>, StoreError> {
+        self.fetch(self.index().tables.records, key.as_bytes(), |bytes| {
+            decode(key, bytes)
+        })
     }
 
     /// The light part of the records of `keys`, in their order, from one state of the index.
@@ -233,7 +239,7 @@ impl Store {
         let (index, tables, key) = (self.index(), self.index().tables, record.key.as_bytes());
         index.put(txn, tables.hits, key, &record.hit().to_bytes())?;
         index.put(txn, tables.records, key, &to_json(record))?;
-        self.note_in(txn, &record.label, &Run::from(record), &record.manifest)
+        self.note_in(txn, &record.label, &Run::from(record), None)
     }
 
     /// Removes the record of `key`, so that its action runs again. Blobs stay until they are collected.
@@ -241,8 +247,19 @@ impl Store {
     /// # Errors
     /// When the index cannot be written.
     pub fn forget(&self, key: &Digest) -> Result<bool, StoreError> {
-        let (index, tables, key) = (self.index(), self.index().tables, key.as_bytes());
-        index.write(|txn| Ok(index.delete(txn, tables.hits, key)? | index.delete(txn, tables.records, key)?))
+        self.index().write(|txn| self.remove_record(txn, key))
+    }
+
+    /// Removes a record; its label's history keeps what entered the key.
+    pub(crate) fn remove_record(&self, txn: &mut RwTxn<'_>, key: &Digest) -> Result<bool, StoreError> {
+        let (index, tables) = (self.index(), self.index().tables);
+        let content = index.get(txn, tables.records, key.as_bytes())?;
+        let record = content.and_then(|content| content.and_then(|bytes| decode(key, bytes)).ok());
+        if let Some(record) = record {
+            self.save_manifest(txn, record)?;
+        }
+        let light = index.delete(txn, tables.hits, key.as_bytes())?;
+        Ok(index.delete(txn, tables.records, key.as_bytes())? || light)
     }
 }
 

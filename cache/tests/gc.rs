@@ -54,6 +54,11 @@ fn the_cheapest_to_make_again_goes_first_together_with_its_record() {
     };
     assert_eq!(report, expected);
     assert_eq!(store.lookup(&cheap.key).unwrap(), None);
+    assert_eq!(
+        store.last("//baed").unwrap().unwrap().manifest,
+        cheap.manifest,
+        "history outlives the record"
+    );
     assert_eq!(store.notices(), [], "the record went with its blob");
     assert!(!store.has_blob(&cheap_blob.digest) && store.has_blob(&dear_blob.digest));
     assert_eq!(store.lookup(&dear.key).unwrap(), Some(dear));

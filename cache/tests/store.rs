@@ -208,3 +208,19 @@ fn another_layout_is_refused() {
     let error = Store::open(&dir).unwrap_err();
     assert!(matches!(&error, StoreError::WrongVersion { found, .. } if found == "vtbuild cache, layout 0"));
 }
+
+#[test]
+fn a_forgotten_record_is_a_miss_and_its_label_still_knows_what_entered_the_key() {
+    let place = Place::new();
+    let store = place.store();
+    let record = record("key", "//boot", &[]);
+    store
+        .publish(&record, store.reserve(&record.key).unwrap())
+        .unwrap();
+    let before = store.last("//boot").unwrap().unwrap();
+    assert_eq!(before.manifest, record.manifest);
+    assert!(store.forget(&record.key).unwrap());
+    assert!(!store.forget(&record.key).unwrap());
+    assert_eq!(store.lookup(&record.key).unwrap(), None);
+    assert_eq!(store.last("//boot").unwrap(), Some(before));
+}

@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 
 use camino::Utf8Path;
 
@@ -119,6 +119,29 @@ impl Tree {
             root: u64::from_le_bytes(field(bytes)?),
         })
     }
+}
+
+/// What a file looked like when it was known to be sound: who wrote to it last, its size, and its times of change.
+/// A file that looks the same need not be walked again.
+pub(crate) fn fingerprint(path: &Utf8Path) -> Outcome<Option<String>> {
+    let Some((file, metas)) = read_metas(path)? else {
+        return Ok(None);
+    };
+    let metadata = file.metadata()?;
+    let transaction = metas
+        .iter()
+        .map(|meta| meta.transaction)
+        .max()
+        .unwrap_or_default();
+    let (mtime, ctime) = (
+        (metadata.mtime(), metadata.mtime_nsec()),
+        (metadata.ctime(), metadata.ctime_nsec()),
+    );
+    Ok(Some(format!(
+        "{transaction} {} {} {mtime:?} {ctime:?}",
+        metadata.len(),
+        metadata.ino()
+    )))
 }
 
 /// Walks everything that `meta` leads to. The caller holds a read transaction on that state, so that no writer uses its

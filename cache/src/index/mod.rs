@@ -30,6 +30,9 @@ const LOCK_FILE_BYTES: u64 = 128 << 10;
 
 const MAX_TABLES: u32 = 16;
 
+/// The file that tells how the last process to close the index left it.
+const LEFT: &str = "left";
+
 /// A table of the index: bytes to sealed bytes.
 #[derive(Clone, Copy)]
 pub(crate) struct Table {
@@ -96,7 +99,11 @@ impl Index {
                 other => break other?,
             }
         };
-        check_current(&env, &data)?;
+        let as_left =
+            check::fingerprint(&data)?.is_some_and(|now| read_left(path).is_some_and(|left| left == now));
+        if !as_left {
+            check_current(&env, &data)?;
+        }
         env.clear_stale_readers()?;
         let txn = env.write_txn()?;
         let databases = env.create_databases_and_commit(txn, |opener, txn| {
@@ -179,6 +186,24 @@ impl Index {
     pub(crate) fn delete(&self, txn: &mut RwTxn<'_>, table: Table, key: &[u8]) -> Result<bool, StoreError> {
         table.database.delete(txn, key).map_err(|error| self.error(error))
     }
+}
+
+impl Drop for Index {
+    /// Notes how the file was left, so that the next process need not look it through. Without the note it does.
+    fn drop(&mut self) {
+        if let Ok(Some(left)) = check::fingerprint(&self.path.join("data.mdb")) {
+            let beside = self.path.join(format!("left.{:016x}", fastrand::u64(..)));
+            let written =
+                std::fs::write(&beside, left).and_then(|()| std::fs::rename(&beside, self.path.join(LEFT)));
+            if written.is_err() {
+                let _ = std::fs::remove_file(&beside);
+            }
+        }
+    }
+}
+
+fn read_left(path: &Utf8Path) -> Option<String> {
+    std::fs::read_to_string(path.join(LEFT)).ok()
 }
 
 /// Why an index could not be opened.
