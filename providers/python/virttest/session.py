@@ -3,7 +3,7 @@
 import re
 import time
 
-from aexpect.exceptions import ExpectTimeoutError, ShellCmdError, ShellStatusError
+from aexpect.exceptions import ExpectTimeoutError, ShellCmdError, ShellError, ShellStatusError
 
 from virttest import core
 
@@ -209,14 +209,17 @@ class ShellSession:
 
     def is_responsive(self, timeout=5.0):
         """Whether the return key brings anything within `timeout`."""
-        if not self.is_alive():
-            return False
-        self.read_nonblocking(0.1)
-        self.sendline()
-        end = time.monotonic() + timeout
-        while time.monotonic() < end:
-            if self.read_nonblocking(0.1).strip():
-                return True
+        try:
+            if not self.is_alive():
+                return False
+            self.read_nonblocking(0.1)
+            self.sendline()
+            end = time.monotonic() + timeout
+            while time.monotonic() < end:
+                if self.read_nonblocking(0.1).strip():
+                    return True
+        except ShellError:
+            pass  # it ended meanwhile
         return False
 
     def close(self, sig=None):

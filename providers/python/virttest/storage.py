@@ -8,11 +8,16 @@ __getattr__ = absent(__name__)
 def get_image_filename(params, root_dir=None, basename=False):
     """Return the file that stands for the image with these parameters, and may be written to.
 
-    It is a copy-on-write overlay of the image where that one is kept: what a test writes is gone after it.
+    It is a copy-on-write overlay of the image where that one is kept: what a test writes is gone after it. Where
+    ``image_name`` is an absolute path it is just that, with the format as its extension: the test's own file.
 
     :param params: the image's own view of the parameters: ``params.object_params("image1")``.
     :param basename: only the last part of the path.
     """
     del root_dir  # the core knows where images are
-    path = core.call("image.path", params=params.plain() if hasattr(params, "plain") else params)
+    name = params.get("image_name", "")
+    if name.startswith("/"):
+        path = f"{name}.{params.get('image_format', 'qcow2')}"
+    else:
+        path = core.call("image.path", params=params.plain() if hasattr(params, "plain") else params)
     return path.rsplit("/", 1)[-1] if basename else path

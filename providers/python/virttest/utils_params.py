@@ -39,6 +39,12 @@ class Reads:
         if suffix not in self.scans:
             self.scans.append(suffix)
 
+    def forget(self):
+        """Begin anew: what was asked so far was not the test's question."""
+        self.keys.clear()
+        self.scans.clear()
+        self.all = False
+
     def report(self):
         """What the verdict carries."""
         return {"keys": self.keys, "scans": self.scans, "all": self.all}
