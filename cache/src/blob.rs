@@ -149,7 +149,7 @@ impl Store {
         let path = self.blob_path(&blob.digest);
         let folder = path.parent().expect("a blob lies in a folder");
         crate::layout::make_dir(folder)?;
-        let _publishing = FileLock::wait(&self.layout().pin(&blob.digest), Mode::Shared)?;
+        let _publishing = FileLock::wait(&self.layout().blob_locks(), (&blob.digest).into(), Mode::Shared)?;
         fs::rename(&scratch.path, &path).map_err(io_at("publish", &path))?;
         File::open(folder)
             .and_then(|folder| folder.sync_all())
@@ -206,7 +206,7 @@ impl Store {
     /// # Errors
     /// As [`verify_blob`](Self::verify_blob).
     pub fn use_blob(&self, digest: &Digest) -> Result<Pin, StoreError> {
-        let lock = FileLock::wait(&self.layout().pin(digest), Mode::Shared)?;
+        let lock = FileLock::wait(&self.layout().blob_locks(), digest.into(), Mode::Shared)?;
         if !self.use_unchanged(digest)? {
             self.verify_blob(digest)?;
         }

@@ -17,7 +17,7 @@ use crate::blob::BlobEntry;
 use crate::digest::Digest;
 use crate::error::{StoreError, io_at};
 use crate::index::Table;
-use crate::lock::{FileLock, Mode};
+use crate::lock::{FileLock, Mode, Place};
 use crate::record::Hit;
 use crate::store::{Store, now_unix_ms};
 
@@ -148,7 +148,7 @@ impl Store {
     /// As `gc`.
     pub fn gc_within(&self, limits: Limits, keep: &dyn Fn(&Digest) -> bool) -> Result<Report, StoreError> {
         let Limits { max_bytes, grace } = limits;
-        let _collecting = FileLock::wait(&self.layout().collecting(), Mode::Exclusive)?;
+        let _collecting = FileLock::wait(&self.layout().collecting(), Place::ONLY, Mode::Exclusive)?;
         let records = self.read_records()?;
         let candidates = self.candidates(&records, grace, keep)?;
         let before_bytes = candidates.iter().map(|candidate| candidate.bytes).sum();
@@ -166,7 +166,6 @@ impl Store {
             self.remove_batch(&batch, &records, &mut report)?;
         }
         self.clean_quarantine()?;
-        self.clean_locks()?;
         Ok(report)
     }
 
@@ -260,7 +259,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut free = Vec::new();
         for (digest, bytes) in batch {
-            match FileLock::try_now(&self.layout().pin(digest), Mode::Exclusive)? {
+            match FileLock::try_now(&self.layout().blob_locks(), digest.into(), Mode::Exclusive)? {
                 Some(lock) => free.push((digest, bytes, lock)),
                 None => report.in_use += 1,
             }
@@ -283,16 +282,6 @@ impl Store {
             fs::remove_file(&path).map_err(io_at("remove", &path))?;
             report.blobs_removed += 1;
             report.after_bytes -= bytes;
-        }
-        Ok(())
-    }
-
-    /// Removes the lock files of processes that were killed: taking a lock and letting it go does so.
-    fn clean_locks(&self) -> Result<(), StoreError> {
-        let dir = self.layout().locks_dir();
-        for entry in dir.read_dir_utf8().map_err(io_at("list", &dir))? {
-            let path = entry.map_err(io_at("list", &dir))?.into_path();
-            drop(FileLock::try_now(&path, Mode::Exclusive)?);
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 //! VERSION            the layout's name; another one is refused
 //! cas/ab/cdef…       blobs by digest, mode 0444
 //! index/             the LMDB environment
-//! locks/             one file for each reservation or pin that is held
+//! locks/             files whose bytes are locked: keys that are reserved, blobs that are in use
 //! quarantine/        corrupted blobs and unusable indexes, kept for a look
 //! tmp/<process>/     blobs being written; locked while the process lives
 //! ```
@@ -16,7 +16,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::digest::Digest;
 use crate::error::{StoreError, errno_at, io_at};
-use crate::lock::{FileLock, Mode};
+use crate::lock::{FileLock, Mode, Place};
 
 /// The layout this program reads and writes.
 pub(crate) const VERSION: &str = "vtbuild cache, layout 1";
@@ -41,13 +41,13 @@ impl Layout {
         for folder in ["cas", "index", "locks", "quarantine", "tmp"] {
             make_dir(&root.join(folder))?;
         }
-        let _opening = FileLock::wait(&root.join("locks/open"), Mode::Exclusive)?;
+        let _opening = FileLock::wait(&root.join("locks/open"), Place::ONLY, Mode::Exclusive)?;
         check_space(root)?;
         sweep(&root.join("tmp"))?;
         let name = format!("{}-{:016x}", std::process::id(), fastrand::u64(..));
         let tmp = root.join("tmp").join(name);
         fs::create_dir(&tmp).map_err(io_at("create", &tmp))?;
-        let alive = FileLock::wait(&tmp.join("alive"), Mode::Exclusive)?;
+        let alive = FileLock::wait(&tmp.join("alive"), Place::ONLY, Mode::Exclusive)?;
         Ok(Self {
             root: root.to_owned(),
             tmp,
@@ -76,17 +76,14 @@ impl Layout {
         path
     }
 
-    pub(crate) fn reservation(&self, key: &Digest) -> Utf8PathBuf {
-        self.root.join("locks").join(key.to_string())
+    /// The file whose bytes are the locks of keys.
+    pub(crate) fn key_locks(&self) -> Utf8PathBuf {
+        self.root.join("locks/keys")
     }
 
-    pub(crate) fn pin(&self, digest: &Digest) -> Utf8PathBuf {
-        self.root.join("locks").join(format!("pin-{digest}"))
-    }
-
-    /// Where the lock files are.
-    pub(crate) fn locks_dir(&self) -> Utf8PathBuf {
-        self.root.join("locks")
+    /// The file whose bytes are the locks of blobs.
+    pub(crate) fn blob_locks(&self) -> Utf8PathBuf {
+        self.root.join("locks/blobs")
     }
 
     /// The lock of whoever collects garbage.
@@ -199,7 +196,9 @@ fn check_space(root: &Utf8Path) -> Result<(), StoreError> {
 fn sweep(tmp: &Utf8Path) -> Result<(), StoreError> {
     for entry in tmp.read_dir_utf8().map_err(io_at("list", tmp))? {
         let folder = entry.map_err(io_at("list", tmp))?.into_path();
-        if !folder.is_dir() || FileLock::try_now(&folder.join("alive"), Mode::Exclusive)?.is_some() {
+        if !folder.is_dir()
+            || FileLock::try_now(&folder.join("alive"), Place::ONLY, Mode::Exclusive)?.is_some()
+        {
             // Another process may be sweeping what the same death left.
             let _ = fs::remove_dir_all(&folder).or_else(|_| fs::remove_file(&folder));
         }

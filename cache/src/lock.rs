@@ -1,14 +1,17 @@
-//! Locks between processes: `flock` on a file, gone with the process that held it.
+//! Locks between processes: one byte of a file for each thing that can be locked, gone with the process that held it.
+//!
+//! The locks are those of open file descriptions (`F_OFD_SETLK`): threads of one process keep each other out as
+//! processes do. A byte is named by a digest, so no file has to be made and removed for each lock, which on a
+//! journalling file system costs more than everything else that publishing a record does.
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::AsRawFd;
 
-use camino::{Utf8Path, Utf8PathBuf};
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
+use camino::Utf8Path;
 
-use crate::error::{StoreError, errno_at, io_at};
+use crate::digest::Digest;
+use crate::error::{StoreError, io_at};
 
 /// Whether several may hold the lock at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,93 +20,87 @@ pub(crate) enum Mode {
     Exclusive,
 }
 
+/// Which byte of a lock file stands for the thing that is locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place(i64);
+
+impl Place {
+    /// For a file that stands for one thing only.
+    pub(crate) const ONLY: Self = Self(0);
+}
+
+impl From<&Digest> for Place {
+    /// Two digests that agree in their first 62 bits would share a lock: one would wait for the other, no more.
+    fn from(digest: &Digest) -> Self {
+        let [a, b, c, d, e, f, g, h, ..] = *digest.as_bytes();
+        Self(i64::from_be_bytes([a & 0x3f, b, c, d, e, f, g, h]))
+    }
+}
+
 /// A lock that is held. Dropping it releases it; so does the death of the process.
 #[derive(Debug)]
 pub(crate) struct FileLock {
-    file: File,
-    path: Utf8PathBuf,
-    mode: Mode,
+    _file: File,
 }
 
 impl FileLock {
     /// Takes the lock, waiting for as long as others hold it.
-    pub(crate) fn wait(path: &Utf8Path, mode: Mode) -> Result<Self, StoreError> {
-        let lock = Self::take(path, mode, true)?;
-        Ok(lock.expect("taking a lock with waiting ends with the lock or with an error"))
+    pub(crate) fn wait(path: &Utf8Path, place: Place, mode: Mode) -> Result<Self, StoreError> {
+        let file = open(path)?;
+        loop {
+            match lock(&file, place, mode, libc::F_OFD_SETLKW) {
+                Ok(()) => return Ok(Self { _file: file }),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(io_at("take lock", path)(error)),
+            }
+        }
     }
 
     /// Takes the lock if nobody holds it against us.
-    pub(crate) fn try_now(path: &Utf8Path, mode: Mode) -> Result<Option<Self>, StoreError> {
-        Self::take(path, mode, false)
-    }
-
-    /// Holders remove the file they locked, so the one we locked may no longer be the one the name stands for: then the
-    /// lock is worth nothing, and we begin again.
-    fn take(path: &Utf8Path, mode: Mode, wait: bool) -> Result<Option<Self>, StoreError> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        loop {
-            let file = options.open(path).map_err(io_at("open lock", path))?;
-            if !flock_file(&file, operation(mode, wait)).map_err(errno_at("take lock", path))? {
-                return Ok(None);
-            }
-            if is_named(&file, path).map_err(io_at("inspect lock", path))? {
-                return Ok(Some(Self {
-                    file,
-                    path: path.to_owned(),
-                    mode,
-                }));
-            }
+    pub(crate) fn try_now(path: &Utf8Path, place: Place, mode: Mode) -> Result<Option<Self>, StoreError> {
+        let file = open(path)?;
+        match lock(&file, place, mode, libc::F_OFD_SETLK) {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            // POSIX lets a system answer with either.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => Ok(None),
+            Err(error) => Err(io_at("take lock", path)(error)),
         }
     }
 }
 
-/// Whether the lock was to be had.
-fn flock_file(file: &File, operation: FlockOperation) -> Result<bool, Errno> {
-    loop {
-        match flock(file, operation) {
-            Ok(()) => return Ok(true),
-            Err(Errno::WOULDBLOCK) => return Ok(false),
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
+/// Each lock has an open file description of its own, closed on exec, so that it ends with its holder.
+fn open(path: &Utf8Path) -> Result<File, StoreError> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    options.open(path).map_err(io_at("open lock", path))
 }
 
-/// Whether `path` still stands for the open file.
-fn is_named(file: &File, path: &Utf8Path) -> io::Result<bool> {
-    let ours = file.metadata()?;
-    match std::fs::metadata(path) {
-        Ok(named) => Ok(named.ino() == ours.ino() && named.dev() == ours.dev()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-impl Drop for FileLock {
-    fn drop(&mut self) {
-        // The name is removed while the lock is held exclusively: whoever locked the same file meanwhile sees that the
-        // name is gone and begins again. A shared holder has to get it exclusively first, and leaves it otherwise.
-        let alone = self.mode == Mode::Exclusive
-            || flock(&self.file, FlockOperation::NonBlockingLockExclusive).is_ok();
-        if alone {
-            // Failing to remove it costs an empty file, which the next holder removes.
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
-}
-
-fn operation(mode: Mode, wait: bool) -> FlockOperation {
-    match (mode, wait) {
-        (Mode::Shared, true) => FlockOperation::LockShared,
-        (Mode::Shared, false) => FlockOperation::NonBlockingLockShared,
-        (Mode::Exclusive, true) => FlockOperation::LockExclusive,
-        (Mode::Exclusive, false) => FlockOperation::NonBlockingLockExclusive,
+fn lock(file: &File, Place(start): Place, mode: Mode, command: libc::c_int) -> io::Result<()> {
+    let kind = match mode {
+        Mode::Shared => libc::F_RDLCK,
+        Mode::Exclusive => libc::F_WRLCK,
+    };
+    let range = libc::flock {
+        l_type: kind as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: start,
+        l_len: 1,
+        l_pid: 0,
+    };
+    // SAFETY: the descriptor is open for as long as `file` is borrowed, and these two commands read one `flock`
+    // structure, which lives until the call returns.
+    let answer = unsafe { libc::fcntl(file.as_raw_fd(), command, &raw const range) };
+    if answer == -1 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use camino::Utf8PathBuf;
+
     use super::*;
 
     fn path(dir: &tempfile::TempDir) -> Utf8PathBuf {
@@ -113,23 +110,42 @@ mod tests {
     #[test]
     fn an_exclusive_lock_keeps_everybody_out_until_dropped() {
         let dir = tempfile::tempdir().unwrap();
-        let held = FileLock::wait(&path(&dir), Mode::Exclusive).unwrap();
-        assert!(FileLock::try_now(&path(&dir), Mode::Exclusive).unwrap().is_none());
-        assert!(FileLock::try_now(&path(&dir), Mode::Shared).unwrap().is_none());
+        let held = FileLock::wait(&path(&dir), Place::ONLY, Mode::Exclusive).unwrap();
+        assert!(
+            FileLock::try_now(&path(&dir), Place::ONLY, Mode::Exclusive)
+                .unwrap()
+                .is_none()
+        );
+        assert!(
+            FileLock::try_now(&path(&dir), Place::ONLY, Mode::Shared)
+                .unwrap()
+                .is_none()
+        );
         drop(held);
-        assert!(!path(&dir).exists());
-        assert!(FileLock::try_now(&path(&dir), Mode::Exclusive).unwrap().is_some());
+        assert!(
+            FileLock::try_now(&path(&dir), Place::ONLY, Mode::Exclusive)
+                .unwrap()
+                .is_some()
+        );
     }
 
     #[test]
     fn shared_holders_keep_the_lock_until_the_last_goes() {
         let dir = tempfile::tempdir().unwrap();
-        let first = FileLock::wait(&path(&dir), Mode::Shared).unwrap();
-        let second = FileLock::wait(&path(&dir), Mode::Shared).unwrap();
+        let first = FileLock::wait(&path(&dir), Place::ONLY, Mode::Shared).unwrap();
+        let second = FileLock::wait(&path(&dir), Place::ONLY, Mode::Shared).unwrap();
         drop(first);
-        assert!(FileLock::try_now(&path(&dir), Mode::Exclusive).unwrap().is_none());
+        assert!(
+            FileLock::try_now(&path(&dir), Place::ONLY, Mode::Exclusive)
+                .unwrap()
+                .is_none()
+        );
         drop(second);
-        assert!(FileLock::try_now(&path(&dir), Mode::Exclusive).unwrap().is_some());
+        assert!(
+            FileLock::try_now(&path(&dir), Place::ONLY, Mode::Exclusive)
+                .unwrap()
+                .is_some()
+        );
     }
 
     #[test]
@@ -141,7 +157,7 @@ mod tests {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for _ in 0..50 {
-                        let lock = FileLock::wait(&path(&dir), Mode::Exclusive).unwrap();
+                        let lock = FileLock::wait(&path(&dir), Place::ONLY, Mode::Exclusive).unwrap();
                         assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
                         rounds.fetch_add(1, Ordering::SeqCst);
                         inside.fetch_sub(1, Ordering::SeqCst);
@@ -151,5 +167,28 @@ mod tests {
             }
         });
         assert_eq!(rounds.into_inner(), 400);
+    }
+
+    #[test]
+    fn other_places_of_the_file_are_other_locks() {
+        let dir = tempfile::tempdir().unwrap();
+        let places = [b"a", b"b", b"c"].map(|name| Place::from(&Digest::of(name)));
+        let held = places.map(|place| {
+            FileLock::try_now(&path(&dir), place, Mode::Exclusive)
+                .unwrap()
+                .unwrap()
+        });
+        assert!(
+            FileLock::try_now(&path(&dir), places[1], Mode::Shared)
+                .unwrap()
+                .is_none()
+        );
+        drop(held);
+        assert!(
+            FileLock::try_now(&path(&dir), places[1], Mode::Exclusive)
+                .unwrap()
+                .is_some()
+        );
+        assert_eq!(std::fs::metadata(path(&dir)).unwrap().len(), 0);
     }
 }

@@ -158,7 +158,7 @@ impl Store {
     /// # Errors
     /// When the lock cannot be made.
     pub fn reserve(&self, key: &Digest) -> Result<Reservation, StoreError> {
-        let lock = FileLock::wait(&self.layout().reservation(key), Mode::Exclusive)?;
+        let lock = FileLock::wait(&self.layout().key_locks(), key.into(), Mode::Exclusive)?;
         Ok(Reservation {
             key: *key,
             _lock: lock,
@@ -170,7 +170,7 @@ impl Store {
     /// # Errors
     /// When the lock cannot be made.
     pub fn try_reserve(&self, key: &Digest) -> Result<Option<Reservation>, StoreError> {
-        let lock = FileLock::try_now(&self.layout().reservation(key), Mode::Exclusive)?;
+        let lock = FileLock::try_now(&self.layout().key_locks(), key.into(), Mode::Exclusive)?;
         Ok(lock.map(|lock| Reservation {
             key: *key,
             _lock: lock,
