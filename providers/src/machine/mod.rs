@@ -14,6 +14,7 @@
 mod argv;
 mod error;
 mod handle;
+pub mod migrate;
 mod ports;
 mod read;
 mod serial;
@@ -24,6 +25,7 @@ mod state;
 pub use argv::{Places, argv};
 pub use error::MachineError;
 pub use handle::{ExitInfo, Machine};
+pub use migrate::{MigrateError, Migrated, Migration, Transport};
 pub use serial::SerialPort;
 pub use spec::MachineSpec;
 pub use start::{Incoming, Launch};

@@ -261,10 +261,8 @@ fn disk(name: &str, params: &Params, data_dir: &Utf8Path) -> Result<Disk, ParamE
         readonly: params.switch("image_readonly")?.unwrap_or(false),
         bootindex: params.number("bootindex")?,
         serial: owned(params, "drive_serial"),
-        discard: match one_of(params, "drive_discard", &["ignore", "off", "unmap", "on"])?.as_deref() {
-            None => None,
-            Some(word) => Some(matches!(word, "unmap" | "on")),
-        },
+        discard: one_of(params, "drive_discard", &["ignore", "off", "unmap", "on"])?
+            .map(|word| matches!(word.as_str(), "unmap" | "on")),
         extra: properties(params, "blk_extra_params"),
     })
 }
