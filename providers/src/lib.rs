@@ -4,6 +4,7 @@
 //! other crates' business.
 
 pub mod accel;
+pub mod host;
 pub mod image;
 pub mod machine;
 pub mod params;
