@@ -82,28 +82,28 @@ class CallTest(unittest.TestCase):
 
 #: kind: (call, arguments, data, class, text that the message must hold).
 EXPECTED = {
-    "vm-unknown": ("vm.state", {}, {}, virt_vm.VMDeadError, "refused"),
-    "vm-dead": ("vm.verify", {}, {}, virt_vm.VMDeadError, "refused"),
+    "vm-unknown": ("vm.state", {}, {}, virt_vm.VMDeadError, "failed to be kind"),
+    "vm-dead": ("vm.verify", {}, {}, virt_vm.VMDeadError, "failed to be kind"),
     "vm-create": ("vm.create", {}, {"status": 1, "output": "bad option"}, virt_vm.VMCreateError, "bad option"),
-    "vm-paused": ("vm.verify", {}, {}, virt_vm.VMPausedError, "refused"),
-    "vm-status": ("vm.pause", {}, {}, virt_vm.VMStatusError, "refused"),
-    "kernel-crash": ("vm.verify", {}, {}, virt_vm.VMDeadKernelCrashError, "refused"),
-    "image": ("vm.create", {}, {}, virt_vm.VMImageMissingError, "refused"),
-    "address": ("vm.address", {}, {}, virt_vm.VMAddressError, "refused"),
-    "migrate": ("vm.migrate", {}, {}, virt_vm.VMMigrateFailedError, "refused"),
-    "migrate-timeout": ("vm.migrate", {}, {}, virt_vm.VMMigrateTimeoutError, "refused"),
-    "migrate-cancel": ("vm.migrate", {}, {}, virt_vm.VMMigrateCancelError, "refused"),
-    "unsupported": ("vm.migrate", {}, {}, TestSkipError, "refused"),
-    "reboot": ("vm.reboot", {}, {}, virt_vm.VMRebootError, "refused"),
-    "timeout": ("vm.shutdown", {}, {}, virt_vm.VMTimeoutError, "refused"),
+    "vm-paused": ("vm.verify", {}, {}, virt_vm.VMPausedError, "failed to be kind"),
+    "vm-status": ("vm.pause", {}, {}, virt_vm.VMStatusError, "failed to be kind"),
+    "kernel-crash": ("vm.verify", {}, {}, virt_vm.VMDeadKernelCrashError, "failed to be kind"),
+    "image": ("vm.create", {}, {}, virt_vm.VMImageMissingError, "failed to be kind"),
+    "address": ("vm.address", {}, {}, virt_vm.VMAddressError, "failed to be kind"),
+    "migrate": ("vm.migrate", {}, {}, virt_vm.VMMigrateFailedError, "failed to be kind"),
+    "migrate-timeout": ("vm.migrate", {}, {}, virt_vm.VMMigrateTimeoutError, "failed to be kind"),
+    "migrate-cancel": ("vm.migrate", {}, {}, virt_vm.VMMigrateCancelError, "failed to be kind"),
+    "unsupported": ("vm.migrate", {}, {}, TestSkipError, "failed to be kind"),
+    "reboot": ("vm.reboot", {}, {}, virt_vm.VMRebootError, "failed to be kind"),
+    "timeout": ("vm.shutdown", {}, {}, virt_vm.VMTimeoutError, "failed to be kind"),
     "transfer": ("vm.copy_to", {}, {"output": "denied"}, remote.TransferError, "denied"),
-    "transfer-timeout": ("vm.copy_to", {}, {}, remote.TransferTimeoutError, "refused"),
+    "transfer-timeout": ("vm.copy_to", {}, {}, remote.TransferTimeoutError, "failed to be kind"),
     "login": ("vm.login", {}, {"output": "banner"}, remote.LoginError, "banner"),
     "login-timeout": ("vm.login", {}, {"output": "last line"}, remote.LoginTimeoutError, "last line"),
-    "login-auth": ("vm.login", {}, {}, remote.LoginAuthenticationError, "refused"),
-    "monitor": ("vm.verify", {}, {}, qemu_monitor.MonitorError, "refused"),
-    "monitor-closed": ("monitor.command", {}, {}, qemu_monitor.MonitorConnectError, "refused"),
-    "monitor-timeout": ("monitor.command", {}, {}, qemu_monitor.MonitorProtocolError, "refused"),
+    "login-auth": ("vm.login", {}, {}, remote.LoginAuthenticationError, "failed to be kind"),
+    "monitor": ("vm.verify", {}, {}, qemu_monitor.MonitorError, "failed to be kind"),
+    "monitor-closed": ("monitor.command", {}, {}, qemu_monitor.MonitorConnectError, "failed to be kind"),
+    "monitor-timeout": ("monitor.command", {}, {}, qemu_monitor.MonitorProtocolError, "failed to be kind"),
     "monitor-command": (
         "monitor.command", {"command": "stop", "arguments": {"a": 1}}, {"class": "CommandNotFound", "desc": "no such"},
         qemu_monitor.QMPCmdError, "QMP command 'stop' with {'a': 1} failed: no such (CommandNotFound)",
@@ -116,15 +116,15 @@ EXPECTED = {
     "expect-timeout": (
         "session.read_until", {"patterns": ["login:"]}, {"output": "boot"}, aexpect.ExpectTimeoutError, "'login:'",
     ),
-    "call-unknown": ("vm.fly", {}, {}, core.CoreError, "vm.fly: refused"),
-    "argument": ("vm.login", {}, {}, core.CoreError, "vm.login: refused"),
+    "call-unknown": ("vm.fly", {}, {}, core.CoreError, "vm.fly: failed to be kind"),
+    "argument": ("vm.login", {}, {}, core.CoreError, "vm.login: failed to be kind"),
 }
 
 
 class ErrorKindTest(unittest.TestCase):
     def refuse(self, call, args, kind, data):
         def answer(_):
-            raise Refusal(kind, "refused", data)
+            raise Refusal(kind, "be kind", data)
 
         with InProcess({call: answer}), self.assertRaises(Exception) as raised:
             core.call(call, **args)
@@ -154,7 +154,7 @@ class ErrorKindTest(unittest.TestCase):
     def test_an_unknown_kind_is_a_vm_error(self):
         error = self.refuse("vm.state", {}, "something-new", {})
         self.assertIs(type(error), virt_vm.VMError)
-        self.assertEqual(str(error), "refused")
+        self.assertEqual(str(error), "failed to be kind")
 
     def test_families(self):
         self.assertTrue(issubclass(aexpect.ShellTimeoutError, aexpect.ShellError))

@@ -187,15 +187,15 @@ class VerdictTest(unittest.TestCase):
 
     def test_error_of_the_core_ends_the_test(self):
         def dead(args):
-            raise Refusal("vm-dead", "machine vm1 is dead")
+            raise Refusal("vm-dead", "reach machine vm1: it is dead")
 
         verdict = self.run_body("env.get_vm('vm1').verify_alive()", {"vm.verify": dead}).verdict
-        self.assertEqual((verdict["status"], verdict["reason"]), ("ERROR", "VMDeadError: machine vm1 is dead"))
+        self.assertEqual((verdict["status"], verdict["reason"]), ("ERROR", "VMDeadError: failed to reach machine vm1: it is dead"))
 
     def test_children_cannot_speak_to_the_core(self):
         body = (
             "import os\npid = os.fork()\nif pid == 0:\n    try:\n        env.get_vm('vm1').is_alive()\n"
-            "    except Exception as error:\n        os._exit(7 if 'only the process that runs the test' in str(error) else 1)\n"
+            "    except Exception as error:\n        os._exit(7 if 'only the process that runs the test can' in str(error) else 1)\n"
             "    os._exit(2)\ntest.log.info('child: %d', os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))"
         )
         finished = self.run_body(body, {"vm.state": {"alive": True}})

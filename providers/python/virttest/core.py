@@ -113,14 +113,14 @@ class Connection:
 
     def _send(self, message):
         if os.getpid() != self._owner:
-            raise CoreError("fork", "only the process that runs the test can speak to the core, not its children")
+            raise CoreError("fork", "speak to the core: only the process that runs the test can, not its children")
         try:
             text = json.dumps(message, ensure_ascii=False, allow_nan=False, default=_plain)
         except ValueError as error:
-            raise CoreError("argument", f"{message.get('call') or message.get('note')}: {error}") from error
+            raise CoreError("argument", f"say this to the core: {error}") from error
         line = text.encode("utf-8", "replace") + b"\n"
         if len(line) > LINE_LIMIT:
-            raise CoreError("argument", f"{message.get('call') or message.get('note')}: {len(line)} bytes are too many")
+            raise CoreError("argument", f"say this to the core: {len(line)} bytes are more than {LINE_LIMIT}")
         try:
             self._socket.sendall(line)
         except OSError as error:

@@ -9,6 +9,7 @@ from virttest.core import CoreError
 
 def to_exception(error, call, args):
     """Return the exception that stands for `error`, the answer to `call` with `args`."""
+    error.message = f"failed to {error.message}"  # the core says what it failed to do: "start machine vm1: …"
     make = _KINDS.get(error.kind)
     if make is None:
         from virttest.virt_vm import VMError
@@ -65,7 +66,7 @@ def _monitor(name):
 def _monitor_command(error, call, args):
     from virttest.qemu_monitor import QMPCmdError
 
-    data = {"class": "GenericError", "desc": error.message, **error.data}
+    data = {"class": "GenericError", "desc": error.message, **(error.data or {})}
     return QMPCmdError(args.get("command"), args.get("arguments"), data)
 
 

@@ -3,9 +3,11 @@
 import hashlib
 
 #: In memory: gone after a reboot.
-MEMORY_FILE = "/dev/shm/migration-mark"
+MEMORY_FILE = "/run/migration-mark"
 #: On the disk: kept.
 DISK_FILE = "/root/migration-mark"
+#: In memory, too: a line for every time that the background process came round.
+COUNT_FILE = "/run/migration-count"
 KILOBYTES = 512
 
 
@@ -17,7 +19,7 @@ class GuestMarks:
         for path in (MEMORY_FILE, DISK_FILE):
             session.cmd("dd if=/dev/urandom of=%s bs=1024 count=%d 2>/dev/null" % (path, KILOBYTES))
         session.cmd("sync", timeout=120)
-        counter = "i=0; while :; do i=$((i+1)); echo $i > /dev/shm/migration-count; sleep 0.2; done"
+        counter = "while :; do echo round >> %s; sleep 0.2; done" % COUNT_FILE
         self.pid = session.cmd("nohup sh -c '%s' >/dev/null 2>&1 & echo $!" % counter).split()[-1]
         self.boot_id = read_boot_id(session)
         self.sums = {path: checksum(session, path) for path in (MEMORY_FILE, DISK_FILE)}
@@ -60,8 +62,8 @@ def read_boot_id(session):
 
 
 def read_count(session):
-    """Return how far the background process has counted."""
-    return int(session.cmd("cat /dev/shm/migration-count"))
+    """Return how often the background process came round."""
+    return int(session.cmd("wc -l < %s" % COUNT_FILE))
 
 
 def checksum(session, path):
