@@ -2,15 +2,18 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::str::FromStr;
 
 use camino::Utf8Path;
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Files at least this large are hashed from a memory map on several threads.
-const PARALLEL_FROM: u64 = 1 << 20;
+/// How much of a file is read at a time, in bytes.
+const CHUNK: usize = 4 << 20;
+
+/// Fewer bytes than this are hashed faster on one thread.
+const PARALLEL_FROM: usize = 128 << 10;
 
 /// How many hex digits [`Digest::short`] shows.
 const SHORT_DIGITS: usize = 12;
@@ -30,18 +33,23 @@ impl Digest {
 
     /// The digest of a file's content, and its size in bytes.
     ///
-    /// Small files are read in one piece; large ones are hashed on several threads.
+    /// The file is read and not mapped: a map of a file that another process cuts short would kill this one.
     ///
     /// # Errors
     /// What opening or reading the file answers. A directory is an error.
     pub fn of_file(path: &Utf8Path) -> io::Result<(Self, u64)> {
-        let file = File::open(path)?;
+        let mut file = File::open(path)?;
         let size = file.metadata()?.len();
         let mut hasher = blake3::Hasher::new();
-        if size >= PARALLEL_FROM {
-            hasher.update_mmap_rayon(path)?;
-        } else {
-            hasher.update_reader(file)?;
+        let mut chunk = vec![0; usize::try_from(size).map_or(CHUNK, |size| size.clamp(1, CHUNK))];
+        loop {
+            match file.read(&mut chunk) {
+                Ok(0) => break,
+                Ok(count) if count < PARALLEL_FROM => hasher.update(&chunk[..count]),
+                Ok(count) => hasher.update_rayon(&chunk[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
         }
         Ok((hasher.finalize().into(), hasher.count()))
     }
@@ -151,7 +159,7 @@ mod tests {
     fn files_hash_as_their_content_whatever_their_size() {
         let dir = tempfile::tempdir().unwrap();
         let path = Utf8Path::from_path(dir.path()).unwrap().join("file");
-        for size in [0, 1, 1 << 19, (1 << 20) + 1, 5 << 20] {
+        for size in [0, 1, 1 << 19, (4 << 20) + 1, 9 << 20] {
             let content: Vec<u8> = (0..size).map(|i: u32| (i % 251) as u8).collect();
             std::fs::write(&path, &content).unwrap();
             let found = Digest::of_file(&path).unwrap();

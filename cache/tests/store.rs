@@ -224,3 +224,33 @@ fn a_forgotten_record_is_a_miss_and_its_label_still_knows_what_entered_the_key()
     assert_eq!(store.lookup(&record.key).unwrap(), None);
     assert_eq!(store.last("//boot").unwrap(), Some(before));
 }
+
+/// A file whose size and time of modification are as before, but not its content.
+#[test]
+fn a_file_is_remembered_once_it_settled_and_a_change_that_hides_is_seen() {
+    let place = Place::new();
+    let store = place.store();
+    let path = place.path().join("input");
+    let state = |content: &str| FileState::File {
+        digest: Digest::of(content.as_bytes()),
+        size: 3,
+    };
+    std::fs::write(&path, "one").unwrap();
+    assert_eq!(store.file_digest(&path).unwrap(), state("one"));
+    assert_eq!(store.stat().unwrap().files, 0, "just changed: not remembered");
+
+    std::thread::sleep(std::time::Duration::from_millis(2050));
+    assert_eq!(store.file_digest(&path).unwrap(), state("one"));
+    assert_eq!(store.stat().unwrap().files, 1);
+
+    let modified = std::fs::metadata(&path).unwrap().modified().unwrap();
+    std::fs::write(&path, "two").unwrap();
+    std::fs::File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_modified(modified)
+        .unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().modified().unwrap(), modified);
+    assert_eq!(store.file_digest(&path).unwrap(), state("two"));
+}
