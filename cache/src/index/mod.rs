@@ -84,46 +84,14 @@ impl Index {
     fn open_at(path: &Utf8Path) -> Result<Self, Fault> {
         let data = path.join("data.mdb");
         check::read_metas(&data)?;
-        reserve_lock_file(&path.join("lock.mdb")).map_err(|errno| heed::Error::Io(errno.into()))?;
-        let mut options = EnvOpenOptions::new().read_txn_without_tls();
-        options
-            .map_size(MAP_BYTES)
-            .max_dbs(MAX_TABLES)
-            .max_readers(READERS);
-        let env = loop {
-            // SAFETY: the files of the environment are written through LMDB alone, under its own locks, which are left
-            // switched on; nothing truncates them while they are mapped (an unusable environment is renamed, never
-            // overwritten), and the directory is on a local file system.
-            match unsafe { options.open(path) } {
-                Err(heed::Error::EnvAlreadyOpened) => wait_until_closed(path),
-                other => break other?,
-            }
-        };
+        let env = open_env(path)?;
         let as_left =
             check::fingerprint(&data)?.is_some_and(|now| read_left(path).is_some_and(|left| left == now));
         if !as_left {
             check_current(&env, &data)?;
         }
         env.clear_stale_readers()?;
-        let txn = env.write_txn()?;
-        let databases = env.create_databases_and_commit(txn, |opener, txn| {
-            let mut create = |name| opener.create_database::<Bytes, Bytes>(txn, Some(name));
-            let [a, b, c, d, e] = NAMES;
-            let all = [create(a)?, create(b)?, create(c)?, create(d)?, create(e)?];
-            Ok::<_, heed::Error>(CommitOrAbort::<_, ()>::Commit(all))
-        })?;
-        let [hits, records, blobs, labels, files] = databases.unwrap_commit();
-        let table = |index: usize, database| Table {
-            name: NAMES[index],
-            database,
-        };
-        let tables = Tables {
-            hits: table(0, hits),
-            records: table(1, records),
-            blobs: table(2, blobs),
-            labels: table(3, labels),
-            files: table(4, files),
-        };
+        let tables = open_tables(&env)?;
         Ok(Self {
             env,
             tables,
@@ -257,6 +225,46 @@ fn check_current(env: &Env<WithoutTls>, data: &Utf8Path) -> Result<(), Fault> {
         };
         return Ok(check::walk(&file, meta)?);
     }
+}
+
+fn open_env(path: &Utf8Path) -> Result<Env<WithoutTls>, heed::Error> {
+    reserve_lock_file(&path.join("lock.mdb")).map_err(|errno| heed::Error::Io(errno.into()))?;
+    let mut options = EnvOpenOptions::new().read_txn_without_tls();
+    options
+        .map_size(MAP_BYTES)
+        .max_dbs(MAX_TABLES)
+        .max_readers(READERS);
+    loop {
+        // SAFETY: the files of the environment are written through LMDB alone, under its own locks, which are left
+        // switched on; nothing truncates them while they are mapped (an unusable environment is renamed, never
+        // overwritten), and the directory is on a local file system.
+        match unsafe { options.open(path) } {
+            Err(heed::Error::EnvAlreadyOpened) => wait_until_closed(path),
+            other => return other,
+        }
+    }
+}
+
+fn open_tables(env: &Env<WithoutTls>) -> Result<Tables, heed::Error> {
+    let txn = env.write_txn()?;
+    let databases = env.create_databases_and_commit(txn, |opener, txn| {
+        let mut create = |name| opener.create_database::<Bytes, Bytes>(txn, Some(name));
+        let [a, b, c, d, e] = NAMES;
+        let all = [create(a)?, create(b)?, create(c)?, create(d)?, create(e)?];
+        Ok::<_, heed::Error>(CommitOrAbort::<_, ()>::Commit(all))
+    })?;
+    let [hits, records, blobs, labels, files] = databases.unwrap_commit();
+    let table = |index: usize, database| Table {
+        name: NAMES[index],
+        database,
+    };
+    Ok(Tables {
+        hits: table(0, hits),
+        records: table(1, records),
+        blobs: table(2, blobs),
+        labels: table(3, labels),
+        files: table(4, files),
+    })
 }
 
 /// Another store of this process is letting go of the same environment.
