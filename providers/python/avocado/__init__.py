@@ -8,7 +8,7 @@ from functools import wraps
 
 from avocado.core.exceptions import TestCancel, TestError, TestFail
 
-__all__ = ["TestCancel", "TestError", "TestFail", "fail_on", "cancel_on"]
+__all__ = ["TestCancel", "TestError", "TestFail", "cancel_on", "fail_on"]
 
 
 def _raise_instead(outcome, exceptions):

@@ -128,13 +128,18 @@ class Provider:
         base = self.root / "provider" / "generic"
         names = ("debugdir", "logdir", "outputdir", "tmpdir", "bindir", "srcdir", "data_dir", "workdir")
         return {
-            "protocol": 1, "name": "type_specific.case", "shortname": "case",
+            "protocol": 1,
+            "name": "type_specific.case",
+            "shortname": "case",
             "params": {"type": "case", "vms": "vm1", "main_vm": "vm1", **(params or {})},
             "modules": [{"name": Path(path).stem, "path": path} for path in modules],
             "module_paths": [str(base.parent), str(base), str(base / "tests")],
-            "deps_dirs": [], "dirs": {name: folder for name in names},
-            "log": str(self.results / "debug.log"), "vms": [{"name": "vm1"}],
-            "qemu": {"binary": "/usr/bin/qemu", "img": "/usr/bin/qemu-img", "io": "/usr/bin/qemu-io"}, **fields,
+            "deps_dirs": [],
+            "dirs": dict.fromkeys(names, folder),
+            "log": str(self.results / "debug.log"),
+            "vms": [{"name": "vm1"}],
+            "qemu": {"binary": "/usr/bin/qemu", "img": "/usr/bin/qemu-img", "io": "/usr/bin/qemu-io"},
+            **fields,
         }
 
     def run(self, body, answers=None, params=None, **fields):
@@ -147,8 +152,14 @@ class Provider:
         fake = FakeCore(answers)
         environment = {**os.environ, "PYTHONPATH": str(PACKAGES), core.FD_VARIABLE: str(fake.there.fileno())}
         host = subprocess.Popen(
-            [sys.executable, "-B", "-s", "-m", "virttest"], pass_fds=[fake.there.fileno()], env=environment,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.results,
+            [sys.executable, "-B", "-s", "-m", "virttest"],
+            pass_fds=[fake.there.fileno()],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=self.results,
         )
         fake.there.close()
         fake.send({"start": start})

@@ -26,7 +26,9 @@ class Bundled(Provider):
 
 def run_program(args):
     """Answer ``image.run`` with the real program."""
-    done = subprocess.run([f"qemu-{args['program']}", *args["args"]], capture_output=True, text=True, timeout=args["timeout"])
+    done = subprocess.run(
+        [f"qemu-{args['program']}", *args["args"]], capture_output=True, text=True, timeout=args["timeout"]
+    )
     return {"status": done.returncode, "stdout": done.stdout, "stderr": done.stderr}
 
 
@@ -41,7 +43,8 @@ class Qmp:
         listener.listen()
         self.qemu = subprocess.Popen(
             ["qemu-system-x86_64", "-accel", "tcg", "-nodefaults", "-display", "none", "-qmp", f"unix:{path}"],
-            stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         listener.settimeout(60)
         self.socket, _ = listener.accept()
@@ -77,7 +80,9 @@ class Qmp:
 
     def answers(self):
         return {
-            "vm.verify": None, "monitor.command": self.command, "monitor.events": self.take_events,
+            "vm.verify": None,
+            "monitor.command": self.command,
+            "monitor.events": self.take_events,
             "monitor.list": [{"monitor": "m1", "name": "qmp1", "protocol": "qmp", "main": True}],
             "monitor.wait_event": lambda args: next((e for e in self.events if e["event"] == args["event"]), None),
         }
@@ -129,7 +134,8 @@ class Guest:
         if args["command"] == "migrate-set-parameters":
             self.speed = args["arguments"]["max-bandwidth"]
         return {
-            "query-status": {"status": self.status}, "query-migrate-parameters": {"max-bandwidth": self.speed},
+            "query-status": {"status": self.status},
+            "query-migrate-parameters": {"max-bandwidth": self.speed},
         }.get(args["command"])
 
     def set_status(self, status):
@@ -137,10 +143,16 @@ class Guest:
 
     def answers(self):
         return {
-            "vm.verify": None, "vm.login": {"session": "s1"}, "vm.reboot": self.reboot, "vm.wait_for_dead": True,
-            "vm.migrate": self.migrate, "vm.pause": lambda args: self.set_status("paused"),
+            "vm.verify": None,
+            "vm.login": {"session": "s1"},
+            "vm.reboot": self.reboot,
+            "vm.wait_for_dead": True,
+            "vm.migrate": self.migrate,
+            "vm.pause": lambda args: self.set_status("paused"),
             "vm.resume": lambda args: self.set_status("running"),
-            "session.cmd": self.shell, "session.send": self.send, "session.close": None,
+            "session.cmd": self.shell,
+            "session.send": self.send,
+            "session.close": None,
             "session.alive": lambda args: not self.going_down,
             "session.read": lambda args: "guest# " if self.status == "running" else "",
             "monitor.list": [{"monitor": "m1", "name": "qmp1", "protocol": "qmp", "main": True}],
@@ -160,13 +172,21 @@ class BundledTest(unittest.TestCase):
 
     def test_every_outcome_of_the_self_test(self):
         for outcome, status in (
-            ("pass", "PASS"), ("fail", "FAIL"), ("error", "ERROR"), ("warn", "WARN"), ("skip", "SKIP"),
-            ("cancel", "CANCEL"), ("crash", "ERROR"), ("nonsense", "ERROR"),
+            ("pass", "PASS"),
+            ("fail", "FAIL"),
+            ("error", "ERROR"),
+            ("warn", "WARN"),
+            ("skip", "SKIP"),
+            ("cancel", "CANCEL"),
+            ("crash", "ERROR"),
+            ("nonsense", "ERROR"),
         ):
             with self.subTest(outcome):
                 verdict = self.provider.run_test("generic/tests/selftest.py", params={"outcome": outcome}).verdict
                 self.assertEqual(verdict["status"], status)
-                self.assertEqual(verdict["reads"], {"keys": {"outcome": outcome, "sleep_time": None}, "scans": [], "all": False})
+                self.assertEqual(
+                    verdict["reads"], {"keys": {"outcome": outcome, "sleep_time": None}, "scans": [], "all": False}
+                )
 
     def test_importing_from_the_provider(self):
         verdict = self.assert_passes("generic/tests/selftest_imports.py").verdict
@@ -192,10 +212,15 @@ class BundledTest(unittest.TestCase):
     def test_a_guest_that_does_not_reboot_fails(self):
         answers = {**Guest().answers(), "vm.reboot": {"session": "s2"}}
         verdict = self.provider.run_test("generic/tests/reboot.py", answers).verdict
-        self.assertEqual((verdict["status"], verdict["reason"]), ("FAIL", "the guest was not rebooted: its boot id is still boot-1"))
+        self.assertEqual(
+            (verdict["status"], verdict["reason"]), ("FAIL", "the guest was not rebooted: its boot id is still boot-1")
+        )
 
     def test_a_guest_that_stays_on_fails(self):
-        answers, params = {**Guest().answers(), "vm.wait_for_dead": False}, {"shutdown_command": "halt", "shutdown_timeout": "3"}
+        answers, params = (
+            {**Guest().answers(), "vm.wait_for_dead": False},
+            {"shutdown_command": "halt", "shutdown_timeout": "3"},
+        )
         verdict = self.provider.run_test("generic/tests/shutdown.py", answers, params).verdict
         self.assertEqual((verdict["status"], verdict["reason"]), ("FAIL", "the machine is still on after 3 s"))
 
@@ -207,7 +232,9 @@ class BundledTest(unittest.TestCase):
         params = {"migration_protocol": "exec", "migration_exec_cmd_src": "gzip -c > '%s'", "mig_speed": "1G"}
         self.assert_passes("qemu/tests/migration.py", guest.answers(), params)
         self.assertEqual(guest.speed, 1 << 30)
-        self.assertEqual([(args["protocol"], args["exec_src"]) for args in guest.migrations], [("exec", "gzip -c > '%s'")])
+        self.assertEqual(
+            [(args["protocol"], args["exec_src"]) for args in guest.migrations], [("exec", "gzip -c > '%s'")]
+        )
 
     def test_migration_that_loses_the_guest_fails(self):
         guest = Guest()
@@ -218,7 +245,9 @@ class BundledTest(unittest.TestCase):
 
     def test_migration_with_reboot(self):
         guest = Guest()
-        self.assert_passes("qemu/tests/migration_with_reboot.py", guest.answers(), {"reboot_command": "shutdown -r now"})
+        self.assert_passes(
+            "qemu/tests/migration_with_reboot.py", guest.answers(), {"reboot_command": "shutdown -r now"}
+        )
         self.assertEqual((guest.boot, len(guest.migrations)), (2, 1))
 
     def test_speed_that_qemu_does_not_take_fails(self):
@@ -227,7 +256,12 @@ class BundledTest(unittest.TestCase):
 
     @unittest.skipUnless(shutil.which("qemu-img") and shutil.which("qemu-io"), "needs qemu-img and qemu-io")
     def test_qemu_img(self):
-        params = {"images": "stg", "image_size_stg": "64M", "image_size_in_bytes_stg": "0x4000000", "image_format_stg": "qcow2"}
+        params = {
+            "images": "stg",
+            "image_size_stg": "64M",
+            "image_size_in_bytes_stg": "0x4000000",
+            "image_format_stg": "qcow2",
+        }
         for subcommand in ("create", "info", "check"):
             with self.subTest(subcommand):
                 params["subcommand"] = subcommand
@@ -253,7 +287,9 @@ class LayoutTest(unittest.TestCase):
     def test_every_test_says_what_it_does(self):
         for path in BUNDLED.glob("*/tests/*.py"):
             with self.subTest(path.name):
-                self.assertRegex(path.read_text(), r'def run\(test, params, env\):\n\n?    """\n    \w[^"]+:param params')
+                self.assertRegex(
+                    path.read_text(), r'def run\(test, params, env\):\n\n?    """\n    \w[^"]+:param params'
+                )
 
 
 if __name__ == "__main__":

@@ -105,16 +105,27 @@ EXPECTED = {
     "monitor-closed": ("monitor.command", {}, {}, qemu_monitor.MonitorConnectError, "failed to be kind"),
     "monitor-timeout": ("monitor.command", {}, {}, qemu_monitor.MonitorProtocolError, "failed to be kind"),
     "monitor-command": (
-        "monitor.command", {"command": "stop", "arguments": {"a": 1}}, {"class": "CommandNotFound", "desc": "no such"},
-        qemu_monitor.QMPCmdError, "QMP command 'stop' with {'a': 1} failed: no such (CommandNotFound)",
+        "monitor.command",
+        {"command": "stop", "arguments": {"a": 1}},
+        {"class": "CommandNotFound", "desc": "no such"},
+        qemu_monitor.QMPCmdError,
+        "QMP command 'stop' with {'a': 1} failed: no such (CommandNotFound)",
     ),
     "shell-timeout": ("session.cmd", {"command": "sleep"}, {"output": "zzz"}, aexpect.ShellTimeoutError, "'sleep'"),
     "shell-died": (
-        "session.cmd", {"command": "halt"}, {"output": "bye", "status": 255}, aexpect.ShellProcessTerminatedError, "255",
+        "session.cmd",
+        {"command": "halt"},
+        {"output": "bye", "status": 255},
+        aexpect.ShellProcessTerminatedError,
+        "255",
     ),
     "shell-status": ("session.cmd", {"command": "x"}, {"output": "?"}, aexpect.ShellStatusError, "'x'"),
     "expect-timeout": (
-        "session.read_until", {"patterns": ["login:"]}, {"output": "boot"}, aexpect.ExpectTimeoutError, "'login:'",
+        "session.read_until",
+        {"patterns": ["login:"]},
+        {"output": "boot"},
+        aexpect.ExpectTimeoutError,
+        "'login:'",
     ),
     "call-unknown": ("vm.fly", {}, {}, core.CoreError, "vm.fly: failed to be kind"),
     "argument": ("vm.login", {}, {}, core.CoreError, "vm.login: failed to be kind"),
@@ -143,7 +154,7 @@ class ErrorKindTest(unittest.TestCase):
 
     def test_the_protocol_page_lists_every_kind(self):
         page = (PACKAGES.parent.parent / "docs" / "host-protocol.md").read_text()
-        listed = set(re.findall(r"`([a-z][a-z-]+)`", page[page.index("## Error kinds"):]))
+        listed = set(re.findall(r"`([a-z][a-z-]+)`", page[page.index("## Error kinds") :]))
         self.assertEqual(set(EXPECTED) - listed, set())
 
     def test_a_shell_that_dies_while_one_reads(self):

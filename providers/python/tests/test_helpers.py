@@ -28,8 +28,15 @@ class MiscTest(unittest.TestCase):
     def test_random_names(self):
         self.assertRegex(utils_misc.generate_random_string(20), "^[A-Za-z0-9]{20}$")
         self.assertNotEqual(utils_misc.generate_random_id(), utils_misc.generate_random_id())
-        self.assertEqual(utils_misc.generate_random_string(3, ignore_str="bcdefghijklmnopqrstuvwxyz"
-                         "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", convert_str="a"), r"\a\a\a")
+        self.assertEqual(
+            utils_misc.generate_random_string(
+                3,
+                ignore_str="bcdefghijklmnopqrstuvwxyz"
+                "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~",
+                convert_str="a",
+            ),
+            r"\a\a\a",
+        )
         self.assertRegex(utils_net.generate_mac_address_simple(), "^52:54:00(:[0-9a-f]{2}){3}$")
 
     def test_free_ports(self):
@@ -43,8 +50,10 @@ class MiscTest(unittest.TestCase):
 
     def test_sizes(self):
         convert = utils_numeric.normalize_data_size
-        self.assertEqual((convert("1.5G"), convert("512M", "G"), convert("1K", "B"), convert("1G", "M", 1000)),
-                         ("1536", "0.5", "1024", "1000"))
+        self.assertEqual(
+            (convert("1.5G"), convert("512M", "G"), convert("1K", "B"), convert("1G", "M", 1000)),
+            ("1536", "0.5", "1024", "1000"),
+        )
         self.assertEqual(utils_numeric.align_value(1025), 2048)
 
     def test_threads_give_back_value_and_exception(self):
@@ -124,14 +133,18 @@ class StartTimeTest(unittest.TestCase):
             started = time.time()
             notes = provider.run(body).core.notes
             times.append(float(next(note["text"] for note in notes if note["note"] == "whiteboard")) - started)
-        print(f"\nfrom starting the process to the test's first statement: {min(times) * 1000:.0f} ms at best, "
-              f"{statistics.median(times) * 1000:.0f} ms in the middle of {len(times)} ({sys.version.split()[0]})")
+        print(
+            f"\nfrom starting the process to the test's first statement: {min(times) * 1000:.0f} ms at best, "
+            f"{statistics.median(times) * 1000:.0f} ms in the middle of {len(times)} ({sys.version.split()[0]})"
+        )
         self.assertEqual(len(times), 7)
 
     def test_only_what_is_needed_is_imported(self):
         code = "import sys, virttest.runner; print(' '.join(sorted(sys.modules)))"
         environment = {**os.environ, "PYTHONPATH": str(PACKAGES)}
-        loaded = subprocess.run([sys.executable, "-B", "-s", "-c", code], env=environment, capture_output=True, text=True, check=True)
+        loaded = subprocess.run(
+            [sys.executable, "-B", "-s", "-c", code], env=environment, capture_output=True, text=True, check=True
+        )
         for module in ("virttest.utils_misc", "virttest.qemu_vm", "virttest.qemu_storage", "subprocess", "unittest"):
             self.assertNotIn(module, loaded.stdout.split())
 

@@ -9,9 +9,20 @@ import support  # noqa: F401  puts the packages on the path
 from virttest.utils_params import ParamInvalidType, ParamNotFound, Params
 
 VARIANT = {
-    "vms": "vm1 vm2 vm1", "mem": "128", "mem_vm1": "512", "image_format": "qcow2", "image_format_image1": "raw",
-    "image_format_image1_vm1": "vmdk", "count": "0x10", "ratio": "1.5", "yes": "Yes", "off": "off", "pairs": "a=1 b=2",
-    "list": "1,2", "dep": [], "_name_map_file": {"a": "b"},
+    "vms": "vm1 vm2 vm1",
+    "mem": "128",
+    "mem_vm1": "512",
+    "image_format": "qcow2",
+    "image_format_image1": "raw",
+    "image_format_image1_vm1": "vmdk",
+    "count": "0x10",
+    "ratio": "1.5",
+    "yes": "Yes",
+    "off": "off",
+    "pairs": "a=1 b=2",
+    "list": "1,2",
+    "dep": [],
+    "_name_map_file": {"a": "b"},
 }
 
 
@@ -106,9 +117,20 @@ class ReadsTest(unittest.TestCase):
 
     def test_everything(self):
         questions = (
-            list, len, dict, repr, json.dumps, sorted, lambda params: params.items(), lambda params: params == {},
-            lambda params: {**params}, lambda params: params.keys(), lambda params: params.values(),
-            lambda params: params | {}, lambda params: Params().update(params), lambda params: list(params.object_params("vm1")),
+            list,
+            len,
+            dict,
+            repr,
+            json.dumps,
+            sorted,
+            lambda params: params.items(),
+            lambda params: params == {},
+            lambda params: {**params},
+            lambda params: params.keys(),
+            lambda params: params.values(),
+            lambda params: params | {},
+            lambda params: Params().update(params),
+            lambda params: list(params.object_params("vm1")),
         )
         for number, question in enumerate(questions):
             params = Params(VARIANT)

@@ -53,27 +53,46 @@ class MachineTest(unittest.TestCase):
             self.vm.wait_for_serial_login(timeout=5, username="root")
             self.vm.serial_login()
         self.assertEqual((session.handle, session.prompt), ("s1", "guest#"))
-        self.assertEqual(fake.named("vm.login"), [
-            {"vm": "vm1", "timeout": 30.0, "internal_timeout": 10, "nic_index": 0, "wait": True},
-            {"vm": "vm1", "timeout": 10.0, "nic_index": 1, "wait": False},
-            {"vm": "vm1", "timeout": 5.0, "internal_timeout": 10, "serial": True, "username": "root", "wait": True},
-            {"vm": "vm1", "timeout": 10.0, "serial": True, "wait": False},
-        ])
+        self.assertEqual(
+            fake.named("vm.login"),
+            [
+                {"vm": "vm1", "timeout": 30.0, "internal_timeout": 10, "nic_index": 0, "wait": True},
+                {"vm": "vm1", "timeout": 10.0, "nic_index": 1, "wait": False},
+                {"vm": "vm1", "timeout": 5.0, "internal_timeout": 10, "serial": True, "username": "root", "wait": True},
+                {"vm": "vm1", "timeout": 10.0, "serial": True, "wait": False},
+            ],
+        )
 
     def test_migration(self):
         answers = {"vm.migrate": {"status": "completed"}, "monitor.list": MONITORS}
         with InProcess(answers) as fake:
             before = self.vm.monitor
             self.vm.migrate(
-                60, "exec", offline=True, migration_exec_cmd_src="gzip -c > '%s'", migrate_capabilities={"xbzrle": "on"},
+                60,
+                "exec",
+                offline=True,
+                migration_exec_cmd_src="gzip -c > '%s'",
+                migrate_capabilities={"xbzrle": "on"},
                 migrate_parameters=({"max-bandwidth": 1}, None),
             )
             self.assertIsNot(self.vm.monitor, before, "the monitors are those of the destination")
-        self.assertEqual(fake.named("vm.migrate"), [{
-            "vm": "vm1", "timeout": 60.0, "protocol": "exec", "offline": True, "stable_check": False, "clean": True,
-            "dest_host": "localhost", "exec_src": "gzip -c > '%s'", "capabilities": {"xbzrle": True},
-            "parameters": {"max-bandwidth": 1},
-        }])
+        self.assertEqual(
+            fake.named("vm.migrate"),
+            [
+                {
+                    "vm": "vm1",
+                    "timeout": 60.0,
+                    "protocol": "exec",
+                    "offline": True,
+                    "stable_check": False,
+                    "clean": True,
+                    "dest_host": "localhost",
+                    "exec_src": "gzip -c > '%s'",
+                    "capabilities": {"xbzrle": True},
+                    "parameters": {"max-bandwidth": 1},
+                }
+            ],
+        )
 
     def test_unknown_migration_protocol(self):
         with self.assertRaisesRegex(virt_vm.VMMigrateProtoUnknownError, "no migration protocol 'pigeon'"):
@@ -83,9 +102,12 @@ class MachineTest(unittest.TestCase):
         with InProcess({"vm.reboot": {"session": "s2"}, "session.close": None}) as fake:
             session = self.vm.reboot(ShellSession("s1"), timeout=9)
         self.assertEqual(session.handle, "s2")
-        self.assertEqual(fake.named("vm.reboot"), [
-            {"vm": "vm1", "session": "s1", "method": "shell", "nic_index": 0, "timeout": 9.0},
-        ])
+        self.assertEqual(
+            fake.named("vm.reboot"),
+            [
+                {"vm": "vm1", "session": "s1", "method": "shell", "nic_index": 0, "timeout": 9.0},
+            ],
+        )
         self.assertEqual(fake.named("session.close"), [{"session": "s1"}])
 
     def test_create_hands_the_parameters_over_unread(self):
@@ -172,7 +194,9 @@ class SessionTest(unittest.TestCase):
         with InProcess({"session.cmd": {"output": "no\n", "status": 2}}):
             with self.assertRaises(aexpect.ShellCmdError) as raised:
                 self.session.cmd("false")
-            self.assertEqual((raised.exception.cmd, raised.exception.status, raised.exception.output), ("false", 2, "no\n"))
+            self.assertEqual(
+                (raised.exception.cmd, raised.exception.status, raised.exception.output), ("false", 2, "no\n")
+            )
             self.assertEqual(self.session.cmd("false", ok_status=[0, 2]), "no\n")
             self.assertIsNone(self.session.cmd("false", ignore_all_errors=True))
 
@@ -185,8 +209,10 @@ class SessionTest(unittest.TestCase):
             self.session.sendline("ls")
             self.session.send("ls")
             self.session.sendcontrol("c")
-        self.assertEqual([(args["text"], args["eol"]) for args in fake.named("session.send")],
-                         [("ls", True), ("ls", False), ("\x03", False)])
+        self.assertEqual(
+            [(args["text"], args["eol"]) for args in fake.named("session.send")],
+            [("ls", True), ("ls", False), ("\x03", False)],
+        )
 
     def test_reading(self):
         with InProcess({"session.read_until": {"match": 1, "output": "a\nlogin:"}}) as fake:
@@ -195,9 +221,15 @@ class SessionTest(unittest.TestCase):
             self.assertEqual(self.session.read_until_output_matches(["login:"])[1], "a\nlogin:")
             self.assertEqual(self.session.read_up_to_prompt(), "a\nlogin:")
         asked = [(args["scope"], args["patterns"]) for args in fake.named("session.read_until")]
-        self.assertEqual(asked, [
-            ("last_line", ["x", "login:"]), ("any_line", ["login:"]), ("all", ["login:"]), ("last_line", ["guest#"]),
-        ])
+        self.assertEqual(
+            asked,
+            [
+                ("last_line", ["x", "login:"]),
+                ("any_line", ["login:"]),
+                ("all", ["login:"]),
+                ("last_line", ["guest#"]),
+            ],
+        )
 
     def test_reading_with_a_filter(self):
         pieces = iter(["A", "B", "C"])
@@ -213,7 +245,9 @@ class SessionTest(unittest.TestCase):
             self.assertEqual(self.session.get_stripped_output(), "one\ntwo")
 
     def test_life(self):
-        with InProcess({"session.alive": True, "session.close": None, "session.read": "", "session.send": None}) as fake:
+        with InProcess(
+            {"session.alive": True, "session.close": None, "session.read": "", "session.send": None}
+        ) as fake:
             with self.session as session:
                 self.assertTrue(session.is_alive())
                 self.assertFalse(session.is_responsive(0.1))
@@ -225,7 +259,9 @@ class SessionTest(unittest.TestCase):
         with InProcess({"session.configure": None}) as fake:
             self.session.set_prompt("#")
             self.session.set_linesep("\r\n")
-        self.assertEqual(fake.named("session.configure"), [{"session": "s1", "prompt": "#"}, {"session": "s1", "linesep": "\r\n"}])
+        self.assertEqual(
+            fake.named("session.configure"), [{"session": "s1", "prompt": "#"}, {"session": "s1", "linesep": "\r\n"}]
+        )
         self.assertEqual(self.session.prompt, "#")
 
     def test_class_is_aexpect_s(self):
@@ -243,8 +279,10 @@ class MonitorTest(unittest.TestCase):
             self.assertEqual(self.qmp.info("block"), {"a": 1})
             self.assertEqual(self.qmp.human_monitor_cmd("info pci"), "text")
             self.assertEqual(self.human.info("pci"), "text")
-        self.assertEqual(fake.named("monitor.command")[0],
-                         {"monitor": "m1", "command": "query-x", "arguments": {"k": "v"}, "timeout": 5.0})
+        self.assertEqual(
+            fake.named("monitor.command")[0],
+            {"monitor": "m1", "command": "query-x", "arguments": {"k": "v"}, "timeout": 5.0},
+        )
         self.assertEqual([args["command"] for args in fake.named("monitor.hmp")], ["info pci", "info pci"])
 
     def test_whole_answers(self):
@@ -297,8 +335,10 @@ class MonitorTest(unittest.TestCase):
             self.qmp.migrate_set_speed("1G")
             self.qmp.migrate_set_downtime("0.3")
             self.human.migrate_set_speed("1G")
-        self.assertEqual([args["arguments"] for args in fake.named("monitor.command")],
-                         [{"max-bandwidth": 1 << 30}, {"downtime-limit": 300}])
+        self.assertEqual(
+            [args["arguments"] for args in fake.named("monitor.command")],
+            [{"max-bandwidth": 1 << 30}, {"downtime-limit": 300}],
+        )
         self.assertEqual(fake.named("monitor.hmp")[0]["command"], "migrate_set_parameter max-bandwidth 1G")
 
     def test_commands_that_qemu_has(self):
@@ -314,7 +354,9 @@ class ImageTest(unittest.TestCase):
         self.image = QemuImg(self.params, "/data", "image1")
 
     def run_img(self, status=0, stdout="", stderr=""):
-        return InProcess({"image.path": "/x/image1.qcow2", "image.run": {"status": status, "stdout": stdout, "stderr": stderr}})
+        return InProcess(
+            {"image.path": "/x/image1.qcow2", "image.run": {"status": status, "stdout": stdout, "stderr": stderr}}
+        )
 
     def test_create(self):
         with self.run_img() as fake:

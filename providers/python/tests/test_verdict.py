@@ -11,7 +11,9 @@ class VerdictTest(unittest.TestCase):
         self.addCleanup(self.provider.close)
 
     def run_body(self, body, answers=None, **fields):
-        return self.provider.run("def run(test, params, env):\n    " + body.replace("\n", "\n    ") + "\n", answers, **fields)
+        return self.provider.run(
+            "def run(test, params, env):\n    " + body.replace("\n", "\n    ") + "\n", answers, **fields
+        )
 
     def assert_ends(self, body, status, reason, class_name):
         finished = self.run_body(body)
@@ -98,9 +100,17 @@ class VerdictTest(unittest.TestCase):
         self.assertIn("after the test: int: ValueError", verdict["reason"])
 
     def test_what_is_printed_goes_to_the_log(self):
-        finished = self.run_body("import sys, logging\nprint('out')\nsys.stderr.write('err')\nlogging.info('of %s', 'logging')")
+        finished = self.run_body(
+            "import sys, logging\nprint('out')\nsys.stderr.write('err')\nlogging.info('of %s', 'logging')"
+        )
         for line in ("DEBUG stdout| out", "WARNING stderr| err", "INFO  root| of logging"):
             self.assertIn(line, finished.log)
+
+    def test_a_line_that_cannot_be_logged_is_told_elsewhere(self):
+        finished = self.run_body("test.log.info('%d', 'no number')\nprint('after')")
+        self.assertEqual(finished.verdict["status"], "PASS")
+        self.assertIn("Logging error", finished.stderr)
+        self.assertIn("stdout| after", finished.log)
 
     def test_steps_and_whiteboard_are_told(self):
         body = (
@@ -128,7 +138,10 @@ class VerdictTest(unittest.TestCase):
         for body, message in (
             ("import virttest.libvirt_vm", "virttest.libvirt_vm is not part of the built-in test host"),
             ("from virttest import virsh", "virttest.virsh is not part of the built-in test host"),
-            ("from virttest import utils_misc\nutils_misc.nope()", "virttest.utils_misc.nope is not part of the built-in"),
+            (
+                "from virttest import utils_misc\nutils_misc.nope()",
+                "virttest.utils_misc.nope is not part of the built-in",
+            ),
             ("env.get_vm('vm1').devices", "virttest.qemu_vm.VM.devices is not part of the built-in test host"),
             ("from avocado.utils import cpu", "avocado.utils.cpu is not part of the built-in test host"),
         ):
@@ -141,7 +154,10 @@ class VerdictTest(unittest.TestCase):
         write = self.provider.write
         paths = [
             write("generic/tests/one.py", "def run(test, params, env):\n    env['seen'] = [1]\n"),
-            write("generic/tests/two.py", "def run(test, params, env):\n    env['seen'].append(2); test.fail(str(env['seen']))\n"),
+            write(
+                "generic/tests/two.py",
+                "def run(test, params, env):\n    env['seen'].append(2); test.fail(str(env['seen']))\n",
+            ),
             write("generic/tests/three.py", "def run(test, params, env):\n    test.error('never')\n"),
         ]
         verdict = self.provider.run_start(self.provider.start_message(paths)).verdict
@@ -168,12 +184,16 @@ class VerdictTest(unittest.TestCase):
         self.assertIn("there is no deps/app in or above", verdict["reason"])
 
     def test_threads_left_running_do_not_hold_the_host(self):
-        finished = self.run_body("import threading, time\nthreading.Thread(target=time.sleep, args=(600,), name='idle').start()")
+        finished = self.run_body(
+            "import threading, time\nthreading.Thread(target=time.sleep, args=(600,), name='idle').start()"
+        )
         self.assertEqual((finished.verdict["status"], finished.status), ("PASS", 0))
         self.assertIn("the test left threads running: idle", finished.log)
 
     def test_core_going_away_ends_the_host(self):
-        path = self.provider.write("generic/tests/case.py", "import time\ndef run(test, params, env):\n    time.sleep(600)\n")
+        path = self.provider.write(
+            "generic/tests/case.py", "import time\ndef run(test, params, env):\n    time.sleep(600)\n"
+        )
         finished = self.provider.run_start(self.provider.start_message([path]), close_after_start=True)
         self.assertEqual(finished.status, 3)
         self.assertIn("the core closed the connection before the test ended", finished.stderr)
@@ -190,12 +210,15 @@ class VerdictTest(unittest.TestCase):
             raise Refusal("vm-dead", "reach machine vm1: it is dead")
 
         verdict = self.run_body("env.get_vm('vm1').verify_alive()", {"vm.verify": dead}).verdict
-        self.assertEqual((verdict["status"], verdict["reason"]), ("ERROR", "VMDeadError: failed to reach machine vm1: it is dead"))
+        self.assertEqual(
+            (verdict["status"], verdict["reason"]), ("ERROR", "VMDeadError: failed to reach machine vm1: it is dead")
+        )
 
     def test_children_cannot_speak_to_the_core(self):
         body = (
             "import os\npid = os.fork()\nif pid == 0:\n    try:\n        env.get_vm('vm1').is_alive()\n"
-            "    except Exception as error:\n        os._exit(7 if 'only the process that runs the test can' in str(error) else 1)\n"
+            "    except Exception as error:\n"
+            "        os._exit(7 if 'only the process that runs the test can' in str(error) else 1)\n"
             "    os._exit(2)\ntest.log.info('child: %d', os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))"
         )
         finished = self.run_body(body, {"vm.state": {"alive": True}})
@@ -203,7 +226,9 @@ class VerdictTest(unittest.TestCase):
         self.assertEqual(finished.core.calls, [])
 
     def test_programs_started_by_a_test_do_not_inherit_the_socket(self):
-        body = "from avocado.utils import process\nprint(process.run('ls -l /proc/self/fd; env', shell=True).stdout_text)"
+        body = (
+            "from avocado.utils import process\nprint(process.run('ls -l /proc/self/fd; env', shell=True).stdout_text)"
+        )
         finished = self.run_body(body)
         self.assertEqual(finished.verdict["status"], "PASS")
         self.assertNotIn("socket:", finished.log)

@@ -32,7 +32,7 @@ def used_deps():
 def get_deps_dir(target=None):
     """Return the ``deps`` folder nearest to the file that calls, or `target` inside the nearest one that holds it.
 
-    The folders above the calling file are searched first, up to the one that holds ``.git``, then those of the provider.
+    The folders above the calling file are searched first, up to one that holds ``.git``, then those of the provider.
     """
     caller = os.path.dirname(os.path.realpath(sys._getframe(1).f_code.co_filename))
     for folder in [*_deps_above(caller), *_deps_dirs]:

@@ -8,8 +8,8 @@ __getattr__ = absent(__name__)
 def preprocess_vm(test, params, env, name):
     """Bring machine `name` into the state that its parameters ask for.
 
-    It is made where it does not exist. With ``start_vm = yes`` it runs afterwards, started anew where its parameters are
-    others than those it runs with; without, and with ``kill_vm_before_test = yes``, it does not.
+    It is made where it does not exist. With ``start_vm = yes`` it runs afterwards, started anew where its parameters
+    are others than those it runs with; without, and with ``kill_vm_before_test = yes``, it does not.
 
     :param params: the machine's own view: ``params.object_params(name)``.
     """

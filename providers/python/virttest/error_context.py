@@ -55,7 +55,7 @@ def _set(place, text, log):
 
 
 def context_aware(function):
-    """Decorate a function that calls :func:`context`: its steps end with it, and go with an exception that leaves it."""
+    """Decorate a function that calls :func:`context`: its steps end with it, and go with an exception from it."""
 
     @functools.wraps(function)
     def call(*args, **kwargs):

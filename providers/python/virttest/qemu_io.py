@@ -3,7 +3,6 @@
 import logging
 
 from avocado.utils.process import CmdError, CmdResult
-
 from virttest import absent, core
 
 __getattr__ = absent(__name__)
@@ -31,7 +30,9 @@ class QemuIOSystem:
         output = answer["stdout"] + answer["stderr"]
         LOG.debug("%s: %s", text, output.strip())
         if answer["status"] != 0:
-            raise CmdError(text, CmdResult(text, answer["stdout"].encode(), answer["stderr"].encode(), answer["status"]))
+            raise CmdError(
+                text, CmdResult(text, answer["stdout"].encode(), answer["stderr"].encode(), answer["status"])
+            )
         return output
 
     def close(self):

@@ -127,7 +127,9 @@ class Monitor:
     def __getattr__(self, name):
         if name.startswith("__"):
             raise AttributeError(name)
-        raise AttributeError(f"monitor.{name} is not part of the built-in test host; {type(self).__name__}.cmd reaches all commands")
+        raise AttributeError(
+            f"monitor.{name} is not part of the built-in test host; {type(self).__name__}.cmd reaches all commands"
+        )
 
 
 class HumanMonitor(Monitor):

@@ -5,7 +5,6 @@ import logging
 
 from avocado.core.exceptions import TestError, TestWarn
 from avocado.utils.process import CmdError, CmdResult
-
 from virttest import absent, core, storage
 
 __getattr__ = absent(__name__)
@@ -20,7 +19,7 @@ class QemuImg:
     """One image: its parameters, its file, and what can be done with it. Times are in seconds."""
 
     def __init__(self, params, root_dir, tag):
-        """:param params: the image's own view of the parameters. :param tag: its name, as in the parameter ``images``."""
+        """:param params: the image's own view of the parameters. :param tag: its name, as in ``images``."""
         self.params = params
         self.root_dir = root_dir
         self.tag = tag
@@ -85,7 +84,9 @@ class QemuImg:
 
     def resize(self, size, shrink=False, timeout=60):
         """Change the image's size: a size, or a difference as ``+1G``."""
-        self.run(["resize", *(["--shrink"] if shrink else []), "-f", self.image_format, self.image_filename, size], timeout)
+        self.run(
+            ["resize", *(["--shrink"] if shrink else []), "-f", self.image_format, self.image_filename, size], timeout
+        )
 
     def compare_to(self, target, timeout=600):
         """Run ``qemu-img compare`` with another image and return its result: status 0 means the same content."""

@@ -22,7 +22,7 @@ class VM:
     REBOOT_TIMEOUT = 240
     CREATE_TIMEOUT = 20
 
-    MIGRATION_PROTOS = ["tcp", "unix", "exec", "fd"]
+    MIGRATION_PROTOS = ("tcp", "unix", "exec", "fd")
 
     def __init__(self, name, params, root_dir=None, address_cache=None):
         self.name = name
@@ -54,7 +54,9 @@ class VM:
         if copy_state:
             raise virt_vm.VMError(f"machine {self.name}: the state of a machine cannot be cloned by this host")
         return VM(
-            name or self.name, (params if params is not None else self.params).copy(), root_dir or self.root_dir,
+            name or self.name,
+            (params if params is not None else self.params).copy(),
+            root_dir or self.root_dir,
             address_cache,
         )
 
@@ -188,30 +190,49 @@ class VM:
         return self._login(timeout, nic_index, username, password, wait=False)
 
     def wait_for_login(
-        self, nic_index=0, timeout=LOGIN_WAIT_TIMEOUT, internal_timeout=LOGIN_TIMEOUT, serial=False,
-        restart_network=False, username=None, password=None,
+        self,
+        nic_index=0,
+        timeout=LOGIN_WAIT_TIMEOUT,
+        internal_timeout=LOGIN_TIMEOUT,
+        serial=False,
+        restart_network=False,
+        username=None,
+        password=None,
     ):
         """Try to log in until it works, for at most `timeout`, and return the session.
 
         :raise virttest.remote.LoginTimeoutError: if it never works.
         """
-        return self._login(timeout, nic_index, username, password, internal_timeout=internal_timeout, serial=serial or None)
+        return self._login(
+            timeout, nic_index, username, password, internal_timeout=internal_timeout, serial=serial or None
+        )
 
     def serial_login(self, timeout=LOGIN_TIMEOUT, username=None, password=None, virtio=False):
         """Log in once on the serial console and return the session."""
         return self._login(timeout, None, username, password, serial=True, wait=False)
 
     def wait_for_serial_login(
-        self, timeout=LOGIN_WAIT_TIMEOUT, internal_timeout=LOGIN_TIMEOUT, restart_network=False, username=None,
-        password=None, virtio=False,
+        self,
+        timeout=LOGIN_WAIT_TIMEOUT,
+        internal_timeout=LOGIN_TIMEOUT,
+        restart_network=False,
+        username=None,
+        password=None,
+        virtio=False,
     ):
         """Try to log in on the serial console until it works, for at most `timeout`, and return the session."""
         return self._login(timeout, None, username, password, internal_timeout=internal_timeout, serial=True)
 
     def _login(self, timeout, nic_index, username, password, internal_timeout=None, serial=None, wait=True):
         answer = core.call(
-            "vm.login", vm=self.name, timeout=float(timeout), wait=wait, serial=serial, username=username,
-            password=password, internal_timeout=internal_timeout,
+            "vm.login",
+            vm=self.name,
+            timeout=float(timeout),
+            wait=wait,
+            serial=serial,
+            username=username,
+            password=password,
+            internal_timeout=internal_timeout,
             nic_index=None if nic_index is None else _nic_number(nic_index),
         )
         return self._session(answer["session"])
@@ -226,22 +247,41 @@ class VM:
         :param method: ``shell``, or ``system_reset`` for the reset button.
         """
         answer = core.call(
-            "vm.reboot", vm=self.name, session=session.handle if session else None, method=method,
-            nic_index=_nic_number(nic_index), timeout=float(timeout), serial=serial or None,
+            "vm.reboot",
+            vm=self.name,
+            session=session.handle if session else None,
+            method=method,
+            nic_index=_nic_number(nic_index),
+            timeout=float(timeout),
+            serial=serial or None,
         )
         if session:
             session.close()
         return self._session(answer["session"])
 
     def copy_files_to(
-        self, host_path, guest_path, nic_index=0, limit="", verbose=False, timeout=COPY_FILES_TIMEOUT, username=None,
+        self,
+        host_path,
+        guest_path,
+        nic_index=0,
+        limit="",
+        verbose=False,
+        timeout=COPY_FILES_TIMEOUT,
+        username=None,
         password=None,
     ):
         """Copy a file or a folder from the host into the guest. `limit` is in kilobits a second."""
         self._copy("vm.copy_to", host_path, guest_path, nic_index, limit, timeout, username, password)
 
     def copy_files_from(
-        self, guest_path, host_path, nic_index=0, limit="", verbose=False, timeout=COPY_FILES_TIMEOUT, username=None,
+        self,
+        guest_path,
+        host_path,
+        nic_index=0,
+        limit="",
+        verbose=False,
+        timeout=COPY_FILES_TIMEOUT,
+        username=None,
         password=None,
     ):
         """Copy a file or a folder from the guest to the host. `limit` is in kilobits a second."""
@@ -249,8 +289,15 @@ class VM:
 
     def _copy(self, call, host_path, guest_path, nic_index, limit, timeout, username, password):
         core.call(
-            call, vm=self.name, host_path=host_path, guest_path=guest_path, nic_index=_nic_number(nic_index),
-            limit=limit or None, timeout=float(timeout), username=username, password=password,
+            call,
+            vm=self.name,
+            host_path=host_path,
+            guest_path=guest_path,
+            nic_index=_nic_number(nic_index),
+            limit=limit or None,
+            timeout=float(timeout),
+            username=username,
+            password=password,
         )
 
     # The serial console.
@@ -320,10 +367,25 @@ class VM:
     # Migration.
 
     def migrate(
-        self, timeout=MIGRATE_TIMEOUT, protocol="tcp", cancel_delay=None, offline=False, stable_check=False, clean=True,
-        save_path=None, dest_host="localhost", remote_port=None, not_wait_for_migration=False, fd_src=None, fd_dst=None,
-        migration_exec_cmd_src=None, migration_exec_cmd_dst=None, env=None, migrate_capabilities=None,
-        mig_inner_funcs=None, migrate_parameters=(None, None),
+        self,
+        timeout=MIGRATE_TIMEOUT,
+        protocol="tcp",
+        cancel_delay=None,
+        offline=False,
+        stable_check=False,
+        clean=True,
+        save_path=None,
+        dest_host="localhost",
+        remote_port=None,
+        not_wait_for_migration=False,
+        fd_src=None,
+        fd_dst=None,
+        migration_exec_cmd_src=None,
+        migration_exec_cmd_dst=None,
+        env=None,
+        migrate_capabilities=None,
+        mig_inner_funcs=None,
+        migrate_parameters=(None, None),
     ):
         """Migrate the machine to another QEMU on this host; this object then stands for that one.
 
@@ -343,10 +405,22 @@ class VM:
         source, destination = migrate_parameters or (None, None)
         try:
             result = core.call(
-                "vm.migrate", vm=self.name, timeout=float(timeout), protocol=protocol, cancel_delay=cancel_delay,
-                offline=offline, stable_check=stable_check, clean=clean, save_path=save_path, dest_host=dest_host,
-                remote_port=remote_port, exec_src=migration_exec_cmd_src, exec_dst=migration_exec_cmd_dst,
-                capabilities=_switches(migrate_capabilities), parameters=source, dest_parameters=destination,
+                "vm.migrate",
+                vm=self.name,
+                timeout=float(timeout),
+                protocol=protocol,
+                cancel_delay=cancel_delay,
+                offline=offline,
+                stable_check=stable_check,
+                clean=clean,
+                save_path=save_path,
+                dest_host=dest_host,
+                remote_port=remote_port,
+                exec_src=migration_exec_cmd_src,
+                exec_dst=migration_exec_cmd_dst,
+                capabilities=_switches(migrate_capabilities),
+                parameters=source,
+                dest_parameters=destination,
                 not_wait=not_wait_for_migration or None,
             )
         finally:
@@ -373,4 +447,6 @@ def _switches(capabilities):
     """Migration capabilities as tests write them (``on``/``off``, or booleans), as booleans."""
     if not capabilities:
         return None
-    return {name: value if isinstance(value, bool) else str(value).lower() == "on" for name, value in capabilities.items()}
+    return {
+        name: value if isinstance(value, bool) else str(value).lower() == "on" for name, value in capabilities.items()
+    }

@@ -10,7 +10,6 @@ from aexpect.remote import (
     TransferError,
     TransferTimeoutError,
 )
-
 from virttest import absent
 
 __all__ = [

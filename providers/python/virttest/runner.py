@@ -68,7 +68,9 @@ def _leave():
     """Make sure that the interpreter can end: a thread that the test left running must not hold it."""
     import threading
 
-    left = [thread.name for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()]
+    left = [
+        thread.name for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()
+    ]
     if left:
         LOG.warning("the test left threads running: %s", ", ".join(left))
         logging.shutdown()
@@ -111,15 +113,25 @@ class _LogLines:
         return True
 
 
+class _LogFile(logging.FileHandler):
+    """The log; where a line cannot be written to it, that is told on the process's own standard error."""
+
+    def handleError(self, record):
+        stream, sys.stderr = sys.stderr, sys.__stderr__
+        try:
+            super().handleError(record)
+        finally:
+            sys.stderr = stream
+
+
 def _set_up_log(path):
-    handler = logging.FileHandler(path, mode="a", encoding="utf-8", errors="replace")
+    handler = _LogFile(path, mode="a", encoding="utf-8", errors="replace")
     handler.setFormatter(logging.Formatter(_LOG_FORMAT, "%Y-%m-%d %H:%M:%S"))
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.DEBUG)
     sys.stdout = _LogLines(logging.getLogger("stdout"), logging.DEBUG)
     sys.stderr = _LogLines(logging.getLogger("stderr"), logging.WARNING)
-    logging.raiseExceptions = False  # an error of logging would be logged to the stream above, and so on
 
 
 # The test's world.
@@ -186,7 +198,12 @@ def _load(name, path):
 
 
 #: Frames of these files say nothing about a test.
-_HOST_FILES = (__file__, importlib.util.__file__, "<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>")
+_HOST_FILES = (
+    __file__,
+    importlib.util.__file__,
+    "<frozen importlib._bootstrap>",
+    "<frozen importlib._bootstrap_external>",
+)
 
 
 def _log_error(error):

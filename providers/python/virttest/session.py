@@ -4,7 +4,6 @@ import re
 import time
 
 from aexpect.exceptions import ExpectTimeoutError, ShellCmdError, ShellError, ShellStatusError
-
 from virttest import core
 
 #: Where neither the variant nor the test says what a prompt looks like.
@@ -104,7 +103,9 @@ class ShellSession:
     def read_nonblocking(self, internal_timeout=None, timeout=None):
         """Return what has come since the last read, when nothing more has come for `internal_timeout` (0.1)."""
         quiet = 0.1 if internal_timeout is None else internal_timeout
-        text = core.call("session.read", session=self.handle, timeout=float(quiet if timeout is None else min(quiet, timeout)))
+        text = core.call(
+            "session.read", session=self.handle, timeout=float(quiet if timeout is None else min(quiet, timeout))
+        )
         self._show(text, None)
         return text
 
@@ -134,8 +135,12 @@ class ShellSession:
 
     def _read_until(self, scope, patterns, timeout, internal_timeout, print_func):
         answer = core.call(
-            "session.read_until", session=self.handle, patterns=_as_list(patterns), timeout=float(timeout),
-            internal_timeout=internal_timeout, scope=scope,
+            "session.read_until",
+            session=self.handle,
+            patterns=_as_list(patterns),
+            timeout=float(timeout),
+            internal_timeout=internal_timeout,
+            scope=scope,
         )
         self._show(answer["output"], print_func)
         return answer["match"], answer["output"]

@@ -4,7 +4,6 @@ import logging
 import os
 
 from avocado.core import exceptions
-
 from virttest import core
 
 #: The folders of a test, as the start message names them.
@@ -14,8 +13,8 @@ FOLDERS = ("debugdir", "logdir", "outputdir", "tmpdir", "bindir", "srcdir", "wor
 class Test:
     """One running test.
 
-    ``debugdir`` and ``logdir`` are kept with the results, as is ``outputdir`` for files the test produces; ``tmpdir`` and
-    ``workdir`` are thrown away; ``bindir`` and ``srcdir`` are where the test itself stands.
+    ``debugdir`` and ``logdir`` are kept with the results, as is ``outputdir`` for files the test produces; ``tmpdir``
+    and ``workdir`` are thrown away; ``bindir`` and ``srcdir`` are where the test itself stands.
     """
 
     def __init__(self, name, params, dirs, logfile=None):

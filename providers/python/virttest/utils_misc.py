@@ -121,7 +121,7 @@ def make_dirs(dir_name, session=None):
 
 
 def safe_rmdir(path, timeout=10, session=None):
-    """Remove a folder with all that is in it; try again for `timeout` seconds while something is still being written."""
+    """Remove a folder with all that is in it; try again for `timeout` seconds while something is still written."""
     if session is not None:
         return session.cmd_status(f"rm -rf {path}") == 0
     import shutil

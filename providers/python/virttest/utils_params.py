@@ -6,7 +6,6 @@ everything (iteration, ``items()``, ``len()``, printing) is recorded as a questi
 """
 
 from avocado.core.exceptions import TestSkipError
-
 from virttest import absent
 
 __getattr__ = absent(__name__)

@@ -27,14 +27,17 @@ class Verdict:
     def fields(self):
         """The fields of the note."""
         return {
-            "status": self.status, "reason": self.reason, "class": self.class_name, "traceback": self.traceback,
+            "status": self.status,
+            "reason": self.reason,
+            "class": self.class_name,
+            "traceback": self.traceback,
         }
 
 
 def judge(error, skip_frames_of=()):
     """The verdict on a test whose body raised `error`.
 
-    :param skip_frames_of: files whose frames, at the outer end of the traceback, belong to the host and not to the test.
+    :param skip_frames_of: files whose frames, at the outer end of the traceback, are the host's and not the test's.
     """
     status = error.status if isinstance(error, TestBaseException) else "ERROR"
     if status not in STATUSES:

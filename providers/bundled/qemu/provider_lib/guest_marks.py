@@ -38,7 +38,9 @@ class GuestMarks:
         after = read_count(session)
         if after <= before:
             test.fail("the background process %s stands still at %d" % (self.pid, after))
-        test.log.info("the guest is the same: boot id, memory, disk, and a process that counted from %d to %d", before, after)
+        test.log.info(
+            "the guest is the same: boot id, memory, disk, and a process that counted from %d to %d", before, after
+        )
 
     def verify_rebooted(self, test, session):
         """Fail unless the guest was rebooted since, and its disk is what it was."""

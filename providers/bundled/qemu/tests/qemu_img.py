@@ -45,7 +45,11 @@ def check_info(test, params, image):
     """Fail unless the words agree with the JSON."""
     words = image.info()
     found = json.loads(image.info(output="json"))
-    for text in ("image: %s" % image.image_filename, "file format: %s" % found["format"], "%d bytes" % found["virtual-size"]):
+    for text in (
+        "image: %s" % image.image_filename,
+        "file format: %s" % found["format"],
+        "%d bytes" % found["virtual-size"],
+    ):
         if text not in words:
             test.fail("'qemu-img info' does not say %r: %s" % (text, words))
 

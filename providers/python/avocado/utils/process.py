@@ -62,8 +62,17 @@ def _text(data, encoding):
 
 
 def run(
-    cmd, timeout=None, verbose=True, ignore_status=False, allow_output_check=None, shell=False, env=None,
-    sudo=False, ignore_bg_processes=False, encoding=None, logger=None,
+    cmd,
+    timeout=None,
+    verbose=True,
+    ignore_status=False,
+    allow_output_check=None,
+    shell=False,
+    env=None,
+    sudo=False,
+    ignore_bg_processes=False,
+    encoding=None,
+    logger=None,
 ):
     """Run `cmd` to its end and return a :class:`CmdResult`.
 
@@ -94,7 +103,11 @@ def _execute(cmd, timeout, shell, env, encoding):
     started = time.monotonic()
     argv = cmd if shell else shlex.split(cmd)
     with subprocess.Popen(
-        argv, shell=shell, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        argv,
+        shell=shell,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         env={**os.environ, **{key: str(value) for key, value in env.items()}} if env else None,
         start_new_session=True,
     ) as child:
