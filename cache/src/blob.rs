@@ -30,7 +30,8 @@ pub struct Blob {
 /// What becomes of a file that is put into the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Take {
-    /// The store takes the file itself; afterwards it is no longer at its path. Nobody may have it open for writing.
+    /// The store takes the file itself; afterwards it is no longer at its path. Nobody may have it open for
+    /// writing.
     Move,
     /// The file stays; the store keeps a copy.
     Copy,
@@ -87,8 +88,8 @@ impl Store {
     /// Stores the content of the plain file at `path`; holes of a sparse file are kept.
     ///
     /// # Errors
-    /// When the file is missing, is no plain file or changes meanwhile, or the store cannot be written. Nothing
-    /// half-written is left then.
+    /// When the file is missing, is no plain file or changes meanwhile, or the store cannot be written.
+    /// Nothing half-written is left then.
     pub fn put_file(&self, path: &Utf8Path, take: Take) -> Result<Blob, StoreError> {
         let metadata = fs::symlink_metadata(path).map_err(io_at("read", path))?;
         if !metadata.is_file() {
@@ -174,7 +175,8 @@ impl Store {
     /// The blob's content, compared with its digest.
     ///
     /// # Errors
-    /// [`StoreError::Missing`]; [`StoreError::Corrupt`] after moving the file to quarantine; faults of the disk.
+    /// [`StoreError::Missing`]; [`StoreError::Corrupt`] after moving the file to quarantine; faults of the
+    /// disk.
     pub fn read_blob(&self, digest: &Digest) -> Result<Vec<u8>, StoreError> {
         let path = self.blob_path(digest);
         let bytes = fs::read(&path).map_err(|error| missing(digest, &path, error))?;
@@ -188,7 +190,8 @@ impl Store {
     /// Reads the whole blob and compares it with its digest.
     ///
     /// # Errors
-    /// [`StoreError::Missing`]; [`StoreError::Corrupt`] after moving the file to quarantine; faults of the disk.
+    /// [`StoreError::Missing`]; [`StoreError::Corrupt`] after moving the file to quarantine; faults of the
+    /// disk.
     pub fn verify_blob(&self, digest: &Digest) -> Result<Verified, StoreError> {
         let path = self.blob_path(digest);
         let (found, size) = Digest::of_file(&path).map_err(|error| missing(digest, &path, error))?;
@@ -200,8 +203,8 @@ impl Store {
         Ok(Verified { size })
     }
 
-    /// Pins the blob for use and checks that it is what it was: by size and time of change as recorded when it was
-    /// published, and by its whole content when these differ.
+    /// Pins the blob for use and checks that it is what it was: by size and time of change as recorded when
+    /// it was published, and by its whole content when these differ.
     ///
     /// # Errors
     /// As [`verify_blob`](Self::verify_blob).
@@ -217,8 +220,8 @@ impl Store {
         })
     }
 
-    /// The cheap check: whether the file looks as it did when its content was last known to be right. If so, it is
-    /// noted as used now.
+    /// The cheap check: whether the file looks as it did when its content was last known to be right. If so,
+    /// it is noted as used now.
     fn use_unchanged(&self, digest: &Digest) -> Result<bool, StoreError> {
         let path = self.blob_path(digest);
         let now = match Stamp::at(&path) {

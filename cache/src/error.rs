@@ -77,7 +77,8 @@ pub enum StoreError {
     },
     /// A blob's content was not what its digest says. It is out of the store's way already.
     #[error(
-        "use blob {}: its content changed on disk; it was moved to {quarantine}, and what produced it has to run again",
+        "use blob {}: its content changed on disk; it was moved to {quarantine}, and what produced it has to \
+         run again",
         digest.short()
     )]
     Corrupt {

@@ -1,8 +1,8 @@
 //! Digests of files outside the store, remembered so that an unchanged file is not read again.
 //!
-//! A file is taken for unchanged when size, time of change, time of inode change, inode and device are what they were
-//! when it was hashed. Clocks are coarse: a file that was changed within the last two seconds could change again
-//! without a trace, so its digest is computed each time and not remembered.
+//! A file is taken for unchanged when size, time of change, time of inode change, inode and device are what
+//! they were when it was hashed. Clocks are coarse: a file that was changed within the last two seconds could
+//! change again without a trace, so its digest is computed each time and not remembered.
 
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
@@ -45,8 +45,8 @@ impl Store {
         Ok(states.pop().expect("one path has one state"))
     }
 
-    /// [`file_digest`](Self::file_digest) of many paths, in their order: one look into the index, and one write for
-    /// those that had to be read.
+    /// [`file_digest`](Self::file_digest) of many paths, in their order: one look into the index, and one
+    /// write for those that had to be read.
     ///
     /// # Errors
     /// When a file cannot be read (the message names it) or the index cannot be used.
@@ -113,8 +113,8 @@ fn named(path: &Utf8Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("read {path}: {error}"))
 }
 
-/// The same file under a relative and an absolute path is remembered once, and never under a path that depends on
-/// the current directory.
+/// The same file under a relative and an absolute path is remembered once, and never under a path that
+/// depends on the current directory.
 fn name_of(path: &Utf8Path) -> io::Result<Digest> {
     let absolute = camino::absolute_utf8(path)?;
     Ok(Digest::of(absolute.as_str().as_bytes()))

@@ -1,9 +1,10 @@
 //! What the store holds, and making it smaller.
 //!
-//! A blob is worth the seconds it takes to make again, by each byte it occupies, halved for every week without use.
-//! Collection removes the least worth first. It never removes what the caller keeps, what any process has pinned, or
-//! what was used within the last ten minutes (it may belong to a record about to be published). A record goes with its
-//! first blob; the other blobs that only it needed are worth nothing then, and go next.
+//! A blob is worth the seconds it takes to make again, by each byte it occupies, halved for every week
+//! without use. Collection removes the least worth first. It never removes what the caller keeps, what any
+//! process has pinned, or what was used within the last ten minutes (it may belong to a record about to be
+//! published). A record goes with its first blob; the other blobs that only it needed are worth nothing then,
+//! and go next.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -74,7 +75,8 @@ pub struct Report {
     pub records_removed: u64,
     /// Blobs that would have gone, had no process been using them.
     pub in_use: u64,
-    /// How long it took to make what was removed, in seconds. Large next to the time of a run: the limit is too low.
+    /// How long it took to make what was removed, in seconds. Large next to the time of a run: the limit is
+    /// too low.
     pub lost_seconds: f64,
 }
 
@@ -127,11 +129,12 @@ impl Store {
         })
     }
 
-    /// Removes blobs, and the records they belong to, until the blobs occupy at most `max_bytes` on disk. What `keep`
-    /// answers yes to stays, and so does what is in use or was within the last ten minutes.
+    /// Removes blobs, and the records they belong to, until the blobs occupy at most `max_bytes` on disk.
+    /// What `keep` answers yes to stays, and so does what is in use or was within the last ten minutes.
     ///
     /// # Errors
-    /// When the store cannot be read or written. What was removed by then is whole: no record is left without blobs.
+    /// When the store cannot be read or written. What was removed by then is whole: no record is left without
+    /// blobs.
     pub fn gc(&self, max_bytes: u64, keep: &dyn Fn(&Digest) -> bool) -> Result<Report, StoreError> {
         self.gc_within(
             Limits {
@@ -169,7 +172,8 @@ impl Store {
         Ok(report)
     }
 
-    /// Marks blobs as used now, so that collection prefers others: for results that were hits and not touched.
+    /// Marks blobs as used now, so that collection prefers others: for results that were hits and not
+    /// touched.
     ///
     /// # Errors
     /// When the index cannot be written.

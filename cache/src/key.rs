@@ -1,7 +1,8 @@
 //! What enters a key, written once and read twice.
 //!
-//! A type that has a key lists its fields in [`Keyed::fields`]. Two sinks read that one list: [`digest_of`] hashes
-//! it, [`manifest_of`] prints it. What an explanation says can therefore never differ from what was hashed.
+//! A type that has a key lists its fields in [`Keyed::fields`]. Two sinks read that one list: [`digest_of`]
+//! hashes it, [`manifest_of`] prints it. What an explanation says can therefore never differ from what was
+//! hashed.
 //!
 //! # Encoding, version 1
 //!
@@ -20,7 +21,8 @@
 use crate::digest::Digest;
 use crate::manifest::{Manifest, Printer};
 
-/// The version of the encoding; it is hashed into every key, so raising it makes every stored key unreachable.
+/// The version of the encoding; it is hashed into every key, so raising it makes every stored key
+/// unreachable.
 pub const ENCODING: u32 = 1;
 
 const HEAD: &[u8] = b"vtbuild-key";

@@ -181,7 +181,15 @@ fn write_version(root: &Utf8Path, path: &Utf8Path) -> Result<(), StoreError> {
     })
 }
 
-/// A map of a file that cannot grow kills the process that writes to it, so lack of space has to be seen before.
+/// Whether `path` is on a file system that other hosts may be using (NFS, CIFS, SMB, 9p).
+pub(crate) fn is_on_network(path: &Utf8Path) -> bool {
+    const NETWORK: [u32; 4] = [0x6969, 0xFF53_4D42, 0xFE53_4D42, 0x0102_1997];
+    // The kernel's magic numbers have 32 bits, whatever the width and sign of the field.
+    rustix::fs::statfs(path.as_std_path()).is_ok_and(|found| NETWORK.contains(&(found.f_type as u32)))
+}
+
+/// A map of a file that cannot grow kills the process that writes to it, so lack of space has to be seen
+/// before.
 fn check_space(root: &Utf8Path) -> Result<(), StoreError> {
     let space = rustix::fs::statvfs(root.as_std_path()).map_err(errno_at("inspect", root))?;
     if space.f_bavail.saturating_mul(space.f_frsize) < SPARE_BYTES {

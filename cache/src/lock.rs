@@ -1,8 +1,9 @@
-//! Locks between processes: one byte of a file for each thing that can be locked, gone with the process that held it.
+//! Locks between processes: one byte of a file for each thing that can be locked, gone with the process that
+//! held it.
 //!
-//! The locks are those of open file descriptions (`F_OFD_SETLK`): threads of one process keep each other out as
-//! processes do. A byte is named by a digest, so no file has to be made and removed for each lock, which on a
-//! journalling file system costs more than everything else that publishing a record does.
+//! The locks are those of open file descriptions (`F_OFD_SETLK`): threads of one process keep each other out
+//! as processes do. A byte is named by a digest, so no file has to be made and removed for each lock, which
+//! on a journalling file system costs more than everything else that publishing a record does.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -30,7 +31,8 @@ impl Place {
 }
 
 impl From<&Digest> for Place {
-    /// Two digests that agree in their first 62 bits would share a lock: one would wait for the other, no more.
+    /// Two digests that agree in their first 62 bits would share a lock: one would wait for the other, no
+    /// more.
     fn from(digest: &Digest) -> Self {
         let [a, b, c, d, e, f, g, h, ..] = *digest.as_bytes();
         Self(i64::from_be_bytes([a & 0x3f, b, c, d, e, f, g, h]))
@@ -87,8 +89,8 @@ fn lock(file: &File, Place(start): Place, mode: Mode, command: libc::c_int) -> i
         l_len: 1,
         l_pid: 0,
     };
-    // SAFETY: the descriptor is open for as long as `file` is borrowed, and these two commands read one `flock`
-    // structure, which lives until the call returns.
+    // SAFETY: the descriptor is open for as long as `file` is borrowed, and these two commands read one
+    // `flock` structure, which lives until the call returns.
     let answer = unsafe { libc::fcntl(file.as_raw_fd(), command, &raw const range) };
     if answer == -1 {
         Err(io::Error::last_os_error())

@@ -16,8 +16,9 @@ pub const ORDER: &str = "order of fields";
 
 /// What entered a key: every field by its path (`params.mem`) with its printed value, in the key's order.
 ///
-/// Two keys that differ never have equal manifests: paths are unique (a repeated name gets an index, `dep[1]`) and
-/// the printed form of a value tells its type (`"1"` is text, `1` a number, `absent` a field that was not there).
+/// Two keys that differ never have equal manifests: paths are unique (a repeated name gets an index,
+/// `dep[1]`) and the printed form of a value tells its type (`"1"` is text, `1` a number, `absent` a field
+/// that was not there).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The kind of key, see [`Keyed::domain`](crate::key::Keyed::domain).

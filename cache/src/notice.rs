@@ -33,6 +33,11 @@ pub enum Notice {
         /// Where the corrupted file is now.
         moved_to: Utf8PathBuf,
     },
+    /// The store lies on a network file system, where locks and maps between hosts cannot be relied on.
+    NetworkFileSystem {
+        /// The store's directory.
+        path: Utf8PathBuf,
+    },
     /// A record was not used because one of its outputs is no longer stored.
     OutputMissing {
         /// The record's key.
@@ -66,6 +71,10 @@ impl fmt::Display for Notice {
                     "cached file {} was corrupted; it was moved to {moved_to}",
                     digest.short()
                 )
+            }
+            Self::NetworkFileSystem { path } => {
+                let advice = "use it from one host at a time, or move it to a local disk";
+                write!(f, "cache directory {path} is on a network file system; {advice}")
             }
             Self::OutputMissing { key, label, output } => {
                 let key = key.short();

@@ -55,8 +55,8 @@ pub struct Record {
 }
 
 impl Record {
-    /// The digest of names and contents of all outputs: what a dependant's key is made of, so that an action that
-    /// ran again and produced the same does not make its dependants run.
+    /// The digest of names and contents of all outputs: what a dependant's key is made of, so that an action
+    /// that ran again and produced the same does not make its dependants run.
     #[must_use]
     pub fn outputs_digest(&self) -> Digest {
         digest_of(&Outputs(&self.outputs))

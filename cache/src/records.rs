@@ -16,8 +16,8 @@ use crate::store::{Store, from_json, to_json};
 /// From this many blobs on, reading all folders of the store is cheaper than asking for each file.
 const LIST_FROM: usize = 4096;
 
-/// The right to produce and publish the record of one key. No other thread or process has it meanwhile; it ends when
-/// dropped, and with the process.
+/// The right to produce and publish the record of one key. No other thread or process has it meanwhile; it
+/// ends when dropped, and with the process.
 #[derive(Debug)]
 pub struct Reservation {
     key: Digest,
@@ -42,8 +42,8 @@ pub enum Lookup {
 }
 
 impl Store {
-    /// The record of `key`, if there is one and all its outputs are stored. A record that lacks an output is a miss,
-    /// and a [`Notice`] says so; a damaged one is removed and reported.
+    /// The record of `key`, if there is one and all its outputs are stored. A record that lacks an output is
+    /// a miss, and a [`Notice`] says so; a damaged one is removed and reported.
     ///
     /// # Errors
     /// When the index cannot be read.
@@ -192,12 +192,12 @@ impl Store {
         })
     }
 
-    /// Publishes `record` and ends the reservation. Its outputs must be stored already. The label's history gets the
-    /// run as well.
+    /// Publishes `record` and ends the reservation. Its outputs must be stored already. The label's history
+    /// gets the run as well.
     ///
     /// # Errors
-    /// [`StoreError::WrongReservation`]; [`StoreError::Missing`] for an output that is not stored; when the index
-    /// cannot be written. Nothing is published then.
+    /// [`StoreError::WrongReservation`]; [`StoreError::Missing`] for an output that is not stored; when the
+    /// index cannot be written. Nothing is published then.
     pub fn publish(&self, record: &Record, reservation: Reservation) -> Result<(), StoreError> {
         self.publish_many([(record, reservation)])
     }

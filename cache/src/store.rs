@@ -12,10 +12,11 @@ use crate::index::{Damage, Index, Table};
 use crate::layout::Layout;
 use crate::notice::{Notice, Notices};
 
-/// A content-addressable store with its records, in one directory. Cloning it is cheap; clones are the same store.
+/// A content-addressable store with its records, in one directory. Cloning it is cheap; clones are the same
+/// store.
 ///
-/// Several processes may use one directory at once. Everything is published whole or not at all, and what a process
-/// held (a reservation, a pin, a half-written blob) goes with it, however it dies.
+/// Several processes may use one directory at once. Everything is published whole or not at all, and what a
+/// process held (a reservation, a pin, a half-written blob) goes with it, however it dies.
 #[derive(Clone)]
 pub struct Store {
     pub(crate) inner: Arc<Inner>,
@@ -34,8 +35,9 @@ impl Store {
     /// Opens the store in `dir`, creating what is missing.
     ///
     /// # Errors
-    /// When `dir` is something else than a directory, cannot be written, is of another version, or its file system is
-    /// full. An index that is unusable is no error: it is moved aside, and [`notices`](Self::notices) tells so.
+    /// When `dir` is something else than a directory, cannot be written, is of another version, or its file
+    /// system is full. An index that is unusable is no error: it is moved aside, and
+    /// [`notices`](Self::notices) tells so.
     pub fn open(dir: &Utf8Path) -> Result<Self, StoreError> {
         let mut open = open_stores();
         if let Some(inner) = dir
@@ -47,6 +49,9 @@ impl Store {
         }
         let layout = Layout::create(dir)?;
         let notices = Notices::default();
+        if crate::layout::is_on_network(dir) {
+            notices.add(Notice::NetworkFileSystem { path: dir.to_owned() });
+        }
         let index = Index::open(&layout, &notices)?;
         let inner = Arc::new(Inner {
             index,
@@ -83,7 +88,8 @@ impl Store {
         self.inner.notices.add(notice);
     }
 
-    /// Reads, unseals and decodes the value at `key`. A damaged one is removed, reported, and counts as not there.
+    /// Reads, unseals and decodes the value at `key`. A damaged one is removed, reported, and counts as not
+    /// there.
     pub(crate) fn fetch<T>(
         &self,
         table: Table,

@@ -1,11 +1,10 @@
-//! A disk that is full, and one that is read-only: clear errors, nothing half-written, and it goes on afterwards.
+//! A disk that is full, and one that is read-only: clear errors, nothing half-written, and it goes on
+//! afterwards.
 //!
-//! Each test mounts a small file system in a mount namespace of its own, so that nothing is left behind whatever
-//! happens. Where that is not permitted, the test says that it was skipped.
+//! Each test mounts a small file system in a mount namespace of its own, so that nothing is left behind
+//! whatever happens. Where that is not permitted, the test says that it was skipped.
 
 mod support;
-
-use std::process::Command;
 
 use camino::Utf8PathBuf;
 use support::{Place, child_arguments, child_command, record};
@@ -17,7 +16,7 @@ fn in_namespace(child: &str) {
     let disk = place.path().join("disk");
     std::fs::create_dir(&disk).unwrap();
     let unshare = ["--map-root-user", "--mount"];
-    let probe = Command::new("unshare")
+    let probe = support::command("unshare")
         .args(unshare)
         .args(["mount", "-t", "tmpfs", "none", disk.as_str()])
         .output();
@@ -124,7 +123,7 @@ fn child_finds_the_disk_read_only() {
     let disk = Utf8PathBuf::from(child_arguments().1);
     let cache = disk.join("cache");
     drop(Store::open(&cache).unwrap());
-    let remount = Command::new("mount")
+    let remount = support::command("mount")
         .args(["-o", "remount,ro", disk.as_str()])
         .status()
         .unwrap();

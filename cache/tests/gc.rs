@@ -124,5 +124,5 @@ fn child_pins_and_waits() {
     let store = Store::open(&place.join("cache")).unwrap();
     let _pin = store.use_blob(&digest.parse().unwrap()).unwrap();
     std::fs::write(place.join("ready"), "").unwrap();
-    std::thread::sleep(Duration::from_secs(600));
+    support::pause(Duration::from_secs(600));
 }

@@ -75,7 +75,7 @@ fn a_process_killed_while_publishing_leaves_nothing_half_done() {
         let mut child = run_child("child_stores_and_publishes", &place, &round.to_string());
         let ready = place.path().join(format!("ready{round}"));
         wait_for("the child", || ready.exists());
-        std::thread::sleep(Duration::from_millis(7 * round));
+        support::pause(Duration::from_millis(7 * round));
         child.kill().unwrap();
         child.wait().unwrap();
     }

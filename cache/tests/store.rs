@@ -239,7 +239,7 @@ fn a_file_is_remembered_once_it_settled_and_a_change_that_hides_is_seen() {
     assert_eq!(store.file_digest(&path).unwrap(), state("one"));
     assert_eq!(store.stat().unwrap().files, 0, "just changed: not remembered");
 
-    std::thread::sleep(std::time::Duration::from_millis(2050));
+    support::pause(std::time::Duration::from_millis(2050));
     assert_eq!(store.file_digest(&path).unwrap(), state("one"));
     assert_eq!(store.stat().unwrap().files, 1);
 

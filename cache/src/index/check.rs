@@ -1,9 +1,9 @@
 //! Looks an LMDB file through before LMDB follows its pointers.
 //!
-//! LMDB trusts its file: it follows page numbers and offsets without looking, so a file that was cut short or partly
-//! overwritten kills the process that reads it. This walk follows the same pointers with every bound checked: the two
-//! meta pages, the trees of all tables, and the lists of free pages. The contents of values are not looked at: each
-//! carries a checksum of its own.
+//! LMDB trusts its file: it follows page numbers and offsets without looking, so a file that was cut short or
+//! partly overwritten kills the process that reads it. This walk follows the same pointers with every bound
+//! checked: the two meta pages, the trees of all tables, and the lists of free pages. The contents of values
+//! are not looked at: each carries a checksum of its own.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -121,8 +121,8 @@ impl Tree {
     }
 }
 
-/// What a file looked like when it was known to be sound: who wrote to it last, its size, and its times of change.
-/// A file that looks the same need not be walked again.
+/// What a file looked like when it was known to be sound: who wrote to it last, its size, and its times of
+/// change. A file that looks the same need not be walked again.
 pub(crate) fn fingerprint(path: &Utf8Path) -> Outcome<Option<String>> {
     let Some((file, metas)) = read_metas(path)? else {
         return Ok(None);
@@ -144,8 +144,8 @@ pub(crate) fn fingerprint(path: &Utf8Path) -> Outcome<Option<String>> {
     )))
 }
 
-/// Walks everything that `meta` leads to. The caller holds a read transaction on that state, so that no writer uses its
-/// pages again meanwhile.
+/// Walks everything that `meta` leads to. The caller holds a read transaction on that state, so that no
+/// writer uses its pages again meanwhile.
 pub(crate) fn walk(file: &File, meta: &Meta) -> Outcome<()> {
     let pages = file.metadata()?.len() / meta.page_size as u64;
     let mut walk = Walk {

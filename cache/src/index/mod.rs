@@ -1,7 +1,7 @@
 //! The index: an LMDB environment that several processes read and write at once.
 //!
-//! Every value is sealed: it carries a version and a checksum of its own, so that a damaged one is noticed, removed and
-//! reported, and never believed.
+//! Every value is sealed: it carries a version and a checksum of its own, so that a damaged one is noticed,
+//! removed and reported, and never believed.
 
 mod check;
 mod seal;
@@ -157,7 +157,8 @@ impl Index {
 }
 
 impl Drop for Index {
-    /// Notes how the file was left, so that the next process need not look it through. Without the note it does.
+    /// Notes how the file was left, so that the next process need not look it through. Without the note it
+    /// does.
     fn drop(&mut self) {
         if let Ok(Some(left)) = check::fingerprint(&self.path.join("data.mdb")) {
             let beside = self.path.join(format!("left.{:016x}", fastrand::u64(..)));
@@ -212,8 +213,8 @@ impl From<check::Unsound> for Fault {
     }
 }
 
-/// Walks the state of the database that a reader sees now. Writers may be at work: the read transaction keeps the
-/// pages of its state, but the meta page that leads to them is overwritten by the second commit after it.
+/// Walks the state of the database that a reader sees now. Writers may be at work: the read transaction keeps
+/// the pages of its state, but the meta page that leads to them is overwritten by the second commit after it.
 fn check_current(env: &Env<WithoutTls>, data: &Utf8Path) -> Result<(), Fault> {
     loop {
         let txn = env.read_txn()?;
@@ -235,9 +236,9 @@ fn open_env(path: &Utf8Path) -> Result<Env<WithoutTls>, heed::Error> {
         .max_dbs(MAX_TABLES)
         .max_readers(READERS);
     loop {
-        // SAFETY: the files of the environment are written through LMDB alone, under its own locks, which are left
-        // switched on; nothing truncates them while they are mapped (an unusable environment is renamed, never
-        // overwritten), and the directory is on a local file system.
+        // SAFETY: the files of the environment are written through LMDB alone, under its own locks, which are
+        // left switched on; nothing truncates them while they are mapped (an unusable environment is renamed,
+        // never overwritten). On a network file system several hosts would break this; the store warns of it.
         match unsafe { options.open(path) } {
             Err(heed::Error::EnvAlreadyOpened) => wait_until_closed(path),
             other => return other,
@@ -277,7 +278,8 @@ fn wait_until_closed(path: &Utf8Path) {
     }
 }
 
-/// Gives the lock file its blocks: LMDB writes it through a map, and a map that cannot grow kills the process.
+/// Gives the lock file its blocks: LMDB writes it through a map, and a map that cannot grow kills the
+/// process.
 fn reserve_lock_file(path: &Utf8Path) -> rustix::io::Result<()> {
     let file = OpenOptions::new()
         .read(true)

@@ -76,7 +76,8 @@ pub(crate) fn record(key: &str, label: &str, outputs: &[(&str, Blob)]) -> Record
     }
 }
 
-/// Changes a stored file behind the store's back, as a failing disk would, leaving size and mode as they were.
+/// Changes a stored file behind the store's back, as a failing disk would, leaving size and mode as they
+/// were.
 pub(crate) fn overwrite(path: &Utf8Path, content: &[u8]) {
     let mode = std::fs::metadata(path).unwrap().permissions();
     std::fs::set_permissions(path, PermissionsExt::from_mode(0o644)).unwrap();
@@ -96,7 +97,7 @@ pub(crate) fn run_child(test: &str, place: &Place, argument: &str) -> std::proce
 
 /// A command whose process finds place and argument by [`child_arguments`].
 pub(crate) fn child_command(program: &str, place: &Place, argument: &str) -> std::process::Command {
-    let mut command = std::process::Command::new(program);
+    let mut command = command(program);
     command.env(PLACE, place.path()).env(ARGUMENT, argument);
     command
 }
@@ -115,6 +116,24 @@ pub(crate) fn wait_for(what: &str, holds: impl Fn() -> bool) {
     let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
     while !holds() {
         assert!(std::time::Instant::now() < end, "{what} did not come");
-        std::thread::sleep(std::time::Duration::from_millis(2));
+        pause(std::time::Duration::from_millis(2));
     }
+}
+
+/// Any program; the tests that start one wait for it or kill it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this crate knows no launcher; each child is waited for"
+)]
+pub(crate) fn command(program: &str) -> std::process::Command {
+    std::process::Command::new(program)
+}
+
+/// Lets time pass.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "these tests have no runtime whose worker it could block"
+)]
+pub(crate) fn pause(time: std::time::Duration) {
+    std::thread::sleep(time);
 }
