@@ -121,7 +121,7 @@ pub(crate) fn wait_for(what: &str, holds: impl Fn() -> bool) {
 }
 
 /// Any program; the tests that start one wait for it or kill it.
-#[expect(
+#[allow(
     clippy::disallowed_methods,
     reason = "this crate knows no launcher; each child is waited for"
 )]
@@ -130,7 +130,7 @@ pub(crate) fn command(program: &str) -> std::process::Command {
 }
 
 /// Lets time pass.
-#[expect(
+#[allow(
     clippy::disallowed_methods,
     reason = "these tests have no runtime whose worker it could block"
 )]
