@@ -154,10 +154,6 @@ fn one_by_one(store: &Store, blob: Blob) {
 }
 
 /// Digests of many small files, the first time and when nothing changed.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a benchmark has no runtime whose worker it could block"
-)]
 fn files(store: &Store, dir: &Utf8Path) {
     let paths: Vec<_> = (0..2000)
         .map(|number| dir.join(format!("file{number}")))

@@ -130,10 +130,6 @@ pub(crate) fn command(program: &str) -> std::process::Command {
 }
 
 /// Lets time pass.
-#[allow(
-    clippy::disallowed_methods,
-    reason = "these tests have no runtime whose worker it could block"
-)]
 pub(crate) fn pause(time: std::time::Duration) {
     std::thread::sleep(time);
 }
