@@ -1,5 +1,11 @@
-//! Disk images: what parameters say about them, and `qemu-img`.
+//! Disk images: what parameters say about them ([`ImageSpec`]), and `qemu-img` ([`QemuImg`]).
+//!
+//! An image that is finished is not written to any more: whoever needs to write makes an [overlay](QemuImg::overlay).
 
+mod report;
 mod spec;
+mod tool;
 
-pub use spec::ImageSpec;
+pub use report::{CheckOutcome, ImageInfo};
+pub use spec::{ImageSpec, Preallocation};
+pub use tool::{Create, ImageError, QemuImg};
