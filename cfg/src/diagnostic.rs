@@ -1,0 +1,140 @@
+//! What is told to a person about a mistake in a configuration.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// How bad it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Severity {
+    /// The configuration cannot be used.
+    Error,
+    /// It can be used, but probably does not mean what its author thinks.
+    Warning,
+}
+
+/// The kind of an error, as other implementations of the language tell them apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Class {
+    /// A statement that the grammar does not allow.
+    Parser,
+    /// A character that no token can start with.
+    Lexer,
+    /// An include that is absent or not a regular file.
+    MissingInclude,
+    /// Anything else; other implementations fail here in ways of their own.
+    Other,
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Class::Parser => "ParserError",
+            Class::Lexer => "LexerError",
+            Class::MissingInclude => "MissingIncludeError",
+            Class::Other => "Error",
+        })
+    }
+}
+
+/// A place in a source file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Location {
+    /// The file, as it was named when it was read.
+    pub file: Arc<str>,
+    /// The line, counted from 1; 0 when the place has no line.
+    pub line: u32,
+    /// The column in characters, counted from 1, after tabs were expanded to stops of 8.
+    pub column: u32,
+    /// How many characters are meant; at least 1.
+    pub length: u32,
+    /// Bytes of the file that hold the statement.
+    pub bytes: std::ops::Range<usize>,
+    /// The text of the line, tabs expanded.
+    pub text: String,
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+/// One error or warning.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The kind of error.
+    pub class: Class,
+    /// A short stable name for this very message, e.g. `filter-syntax`.
+    pub code: &'static str,
+    /// What is wrong, as a lower-case fragment.
+    pub message: String,
+    /// Where.
+    pub location: Location,
+    /// What to do about it.
+    pub help: Option<String>,
+    /// More facts, one each.
+    pub notes: Vec<String>,
+    /// The include statements that led to the file, innermost first.
+    pub included_from: Vec<(Arc<str>, u32)>,
+}
+
+impl Diagnostic {
+    pub(crate) fn error(class: Class, code: &'static str, message: impl Into<String>, at: Location) -> Self {
+        Diagnostic {
+            severity: Severity::Error,
+            class,
+            code,
+            message: message.into(),
+            location: at,
+            help: None,
+            notes: Vec::new(),
+            included_from: Vec::new(),
+        }
+    }
+
+    pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    pub(crate) fn with_note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    /// The whole report on several lines: position, message, the source line with a caret, help, notes, include chain.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = &self.location;
+        let word = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        write!(
+            f,
+            "{}:{}:{}: {word}: {}",
+            at.file, at.line, at.column, self.message
+        )?;
+        if !at.text.is_empty() {
+            let shown: String = at.text.chars().take(200).collect();
+            let blank = " ".repeat((at.column.max(1) as usize - 1).min(200));
+            let carets = "^".repeat((at.length.max(1) as usize).min(200));
+            write!(f, "\n    {shown}\n    {blank}{carets}")?;
+        }
+        if let Some(help) = &self.help {
+            write!(f, "\n  help: {help}")?;
+        }
+        for note in &self.notes {
+            write!(f, "\n  note: {note}")?;
+        }
+        for (file, line) in &self.included_from {
+            write!(f, "\n  included from {file}:{line}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Diagnostic {}

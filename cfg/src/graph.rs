@@ -1,0 +1,316 @@
+//! The linked program: the shared tree of variants, with everything interned to dense numbers.
+//!
+//! The last `variants` block of a text is the root's side of the tree, the first one the leaves' side: each variant's
+//! only child is what was current before its block, shared by all variants of the block.
+
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+use rustc_hash::FxHashMap;
+
+use crate::filter::{FilterId, FilterTable};
+use crate::items::{ItemId, Items};
+pub(crate) use crate::lexer::Operator;
+use crate::matcher::Matcher;
+use crate::search::Tables;
+use crate::spans::Spans;
+use crate::symbols::{Sym, Symbols};
+
+/// Something a filter can ask for: a variant's name, or a name in the block of a certain variable.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Atom(pub(crate) u32);
+
+impl Atom {
+    pub(crate) const NONE: Atom = Atom(u32::MAX);
+}
+
+/// All atoms of a program.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Atoms {
+    plain: Vec<Atom>,
+    named: FxHashMap<(Sym, Sym), Atom>,
+    info: Vec<(Option<Sym>, Sym)>,
+}
+
+impl Atoms {
+    pub(crate) fn len(&self) -> usize {
+        self.info.len()
+    }
+
+    pub(crate) fn intern(&mut self, variable: Option<Sym>, value: Sym) -> Atom {
+        let fresh = Atom(self.info.len() as u32);
+        let slot = match variable {
+            Some(variable) => self.named.entry((variable, value)).or_insert(fresh),
+            None => {
+                if self.plain.len() <= value.index() {
+                    self.plain.resize(value.index() + 1, Atom::NONE);
+                }
+                let slot = &mut self.plain[value.index()];
+                if *slot == Atom::NONE {
+                    *slot = fresh;
+                }
+                slot
+            }
+        };
+        if *slot == fresh {
+            self.info.push((variable, value));
+        }
+        *slot
+    }
+
+    /// The variable and the value of an atom.
+    pub(crate) fn info(&self, atom: Atom) -> (Option<Sym>, Sym) {
+        self.info[atom.0 as usize]
+    }
+}
+
+/// A label that a node adds to the name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct NodeLabel {
+    pub(crate) variable: Option<Sym>,
+    pub(crate) value: Sym,
+    pub(crate) plain: Atom,
+    /// `NONE` for labels of blocks without a variable.
+    pub(crate) named: Atom,
+}
+
+/// The index of a node.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub(crate) struct NodeId(pub(crate) u32);
+
+impl NodeId {
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A node of the tree: content, labels, and the nodes below it.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Node {
+    pub(crate) labels: Range<u32>,
+    pub(crate) content: Range<u32>,
+    pub(crate) constraints: Range<u32>,
+    pub(crate) children: Range<u32>,
+    pub(crate) deps: Option<FilterId>,
+    /// Left out of short names.
+    pub(crate) hidden: bool,
+    /// Reached from more than one parent.
+    pub(crate) shared: bool,
+    /// Of a group: the position of its first default variant, and the variable of its block.
+    pub(crate) default_child: Option<u32>,
+    pub(crate) variable: Option<Sym>,
+    /// The file of a variant, as an index of the names that the file maps use.
+    pub(crate) file: u32,
+    /// The item of the `- name:` line, for nodes that are variants.
+    pub(crate) origin: Option<Origin>,
+}
+
+/// A stretch of text: of a linked file, of the program itself, or of one variant's own computed text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct TextRef {
+    pub(crate) arena: u32,
+    pub(crate) start: u32,
+    pub(crate) len: u32,
+}
+
+impl TextRef {
+    /// The arena of texts made while linking.
+    pub(crate) const LINKED: u32 = u32::MAX;
+    /// The arena of texts made while a variant's operations are applied.
+    pub(crate) const OWN: u32 = u32::MAX - 1;
+}
+
+/// A statement of a node's content. A condition's body follows it, up to `end`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Stmt {
+    Assign {
+        operator: Operator,
+        substitutes: bool,
+        key: Sym,
+        value: TextRef,
+    },
+    AssignMatching {
+        operator: Operator,
+        substitutes: bool,
+        matcher: u32,
+        value: TextRef,
+    },
+    Only,
+    No,
+    Join,
+    Condition {
+        filter: FilterId,
+        negated: bool,
+        end: u32,
+    },
+    Del(Sym),
+    Suffix(Sym),
+    /// Adds the labels of a node to the file maps.
+    FileMap(NodeId),
+}
+
+/// Where a statement came from.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Origin {
+    pub(crate) file: u32,
+    pub(crate) item: ItemId,
+}
+
+/// A condition that a filter stands under; `parent` is the next one outwards.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Guard {
+    pub(crate) filter: FilterId,
+    pub(crate) negated: bool,
+    pub(crate) parent: Option<u32>,
+}
+
+/// An `only` or `no` that can remove variants.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Constraint {
+    pub(crate) guard: Option<u32>,
+    pub(crate) filter: FilterId,
+    pub(crate) is_no: bool,
+    #[expect(dead_code, reason = "read once removals are explained")]
+    pub(crate) stmt: u32,
+}
+
+/// The factors of all `join` lines of one node: constraints that are in force one at a time.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct JoinSpec {
+    pub(crate) factors: Vec<u32>,
+    pub(crate) stmt: u32,
+}
+
+/// What `_min`, `_max` and `_fixed` keys bound.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum BoundKind {
+    Min,
+    Max,
+    Fixed,
+}
+
+/// One linked file.
+#[derive(Clone, Debug)]
+pub(crate) struct LinkedFile {
+    pub(crate) items: Arc<Items>,
+    pub(crate) spans: Arc<Spans>,
+}
+
+/// The whole linked program.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Graph {
+    pub(crate) files: Vec<LinkedFile>,
+    /// Base names of files, as the file maps show them.
+    pub(crate) base_names: Vec<Arc<str>>,
+    pub(crate) symbols: Symbols,
+    pub(crate) atoms: Atoms,
+    pub(crate) filters: FilterTable<Atom>,
+    pub(crate) labels: Vec<NodeLabel>,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) children: Vec<NodeId>,
+    pub(crate) stmts: Vec<Stmt>,
+    pub(crate) origins: Vec<Origin>,
+    pub(crate) guards: Vec<Guard>,
+    pub(crate) constraints: Vec<Constraint>,
+    pub(crate) joins: FxHashMap<NodeId, JoinSpec>,
+    /// The filters of join factors, in force only while their factor is expanded.
+    pub(crate) factors: Vec<Constraint>,
+    pub(crate) matchers: Vec<Arc<Matcher>>,
+    pub(crate) text: String,
+    /// By key: whether it bounds another key.
+    pub(crate) bounds: Vec<Option<(BoundKind, Sym)>>,
+    /// Keys by rank in code-point order, for sorted output.
+    pub(crate) ranks: OnceLock<Vec<u32>>,
+    /// The node that further text is added to; the root of the tree.
+    pub(crate) root: Option<NodeId>,
+    pub(crate) tables: OnceLock<Tables>,
+}
+
+/// Keys that no assignment can change.
+pub(crate) const RESERVED: [&str; 5] = [
+    "name",
+    "shortname",
+    "dep",
+    "_name_map_file",
+    "_short_name_map_file",
+];
+
+impl Graph {
+    pub(crate) fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.index()]
+    }
+
+    pub(crate) fn node_labels(&self, node: &Node) -> &[NodeLabel] {
+        &self.labels[node.labels.start as usize..node.labels.end as usize]
+    }
+
+    pub(crate) fn node_children(&self, node: &Node) -> &[NodeId] {
+        &self.children[node.children.start as usize..node.children.end as usize]
+    }
+
+    pub(crate) fn root(&self) -> NodeId {
+        self.root.expect("a linked graph has a root")
+    }
+
+    /// The text behind a reference, `own` being the variant's own.
+    pub(crate) fn text<'a>(&'a self, at: TextRef, own: &'a str) -> &'a str {
+        let arena = match at.arena {
+            TextRef::OWN => own,
+            TextRef::LINKED => &self.text,
+            file => &self.files[file as usize].items.text,
+        };
+        &arena[at.start as usize..(at.start + at.len) as usize]
+    }
+
+    /// Whether assignments to `key` are ignored. Reserved keys are the first symbols of every program.
+    pub(crate) fn is_reserved(key: Sym) -> bool {
+        key.index() < RESERVED.len()
+    }
+
+    /// The place of each symbol in code-point order.
+    pub(crate) fn ranks(&self) -> &[u32] {
+        self.ranks.get_or_init(|| {
+            let mut sorted: Vec<(&str, Sym)> = self.symbols.iter().map(|(sym, text)| (text, sym)).collect();
+            sorted.sort_unstable();
+            let mut ranks = vec![0; sorted.len()];
+            for (rank, (_, sym)) in sorted.into_iter().enumerate() {
+                ranks[sym.index()] = rank as u32;
+            }
+            ranks
+        })
+    }
+
+    pub(crate) fn tables(&self) -> &Tables {
+        self.tables.get_or_init(|| Tables::build(self))
+    }
+
+    /// Appends a label as names show it.
+    pub(crate) fn write_label(&self, label: &NodeLabel, out: &mut String) {
+        match label.variable {
+            Some(variable) => {
+                out.push('(');
+                out.push_str(self.symbols.text(variable));
+                out.push('=');
+                out.push_str(self.symbols.text(label.value));
+                out.push(')');
+            }
+            None => out.push_str(self.symbols.text(label.value)),
+        }
+    }
+
+    /// An atom as filters show it.
+    pub(crate) fn atom_text(&self, atom: Atom) -> String {
+        match self.atoms.info(atom) {
+            (Some(variable), value) => {
+                format!("({}={})", self.symbols.text(variable), self.symbols.text(value))
+            }
+            (None, value) => self.symbols.text(value).to_owned(),
+        }
+    }
+
+    /// A statement's place.
+    pub(crate) fn location(&self, stmt: u32) -> crate::diagnostic::Location {
+        let origin = self.origins[stmt as usize];
+        self.files[origin.file as usize].spans.location(origin.item)
+    }
+}

@@ -1,0 +1,90 @@
+//! The key patterns of `?=`, `?+=` and `?<=`.
+//!
+//! A pattern is the key text plus `$`, matched at the start of a key: in `a|b` the `$` binds to `b` alone, so `a` matches
+//! every key that starts with it. Patterns that are only plain names between bars never reach the regex engine.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use fancy_regex::Regex;
+
+/// A compiled key pattern.
+pub(crate) struct Matcher {
+    text: String,
+    plain: bool,
+    regex: OnceLock<Result<Regex, String>>,
+}
+
+impl fmt::Debug for Matcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Matcher").field(&self.text).finish()
+    }
+}
+
+impl Matcher {
+    pub(crate) fn new(text: &str) -> Self {
+        let plain = text
+            .chars()
+            .all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | ' ' | '|'));
+        Matcher {
+            text: text.to_owned(),
+            plain,
+            regex: OnceLock::new(),
+        }
+    }
+
+    /// The key text as written.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The single key that the pattern can match, if it is a plain name.
+    pub(crate) fn literal(&self) -> Option<&str> {
+        (self.plain && !self.text.contains('|')).then_some(&*self.text)
+    }
+
+    /// Whether the pattern matches `key`.
+    ///
+    /// # Errors
+    /// The text is not a regular expression, or matching it gave up.
+    pub(crate) fn matches(&self, key: &str) -> Result<bool, String> {
+        if self.plain {
+            let (prefixes, last) = self
+                .text
+                .rsplit_once('|')
+                .map_or((None, &*self.text), |(p, l)| (Some(p), l));
+            return Ok(
+                key == last || prefixes.is_some_and(|all| all.split('|').any(|one| key.starts_with(one)))
+            );
+        }
+        match self.regex.get_or_init(|| compile(&self.text)) {
+            Ok(regex) => regex.is_match(key).map_err(|error| error.to_string()),
+            Err(error) => Err(error.clone()),
+        }
+    }
+}
+
+fn compile(text: &str) -> Result<Regex, String> {
+    // Anchored like a match at the start, without letting alternation escape the anchor.
+    Regex::new(&format!(r"\A(?:{text}$)")).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dollar_binds_to_the_last_alternative() {
+        let matcher = Matcher::new("a|b");
+        let hits: Vec<_> = ["a", "ax", "b", "bx", "ca"]
+            .map(|key| matcher.matches(key).expect("plain"))
+            .into();
+        assert_eq!(hits, [true, true, true, false, false]);
+        let regex = Matcher::new("vg(_.*)?");
+        assert_eq!(
+            ["vg", "vg_a", "vgx"].map(|key| regex.matches(key).expect("valid")),
+            [true, true, false]
+        );
+        assert!(Matcher::new("(").matches("a").is_err());
+    }
+}

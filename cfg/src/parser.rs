@@ -1,0 +1,280 @@
+//! Text to items, spans and diagnostics. Pure, for one file, and it never fails: every error of the file is collected.
+//!
+//! Blocks live on an explicit stack, so nesting costs memory and not stack. `GRAMMAR.md` states the grammar.
+
+mod header;
+mod statement;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::diagnostic::{Class, Diagnostic};
+use crate::items::{Item, ItemId, Items};
+use crate::lexer::{Kind, Token};
+use crate::lines::{Line, Lines};
+use crate::spans::{LineOrigin, Span, Spans};
+
+/// A parsed file.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    items: Arc<Items>,
+    spans: Arc<Spans>,
+    diagnostics: Arc<[Diagnostic]>,
+}
+
+impl Parsed {
+    /// What the file says.
+    pub fn items(&self) -> Arc<Items> {
+        self.items.clone()
+    }
+
+    /// Where it says it.
+    pub fn spans(&self) -> Arc<Spans> {
+        self.spans.clone()
+    }
+
+    /// What is wrong with it, in textual order.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
+    }
+
+    /// The diagnostics, shared.
+    pub fn shared_diagnostics(&self) -> Arc<[Diagnostic]> {
+        self.diagnostics.clone()
+    }
+
+    /// The paths of its include statements, as written.
+    pub fn includes(&self) -> impl Iterator<Item = (ItemId, &str)> {
+        self.items.includes()
+    }
+
+    /// The same file, with places told in terms of the files that it was generated from.
+    #[must_use]
+    pub fn with_origins(mut self, origins: Vec<LineOrigin>) -> Self {
+        self.spans = Arc::new((*self.spans).clone().with_origins(origins));
+        self
+    }
+}
+
+/// Parses one file. `file` is the name that messages use.
+pub fn parse(file: impl Into<Arc<str>>, text: &[u8]) -> Parsed {
+    let file = file.into();
+    match std::str::from_utf8(text) {
+        Ok(source) if text.len() < u32::MAX as usize => parse_text(file, source),
+        Ok(_) => failed(
+            file,
+            1,
+            "file-size",
+            "a configuration file must be smaller than 4 GiB".into(),
+        ),
+        Err(error) => {
+            let line = text[..error.valid_up_to()]
+                .iter()
+                .filter(|&&b| b == b'\n')
+                .count() as u32
+                + 1;
+            let byte = text[error.valid_up_to()];
+            let message = format!(
+                "invalid UTF-8: byte {byte:#04x} at offset {}",
+                error.valid_up_to()
+            );
+            failed(file, line, "encoding", message)
+        }
+    }
+}
+
+fn failed(file: Arc<str>, line: u32, code: &'static str, message: String) -> Parsed {
+    let spans = Spans::new(file, "".into());
+    let at = spans.locate(Span { line, offset: 0 }, 0, 1);
+    let diagnostic = Diagnostic::error(Class::Other, code, message, at);
+    Parsed {
+        items: Arc::default(),
+        spans: Arc::new(spans),
+        diagnostics: [diagnostic].into(),
+    }
+}
+
+/// Parses a text that is known to be UTF-8.
+fn parse_text(file: Arc<str>, source: &str) -> Parsed {
+    let spans = Spans::new(file, source.into());
+    let mut parser = Parser {
+        lines: Lines::new(source),
+        peeked: None,
+        pushed_back: None,
+        items: Items::default(),
+        spans,
+        diagnostics: Vec::new(),
+        stack: Vec::new(),
+    };
+    parser.run();
+    Parsed {
+        items: Arc::new(parser.items),
+        spans: Arc::new(parser.spans),
+        diagnostics: parser.diagnostics.into(),
+    }
+}
+
+/// A block that is being read.
+enum Frame {
+    /// Statements with an indent above `above`. `header` is the item to close at the end.
+    Block {
+        above: i64,
+        header: Option<usize>,
+        conditional: bool,
+    },
+    /// The variants of a block.
+    Variants(header::VariantList),
+}
+
+/// What asking for the next line of a block gives.
+enum Next<'t> {
+    Line(Line<'t>),
+    EndOfBlock,
+}
+
+struct Parser<'t> {
+    lines: Lines<'t>,
+    peeked: Option<Line<'t>>,
+    /// The rest of a condition's header line.
+    pushed_back: Option<Line<'t>>,
+    items: Items,
+    spans: Spans,
+    diagnostics: Vec<Diagnostic>,
+    stack: Vec<Frame>,
+}
+
+impl<'t> Parser<'t> {
+    fn run(&mut self) {
+        self.stack.push(Frame::Block {
+            above: -1,
+            header: None,
+            conditional: false,
+        });
+        while let Some(frame) = self.stack.last() {
+            match frame {
+                &Frame::Block {
+                    above,
+                    header,
+                    conditional,
+                } => match self.next_line(above) {
+                    Next::Line(line) => self.statement(&line, conditional),
+                    Next::EndOfBlock => {
+                        if let Some(header) = header {
+                            self.close(header);
+                        }
+                        self.stack.pop();
+                    }
+                },
+                Frame::Variants(_) => self.variant(),
+            }
+        }
+    }
+
+    fn peek(&mut self) -> Option<&Line<'t>> {
+        if self.peeked.is_none() {
+            self.peeked = self.lines.next();
+        }
+        self.peeked.as_ref()
+    }
+
+    /// The next line if it stands deeper than `above`, or one that was pushed back.
+    fn next_line(&mut self, above: i64) -> Next<'t> {
+        if let Some(line) = self.pushed_back.take() {
+            return Next::Line(line);
+        }
+        match self.peek() {
+            Some(line) if i64::from(line.indent) > above => match self.peeked.take() {
+                Some(line) => Next::Line(line),
+                None => Next::EndOfBlock,
+            },
+            _ => Next::EndOfBlock,
+        }
+    }
+
+    /// Passes over the lines of a block whose header was wrong.
+    fn skip_block(&mut self, above: i64) {
+        self.pushed_back = None;
+        while let Next::Line(_) = self.next_line(above) {}
+    }
+
+    /// Adds an item that stands at `line`; its index.
+    fn push(&mut self, item: Item, line: &Line<'_>) -> usize {
+        self.items.items.push(item);
+        self.spans.push(Span {
+            line: line.number,
+            offset: line.offset,
+        });
+        self.items.items.len() - 1
+    }
+
+    /// Ends the block of `header` here.
+    fn close(&mut self, header: usize) {
+        let here = self.items.items.len() as u32;
+        match &mut self.items.items[header] {
+            Item::Condition { end, .. } | Item::Variants { end, .. } => *end = here,
+            Item::Variant(variant) => variant.end = here,
+            _ => {}
+        }
+    }
+
+    /// A diagnostic at bytes `start..end` of `line`.
+    fn report(
+        &mut self,
+        line: &Line<'_>,
+        (start, end): (usize, usize),
+        class: Class,
+        code: &'static str,
+        message: impl Into<String>,
+    ) -> &mut Diagnostic {
+        let column = line.text[..start].chars().count() as u32;
+        let length = line.text[start..end.max(start)].chars().count() as u32;
+        let span = Span {
+            line: line.number,
+            offset: line.offset,
+        };
+        let at = self.spans.locate(span, column, length);
+        self.diagnostics.push(Diagnostic::error(class, code, message, at));
+        self.diagnostics.last_mut().expect("one was just pushed")
+    }
+
+    /// Reports the scanner's own error, if the tokens end with one.
+    fn lexical_error(&mut self, line: &Line<'_>, tokens: &[Token]) -> bool {
+        let Some(last) = tokens.last() else { return false };
+        match last.kind {
+            Kind::Unexpected(c) => {
+                let message = format!("unexpected character `{}`", c.escape_debug());
+                self.report(
+                    line,
+                    (last.start, last.end),
+                    Class::Lexer,
+                    "unexpected-character",
+                    message,
+                )
+                .help =
+                    Some("special characters are allowed only in the key or value of an assignment".into());
+                true
+            }
+            Kind::Unterminated => {
+                self.report(
+                    line,
+                    (last.start, last.end),
+                    Class::Other,
+                    "unterminated-quote",
+                    "unterminated `\"`",
+                );
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn rest_of<'l>(line: &'l Line<'t>, from: usize) -> Cow<'t, str>
+    where
+        't: 'l,
+    {
+        match &line.text {
+            Cow::Borrowed(text) => Cow::Borrowed(&text[from..]),
+            Cow::Owned(text) => Cow::Owned(text[from..].to_owned()),
+        }
+    }
+}

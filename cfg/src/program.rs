@@ -1,0 +1,118 @@
+//! Resolves includes and links files into one [`Program`].
+
+mod link;
+
+use std::sync::Arc;
+
+use camino::Utf8Path;
+
+use crate::diagnostic::Diagnostic;
+use crate::graph::Graph;
+use crate::parser::{Parsed, parse};
+use link::Linker;
+
+/// What a [`Loader`] found at a path.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Loaded {
+    /// A regular file's bytes.
+    Text(Arc<[u8]>),
+    /// There is nothing.
+    Absent,
+    /// There is something, but no regular file.
+    NotAFile,
+    /// A file that could not be read, and why.
+    Unreadable(String),
+}
+
+/// Where files come from; the language itself knows no file system.
+pub trait Loader {
+    /// Reads the file at `path`.
+    fn load(&self, path: &Utf8Path) -> Loaded;
+}
+
+/// What the caller of [`Program::link`] knows of a path.
+#[derive(Clone, Debug)]
+pub enum Unit {
+    /// A parsed file.
+    File(Parsed),
+    /// There is nothing.
+    Absent,
+    /// There is something, but no regular file.
+    NotAFile,
+    /// A file that could not be read, and why.
+    Unreadable(String),
+}
+
+/// A linked configuration: all files, with the tree of variants. Cheap to clone, shareable between threads.
+#[derive(Clone, Debug)]
+pub struct Program {
+    pub(crate) graph: Arc<Graph>,
+}
+
+impl Program {
+    /// Links the file at `root` and all that it includes; `get` supplies each parsed file, by its joined path.
+    ///
+    /// # Errors
+    /// Every error of every file, in the order in which the statements are met.
+    pub fn link(root: &Utf8Path, get: &mut dyn FnMut(&Utf8Path) -> Unit) -> Result<Program, Vec<Diagnostic>> {
+        Linker::new(Graph::default(), get).root(root)
+    }
+
+    /// Loads, parses and links the file at `root` and all that it includes.
+    ///
+    /// # Errors
+    /// Every error of every file, in the order in which the statements are met.
+    pub fn load(root: &Utf8Path, loader: &dyn Loader) -> Result<Program, Vec<Diagnostic>> {
+        Program::link(root, &mut |path| unit(path, loader))
+    }
+
+    /// A program of one text, named `origin` in messages. Its includes are relative to the current directory.
+    ///
+    /// # Errors
+    /// Every error of the text and of what it includes.
+    pub fn from_text(origin: &str, text: &str, loader: &dyn Loader) -> Result<Program, Vec<Diagnostic>> {
+        let parsed = parse(origin, text.as_bytes());
+        Linker::new(Graph::default(), &mut |path| unit(path, loader)).text(&parsed)
+    }
+
+    /// The program with further text after its end: filters and assignments of a command line.
+    ///
+    /// The text may not include files; use [`Program::with_parsed`] for that.
+    ///
+    /// # Errors
+    /// Every error of the text.
+    pub fn with_text(&self, origin: &str, text: &str) -> Result<Program, Vec<Diagnostic>> {
+        self.with_parsed(&[parse(origin, text.as_bytes())], &mut |_| Unit::Absent)
+    }
+
+    /// The program with further parsed texts after its end, one after the other; `get` supplies what they include.
+    ///
+    /// # Errors
+    /// Every error of the first text that has any.
+    pub fn with_parsed(
+        &self,
+        texts: &[Parsed],
+        get: &mut dyn FnMut(&Utf8Path) -> Unit,
+    ) -> Result<Program, Vec<Diagnostic>> {
+        let mut program = self.clone();
+        for text in texts {
+            let graph = Arc::try_unwrap(program.graph).unwrap_or_else(|shared| Graph::clone(&shared));
+            program = Linker::new(graph, get).text(text)?;
+        }
+        Ok(program)
+    }
+
+    /// The files that were linked, in the order in which they were first met.
+    pub fn files(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.graph.files.iter().map(|file| file.spans.file())
+    }
+}
+
+fn unit(path: &Utf8Path, loader: &dyn Loader) -> Unit {
+    match loader.load(path) {
+        Loaded::Text(text) => Unit::File(parse(path.as_str(), &text)),
+        Loaded::Absent => Unit::Absent,
+        Loaded::NotAFile => Unit::NotAFile,
+        Loaded::Unreadable(why) => Unit::Unreadable(why),
+    }
+}

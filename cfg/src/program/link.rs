@@ -1,0 +1,706 @@
+//! Walks items in textual order and builds the graph; blocks and includes live on an explicit stack.
+
+use std::sync::Arc;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use rustc_hash::FxHashMap;
+
+use super::{Program, Unit};
+use crate::diagnostic::{Class, Diagnostic, Location};
+use crate::filter::FilterId;
+use crate::graph::{
+    Atom, BoundKind, Constraint, Graph, Guard, JoinSpec, LinkedFile, Node, NodeId, NodeLabel, Origin,
+    RESERVED, Stmt, TextRef,
+};
+use crate::items::{Item, ItemId, Items, VariantHeader};
+use crate::lexer::Operator;
+use crate::matcher::Matcher;
+use crate::parser::Parsed;
+use crate::symbols::Sym;
+
+/// What happens when a block of items ends.
+enum Close {
+    File {
+        diagnostics: Arc<[Diagnostic]>,
+        reported: usize,
+    },
+    Condition {
+        stmt: u32,
+        guard: Option<u32>,
+    },
+    Variant {
+        header: VariantHeader,
+        item: ItemId,
+    },
+}
+
+struct Block {
+    file: u32,
+    next: u32,
+    end: u32,
+    suffix: Option<(Sym, Origin)>,
+    close: Close,
+}
+
+struct List {
+    file: u32,
+    next: u32,
+    end: u32,
+    variable: Option<Sym>,
+    base: NodeId,
+    children: Vec<NodeId>,
+    default_child: Option<u32>,
+}
+
+enum Frame {
+    Block(Block),
+    List(List),
+}
+
+/// How a file's own numbers translate to the program's.
+struct FileMap {
+    path: Utf8PathBuf,
+    symbols: Vec<Option<Sym>>,
+    first_filter: u32,
+    base_name: u32,
+}
+
+/// File and line.
+type Place = (Arc<str>, u32);
+
+pub(super) struct Linker<'g> {
+    graph: Graph,
+    get: &'g mut dyn FnMut(&Utf8Path) -> Unit,
+    maps: Vec<FileMap>,
+    /// Index of the first file of this run in the graph; earlier ones need no maps.
+    first_file: usize,
+    by_path: FxHashMap<Utf8PathBuf, u32>,
+    diagnostics_of: Vec<Arc<[Diagnostic]>>,
+    diagnostics: Vec<Diagnostic>,
+    stack: Vec<Frame>,
+    current: NodeId,
+    guard: Option<u32>,
+    /// Paths being included now, with the place of each include statement.
+    including: Vec<(u32, Option<Place>)>,
+}
+
+impl<'g> Linker<'g> {
+    pub(super) fn new(mut graph: Graph, get: &'g mut dyn FnMut(&Utf8Path) -> Unit) -> Self {
+        graph.tables = std::sync::OnceLock::new();
+        graph.ranks = std::sync::OnceLock::new();
+        let first_file = graph.files.len();
+        let current = match graph.root {
+            Some(root) => root,
+            None => {
+                for key in RESERVED {
+                    graph.symbols.intern(key);
+                }
+                graph.nodes.push(Node::default());
+                NodeId(0)
+            }
+        };
+        Linker {
+            graph,
+            get,
+            maps: Vec::new(),
+            first_file,
+            by_path: FxHashMap::default(),
+            diagnostics_of: Vec::new(),
+            diagnostics: Vec::new(),
+            stack: Vec::new(),
+            current,
+            guard: None,
+            including: Vec::new(),
+        }
+    }
+
+    pub(super) fn root(mut self, path: &Utf8Path) -> Result<Program, Vec<Diagnostic>> {
+        match (self.get)(path) {
+            Unit::File(parsed) => {
+                let file = self.add_file(path.to_owned(), &parsed);
+                self.enter_file(file, None);
+                self.run()
+            }
+            unit => {
+                let at = Location {
+                    file: path.as_str().into(),
+                    line: 0,
+                    column: 0,
+                    length: 1,
+                    bytes: 0..0,
+                    text: String::new(),
+                };
+                let message = format!("read configuration file `{path}`: {}", fault(&unit));
+                Err(vec![Diagnostic::error(Class::Other, "unreadable", message, at)])
+            }
+        }
+    }
+
+    pub(super) fn text(mut self, parsed: &Parsed) -> Result<Program, Vec<Diagnostic>> {
+        let file = self.add_file(Utf8PathBuf::new(), parsed);
+        self.enter_file(file, None);
+        self.run()
+    }
+
+    fn add_file(&mut self, path: Utf8PathBuf, parsed: &Parsed) -> u32 {
+        let index = self.graph.files.len() as u32;
+        let (items, spans) = (parsed.items(), parsed.spans());
+        let name: Arc<str> = path.file_name().unwrap_or("<string>").into();
+        let base_names = &mut self.graph.base_names;
+        let base_name = base_names
+            .iter()
+            .position(|known| *known == name)
+            .unwrap_or_else(|| {
+                base_names.push(name);
+                base_names.len() - 1
+            }) as u32;
+        let mut symbols = vec![None; items.symbols.len()];
+        let graph = &mut self.graph;
+        let first_filter = graph.filters.extend_from(items.filters(), |label| {
+            let mut global = |sym: Sym| {
+                *symbols[sym.index()].get_or_insert_with(|| graph.symbols.intern(items.symbol(sym)))
+            };
+            let variable = label.variable.map(&mut global);
+            let value = global(label.value);
+            graph.atoms.intern(variable, value)
+        });
+        self.graph.files.push(LinkedFile { items, spans });
+        self.maps.push(FileMap {
+            path: path.clone(),
+            symbols,
+            first_filter,
+            base_name,
+        });
+        self.diagnostics_of.push(parsed.shared_diagnostics());
+        if !path.as_str().is_empty() {
+            self.by_path.insert(path, index);
+        }
+        index
+    }
+
+    fn map(&self, file: u32) -> &FileMap {
+        &self.maps[file as usize - self.first_file]
+    }
+
+    fn sym(&mut self, file: u32, sym: Sym) -> Sym {
+        let slot = &mut self.maps[file as usize - self.first_file].symbols[sym.index()];
+        match *slot {
+            Some(known) => known,
+            None => {
+                let items = &self.graph.files[file as usize].items;
+                let global = self.graph.symbols.intern(items.symbol(sym));
+                *slot = Some(global);
+                global
+            }
+        }
+    }
+
+    fn filter(&self, file: u32, filter: FilterId) -> FilterId {
+        FilterId(self.map(file).first_filter + filter.0)
+    }
+
+    fn enter_file(&mut self, file: u32, from: Option<Place>) {
+        self.including.push((file, from));
+        let end = self.graph.files[file as usize].items.items.len() as u32;
+        let diagnostics = self.diagnostics_of[file as usize - self.first_file].clone();
+        let close = Close::File {
+            diagnostics,
+            reported: 0,
+        };
+        self.stack.push(Frame::Block(Block {
+            file,
+            next: 0,
+            end,
+            suffix: None,
+            close,
+        }));
+    }
+
+    fn run(mut self) -> Result<Program, Vec<Diagnostic>> {
+        while let Some(frame) = self.stack.last_mut() {
+            match frame {
+                Frame::Block(block) if block.next < block.end => {
+                    let (file, item) = (block.file, ItemId(block.next));
+                    block.next += 1;
+                    self.item(file, item);
+                }
+                Frame::Block(_) => self.end_block(),
+                Frame::List(list) if list.next < list.end => self.start_variant(),
+                Frame::List(_) => self.end_list(),
+            }
+        }
+        self.seal_content();
+        if !self.diagnostics.is_empty() {
+            return Err(self.diagnostics);
+        }
+        self.graph.root = Some(self.current);
+        find_bounds(&mut self.graph);
+        Ok(Program {
+            graph: Arc::new(self.graph),
+        })
+    }
+
+    fn skip_to(&mut self, end: u32) {
+        if let Some(Frame::Block(block)) = self.stack.last_mut() {
+            block.next = end;
+        }
+    }
+
+    fn item(&mut self, file: u32, id: ItemId) {
+        let items: Arc<Items> = self.graph.files[file as usize].items.clone();
+        let origin = Origin { file, item: id };
+        match items.item(id) {
+            Item::Assign { operator, key, value } => {
+                let text = items.text(*value);
+                let substitutes = memchr::memchr(b'$', text.as_bytes()).is_some();
+                let value = TextRef {
+                    arena: file,
+                    start: value.start,
+                    len: value.len,
+                };
+                self.assign(*operator, file, *key, value, substitutes, origin);
+            }
+            Item::Only(filter) => self.constrain(self.filter(file, *filter), false, origin),
+            Item::No(filter) => self.constrain(self.filter(file, *filter), true, origin),
+            Item::Join(filter) => self.join(self.filter(file, *filter), origin),
+            Item::Condition { filter, negated, end } => {
+                let (filter, negated) = (self.filter(file, *filter), *negated);
+                let stmt = self.push(
+                    Stmt::Condition {
+                        filter,
+                        negated,
+                        end: 0,
+                    },
+                    origin,
+                );
+                let close = Close::Condition {
+                    stmt,
+                    guard: self.guard,
+                };
+                self.graph.guards.push(Guard {
+                    filter,
+                    negated,
+                    parent: self.guard,
+                });
+                self.guard = Some(self.graph.guards.len() as u32 - 1);
+                self.skip_to(*end);
+                let block = Block {
+                    file,
+                    next: id.0 + 1,
+                    end: *end,
+                    suffix: None,
+                    close,
+                };
+                self.stack.push(Frame::Block(block));
+            }
+            Item::Include(path) => self.include(file, id, items.text(*path)),
+            Item::Del(key) => {
+                let key = self.sym(file, *key);
+                self.push(Stmt::Del(key), origin);
+            }
+            Item::Suffix(suffix) => {
+                let suffix = self.sym(file, *suffix);
+                if let Some(Frame::Block(block)) = self.stack.last_mut() {
+                    block.suffix = Some((suffix, origin));
+                }
+            }
+            Item::Variants { variable, end } => {
+                self.skip_to(*end);
+                if self.guard.is_some() {
+                    let at = self.graph.files[file as usize].spans.location(id);
+                    let message = "`variants` is not allowed inside a conditional block";
+                    let help = "the file is included from a conditional block";
+                    self.error(
+                        Diagnostic::error(Class::Parser, "variants-in-condition", message, at)
+                            .with_help(help),
+                    );
+                    return;
+                }
+                let variable = variable.map(|variable| self.sym(file, variable));
+                let list = List {
+                    file,
+                    next: id.0 + 1,
+                    end: *end,
+                    variable,
+                    base: self.current,
+                    children: Vec::new(),
+                    default_child: None,
+                };
+                self.stack.push(Frame::List(list));
+            }
+            Item::Variant(_) => unreachable!("a variant stands only in a variants block"),
+        }
+    }
+
+    fn push(&mut self, stmt: Stmt, origin: Origin) -> u32 {
+        self.graph.stmts.push(stmt);
+        self.graph.origins.push(origin);
+        self.graph.stmts.len() as u32 - 1
+    }
+
+    fn assign(
+        &mut self,
+        operator: Operator,
+        file: u32,
+        key: Sym,
+        value: TextRef,
+        substitutes: bool,
+        origin: Origin,
+    ) {
+        let operator = match operator {
+            Operator::SetMatching => Operator::Set,
+            Operator::AppendMatching => Operator::Append,
+            Operator::PrependMatching => Operator::Prepend,
+            plain => {
+                let key = self.sym(file, key);
+                self.push(
+                    Stmt::Assign {
+                        operator: plain,
+                        substitutes,
+                        key,
+                        value,
+                    },
+                    origin,
+                );
+                return;
+            }
+        };
+        let text = self.graph.files[file as usize].items.symbol(key);
+        let known = self
+            .graph
+            .matchers
+            .iter()
+            .position(|matcher| matcher.text() == text);
+        let matcher = known.unwrap_or_else(|| {
+            self.graph.matchers.push(Arc::new(Matcher::new(text)));
+            self.graph.matchers.len() - 1
+        }) as u32;
+        self.push(
+            Stmt::AssignMatching {
+                operator,
+                substitutes,
+                matcher,
+                value,
+            },
+            origin,
+        );
+    }
+
+    fn constrain(&mut self, filter: FilterId, is_no: bool, origin: Origin) {
+        let stmt = self.push(if is_no { Stmt::No } else { Stmt::Only }, origin);
+        self.graph.constraints.push(Constraint {
+            guard: self.guard,
+            filter,
+            is_no,
+            stmt,
+        });
+    }
+
+    /// Each word of a join is a factor: a filter of its own, in force while that factor is expanded.
+    fn join(&mut self, filter: FilterId, origin: Origin) {
+        let stmt = self.push(Stmt::Join, origin);
+        let words: Vec<Vec<Vec<Atom>>> = self
+            .graph
+            .filters
+            .get(filter)
+            .words()
+            .map(|word| word.map(<[Atom]>::to_vec).collect())
+            .collect();
+        let spec = self.graph.joins.entry(self.current).or_insert_with(|| JoinSpec {
+            factors: Vec::new(),
+            stmt,
+        });
+        for word in words {
+            for block in word {
+                for atom in block {
+                    self.graph.filters.push_label(atom);
+                }
+                self.graph.filters.end_block();
+            }
+            self.graph.filters.end_word();
+            let filter = self.graph.filters.end_filter();
+            spec.factors.push(self.graph.factors.len() as u32);
+            self.graph.factors.push(Constraint {
+                guard: None,
+                filter,
+                is_no: false,
+                stmt,
+            });
+        }
+    }
+
+    fn include(&mut self, file: u32, id: ItemId, written: &str) {
+        let path = resolve(&self.map(file).path, written);
+        let spans = self.graph.files[file as usize].spans.clone();
+        let physical = spans.line(id);
+        self.report_until(physical);
+        let (at_file, at_line) = spans.position(id);
+        let known = self.by_path.get(&path).copied();
+        if let Some(known) = known
+            && self.including.iter().any(|(open, _)| *open == known)
+        {
+            let message = format!("`{written}` includes itself");
+            let at = spans.location(id);
+            let error = Diagnostic::error(Class::Other, "include-cycle", message, at);
+            self.error(error.with_help("remove one of the includes of the cycle"));
+            return;
+        }
+        let next = match known {
+            Some(known) => Ok(known),
+            None => match (self.get)(&path) {
+                Unit::File(parsed) => Ok(self.add_file(path.clone(), &parsed)),
+                other => Err(other),
+            },
+        };
+        match next {
+            Ok(next) => self.enter_file(next, Some((at_file, at_line))),
+            Err(unit) => {
+                let message = format!("include `{written}`: {}", fault(&unit));
+                let class = if matches!(unit, Unit::Unreadable(_)) {
+                    Class::Other
+                } else {
+                    Class::MissingInclude
+                };
+                let help = format!("looked for `{path}`; paths are relative to the including file");
+                let error = Diagnostic::error(class, "missing-include", message, spans.location(id));
+                self.error(error.with_help(help));
+            }
+        }
+    }
+
+    fn error(&mut self, mut error: Diagnostic) {
+        let chain = self.including.iter().rev().filter_map(|(_, from)| from.clone());
+        error.included_from = chain.collect();
+        self.diagnostics.push(error);
+    }
+
+    /// Passes on the innermost file's own diagnostics that stand before `line`.
+    fn report_until(&mut self, line: u32) {
+        let innermost = self.stack.iter_mut().rev().find_map(|frame| match frame {
+            Frame::Block(Block {
+                close:
+                    Close::File {
+                        diagnostics,
+                        reported,
+                    },
+                ..
+            }) => Some((diagnostics, reported)),
+            _ => None,
+        });
+        let Some((diagnostics, reported)) = innermost else {
+            return;
+        };
+        let due: Vec<Diagnostic> = diagnostics[*reported..]
+            .iter()
+            .take_while(|d| d.location.line < line)
+            .cloned()
+            .collect();
+        *reported += due.len();
+        for diagnostic in due {
+            self.error(diagnostic);
+        }
+    }
+
+    fn end_block(&mut self) {
+        if let Some(Frame::Block(block)) = self.stack.last_mut()
+            && let Some((suffix, origin)) = block.suffix.take()
+        {
+            self.push(Stmt::Suffix(suffix), origin);
+        }
+        if matches!(
+            self.stack.last(),
+            Some(Frame::Block(Block {
+                close: Close::File { .. },
+                ..
+            }))
+        ) {
+            self.report_until(u32::MAX);
+        }
+        let Some(Frame::Block(block)) = self.stack.pop() else {
+            return;
+        };
+        match block.close {
+            Close::File { .. } => {
+                self.including.pop();
+            }
+            Close::Condition { stmt, guard } => {
+                let here = self.graph.stmts.len() as u32;
+                if let Stmt::Condition { end, .. } = &mut self.graph.stmts[stmt as usize] {
+                    *end = here;
+                }
+                self.guard = guard;
+            }
+            Close::Variant { header, item } => self.end_variant(block.file, &header, item),
+        }
+    }
+
+    /// Ends the current node's content here.
+    fn seal_content(&mut self) {
+        let node = &mut self.graph.nodes[self.current.index()];
+        node.content.end = self.graph.stmts.len() as u32;
+        node.constraints.end = self.graph.constraints.len() as u32;
+    }
+
+    fn new_node(&mut self) -> NodeId {
+        let stmts = self.graph.stmts.len() as u32;
+        let constraints = self.graph.constraints.len() as u32;
+        self.graph.nodes.push(Node {
+            content: stmts..stmts,
+            constraints: constraints..constraints,
+            ..Node::default()
+        });
+        NodeId(self.graph.nodes.len() as u32 - 1)
+    }
+
+    fn start_variant(&mut self) {
+        let Some(Frame::List(list)) = self.stack.last_mut() else {
+            return;
+        };
+        let (file, item, base, variable) = (list.file, ItemId(list.next), list.base, list.variable);
+        let items = self.graph.files[file as usize].items.clone();
+        let Item::Variant(header) = items.item(item) else {
+            unreachable!("a variants block holds variants")
+        };
+        list.next = header.end;
+        self.seal_content();
+        let node = self.new_node();
+        let children = self.graph.children.len() as u32;
+        self.graph.children.push(base);
+        self.graph.nodes[node.index()].children = children..children + 1;
+        self.current = node;
+        if let Some(variable) = variable {
+            let start = self.graph.text.len() as u32;
+            for (index, label) in items.labels(header).enumerate() {
+                if index > 0 {
+                    self.graph.text.push('.');
+                }
+                self.graph.text.push_str(label);
+            }
+            let len = self.graph.text.len() as u32 - start;
+            let value = TextRef {
+                arena: TextRef::LINKED,
+                start,
+                len,
+            };
+            let assign = Stmt::Assign {
+                operator: Operator::Set,
+                substitutes: false,
+                key: variable,
+                value,
+            };
+            self.push(assign, Origin { file, item });
+        }
+        let close = Close::Variant {
+            header: header.clone(),
+            item,
+        };
+        self.stack.push(Frame::Block(Block {
+            file,
+            next: item.0 + 1,
+            end: header.end,
+            suffix: None,
+            close,
+        }));
+    }
+
+    fn end_variant(&mut self, file: u32, header: &VariantHeader, item: ItemId) {
+        let node = self.current;
+        let origin = Origin { file, item };
+        self.push(Stmt::FileMap(node), origin);
+        self.seal_content();
+        let items = self.graph.files[file as usize].items.clone();
+        let variable = match self.stack.last() {
+            Some(Frame::List(list)) => list.variable,
+            _ => None,
+        };
+        let first = self.graph.labels.len() as u32;
+        for &label in items.variant_labels(header) {
+            let value = self.sym(file, label);
+            let plain = self.graph.atoms.intern(None, value);
+            let named = variable.map_or(Atom::NONE, |variable| {
+                self.graph.atoms.intern(Some(variable), value)
+            });
+            self.graph.labels.push(NodeLabel {
+                variable,
+                value,
+                plain,
+                named,
+            });
+        }
+        let deps = header.deps.map(|deps| self.filter(file, deps));
+        let base_name = self.map(file).base_name;
+        let labels = first..self.graph.labels.len() as u32;
+        let entry = &mut self.graph.nodes[node.index()];
+        entry.labels = labels;
+        entry.deps = deps;
+        entry.hidden = header.is_default;
+        entry.file = base_name;
+        entry.origin = Some(origin);
+        if let Some(Frame::List(list)) = self.stack.last_mut() {
+            if header.is_default && list.default_child.is_none() {
+                list.default_child = Some(list.children.len() as u32);
+            }
+            list.children.push(node);
+        }
+    }
+
+    fn end_list(&mut self) {
+        let Some(Frame::List(list)) = self.stack.pop() else {
+            return;
+        };
+        if list.children.is_empty() {
+            return;
+        }
+        self.graph.nodes[list.base.index()].shared |= list.children.len() > 1;
+        let group = self.new_node();
+        let start = self.graph.children.len() as u32;
+        self.graph.children.extend_from_slice(&list.children);
+        let entry = &mut self.graph.nodes[group.index()];
+        entry.children = start..start + list.children.len() as u32;
+        entry.default_child = list.default_child;
+        entry.variable = list.variable;
+        self.current = group;
+    }
+}
+
+fn fault(unit: &Unit) -> String {
+    match unit {
+        Unit::Absent => "file does not exist".into(),
+        Unit::NotAFile => "not a regular file".into(),
+        Unit::Unreadable(why) => why.clone(),
+        Unit::File(_) => "is a file".into(),
+    }
+}
+
+/// The path of an include: `~` expanded, otherwise relative to the directory of the including file.
+fn resolve(including: &Utf8Path, written: &str) -> Utf8PathBuf {
+    let home = || std::env::var("HOME").ok().filter(|home| !home.is_empty());
+    if let Some(rest) = written.strip_prefix('~')
+        && (rest.is_empty() || rest.starts_with('/'))
+        && let Some(home) = home()
+    {
+        return format!("{}{rest}", home.trim_end_matches('/')).into();
+    }
+    match including.parent() {
+        Some(directory) => directory.join(written),
+        None => written.into(),
+    }
+}
+
+/// Notes which keys bound others, and which are reserved.
+fn find_bounds(graph: &mut Graph) {
+    let mut index = graph.bounds.len();
+    while index < graph.symbols.len() {
+        let text = graph.symbols.text(Sym(index as u32));
+        let ends = [
+            ("_max", BoundKind::Max),
+            ("_min", BoundKind::Min),
+            ("_fixed", BoundKind::Fixed),
+        ];
+        let found = ends.into_iter().find(|(end, _)| text.ends_with(end));
+        let base = found.and_then(|(end, kind)| text.find(end).map(|at| (kind, text[..at].to_owned())));
+        let bound = base.map(|(kind, base)| (kind, graph.symbols.intern(&base)));
+        graph.bounds.push(bound);
+        index += 1;
+    }
+}

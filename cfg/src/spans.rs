@@ -1,0 +1,137 @@
+//! Where each item of a file stands; kept beside the items so that they stay free of positions.
+
+use std::sync::Arc;
+
+use crate::diagnostic::Location;
+use crate::items::ItemId;
+use crate::lines::{expand_tabs, is_blank};
+
+/// The place of one statement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Span {
+    /// Physical line, from 1.
+    pub(crate) line: u32,
+    /// Offset of the statement's first byte.
+    pub(crate) offset: u32,
+}
+
+/// A stretch of a generated file that came from another file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LineOrigin {
+    /// The first generated line of the stretch, from 1.
+    pub first: u32,
+    /// The file it came from.
+    pub file: Arc<str>,
+    /// The line there that `first` came from.
+    pub line: u32,
+}
+
+/// The places of all items of one file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Spans {
+    file: Arc<str>,
+    source: Arc<str>,
+    spans: Vec<Span>,
+    origins: Vec<LineOrigin>,
+}
+
+impl Spans {
+    pub(crate) fn new(file: Arc<str>, source: Arc<str>) -> Self {
+        Spans {
+            file,
+            source,
+            spans: Vec::new(),
+            origins: Vec::new(),
+        }
+    }
+
+    pub(crate) fn push(&mut self, span: Span) {
+        self.spans.push(span);
+    }
+
+    /// The file's name.
+    pub fn file(&self) -> &Arc<str> {
+        &self.file
+    }
+
+    /// The same places, told in terms of the files that this one was generated from.
+    ///
+    /// `origins` must be sorted by their first line; lines before the first stretch keep their own place.
+    pub fn with_origins(mut self, origins: Vec<LineOrigin>) -> Self {
+        self.origins = origins;
+        self
+    }
+
+    /// File and line of an item, seen through the origins of a generated file.
+    pub fn position(&self, item: ItemId) -> (Arc<str>, u32) {
+        self.map(self.line(item))
+    }
+
+    /// The physical line of an item in this very file.
+    pub fn line(&self, item: ItemId) -> u32 {
+        self.spans.get(item.index()).map_or(0, |span| span.line)
+    }
+
+    /// The whole place of an item.
+    pub fn location(&self, item: ItemId) -> Location {
+        let span = self
+            .spans
+            .get(item.index())
+            .copied()
+            .unwrap_or(Span { line: 0, offset: 0 });
+        let text = line_at(&self.source, span.offset as usize);
+        let length = text.trim_start_matches(is_blank).chars().count() as u32;
+        self.locate(span, 0, length)
+    }
+
+    /// The place `column` characters into the statement at `span`.
+    pub(crate) fn locate(&self, span: Span, column: u32, length: u32) -> Location {
+        let (file, line) = self.map(span.line);
+        let start = span.offset as usize;
+        let text = line_at(&self.source, start);
+        let indent = expand_tabs(&self.source[line_start(&self.source, start)..start])
+            .chars()
+            .count() as u32;
+        let end = start
+            + self.source[start..]
+                .find('\n')
+                .unwrap_or(self.source.len() - start);
+        Location {
+            file,
+            line,
+            column: indent + column + 1,
+            length: length.max(1),
+            bytes: start..end,
+            text,
+        }
+    }
+
+    fn map(&self, line: u32) -> (Arc<str>, u32) {
+        let index = self.origins.partition_point(|origin| origin.first <= line);
+        match index.checked_sub(1).map(|index| &self.origins[index]) {
+            Some(origin) => (origin.file.clone(), origin.line + (line - origin.first)),
+            None => (self.file.clone(), line),
+        }
+    }
+}
+
+/// The line around `offset`, tabs expanded and trailing blanks gone.
+fn line_at(source: &str, offset: usize) -> String {
+    let start = line_start(source, offset);
+    let end = source[offset..]
+        .find(is_break)
+        .map_or(source.len(), |at| offset + at);
+    expand_tabs(source[start..end].trim_end_matches(is_blank)).into_owned()
+}
+
+fn is_break(c: char) -> bool {
+    matches!(
+        c,
+        '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}'
+    )
+}
+
+fn line_start(source: &str, offset: usize) -> usize {
+    let at = source[..offset].rfind(is_break);
+    at.map_or(0, |at| at + source[at..].chars().next().map_or(1, char::len_utf8))
+}

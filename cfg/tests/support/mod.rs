@@ -1,0 +1,51 @@
+//! What the tests of this crate share: a loader that reads real files, and the corpus.
+
+use std::io::ErrorKind;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use vtbuild_cfg::{Diagnostic, ExpandOptions, Loaded, Loader, Program, canonical_dump};
+
+/// Reads the file system.
+pub(crate) struct Disk;
+
+impl Loader for Disk {
+    fn load(&self, path: &Utf8Path) -> Loaded {
+        match std::fs::metadata(path) {
+            Ok(meta) if !meta.is_file() => Loaded::NotAFile,
+            Err(error) if error.kind() == ErrorKind::NotFound => Loaded::Absent,
+            Err(error) => Loaded::Unreadable(error.to_string()),
+            Ok(_) => match std::fs::read(path) {
+                Ok(bytes) => Loaded::Text(bytes.into()),
+                Err(error) => Loaded::Unreadable(error.to_string()),
+            },
+        }
+    }
+}
+
+/// The folder of the conformance corpus, if the environment names one.
+pub(crate) fn corpus() -> Option<Utf8PathBuf> {
+    let found = std::env::var("VTBUILD_CORPUS").ok().map(Utf8PathBuf::from);
+    if found.is_none() {
+        say("SKIPPED: set VTBUILD_CORPUS to the conformance corpus to run this test");
+    }
+    found
+}
+
+/// Says something on the test's own output.
+#[expect(
+    clippy::print_stderr,
+    reason = "a skipped or slow test must say so where the person sees it"
+)]
+pub(crate) fn say(text: &str) {
+    eprintln!("{text}");
+}
+
+/// The dump of every variant.
+pub(crate) fn dump(program: &Program, options: &ExpandOptions) -> Result<Vec<String>, Box<Diagnostic>> {
+    let line = |variant: Result<vtbuild_cfg::Variant, Box<Diagnostic>>| {
+        let mut out = String::new();
+        canonical_dump(&variant?, &mut out)?;
+        Ok(out)
+    };
+    program.variants(options).map_parallel(line).collect()
+}
