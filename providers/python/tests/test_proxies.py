@@ -117,6 +117,17 @@ class MachineTest(unittest.TestCase):
         self.assertEqual(fake.named("vm.create"), [{"vm": "vm1", "params": {"mem": "128"}}])
         self.assertFalse(params.reads.all)
 
+    def test_options_that_are_not_known_are_refused_where_they_are_used(self):
+        with InProcess({"vm.create": {"pid": 1}}) as fake:
+            self.vm.create(mac_source=None)
+            with self.assertRaisesRegex(
+                virt_vm.VMError, r"vm.create\(mac_source=…\) is not part of the built-in test host"
+            ):
+                self.vm.create(mac_source=self.vm)
+            with self.assertRaisesRegex(virt_vm.VMError, r"vm.migrate\(fd_src=…\)"):
+                self.vm.migrate(fd_src=3)
+        self.assertEqual(len(fake.calls), 1)
+
     def test_destroying_a_dead_machine_does_nothing(self):
         with InProcess({"vm.state": DEAD}) as fake:
             self.vm.destroy()

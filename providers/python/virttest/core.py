@@ -81,6 +81,8 @@ class Connection:
         :param args: fields by name; those that are None are left out.
         :raise CoreError: where the answer is an error.
         """
+        if os.getpid() != self._owner:
+            raise CoreError("fork", "speak to the core: only the process that runs the test can, not its children")
         answer = queue.SimpleQueue()
         with self._send_lock:
             self._last_id += 1
@@ -98,9 +100,10 @@ class Connection:
         raise CoreError(error.get("kind", "unknown"), error.get("message", ""), error.get("data"))
 
     def note(self, name, **fields):
-        """Tell the core something that has no answer."""
-        with self._send_lock:
-            self._send({"note": name, **fields})
+        """Tell the core something that has no answer. A child of the test's process has nothing to tell."""
+        if os.getpid() == self._owner:
+            with self._send_lock:
+                self._send({"note": name, **fields})
 
     def close(self):
         """End the conversation: the core reads the end of the stream after the last note."""
@@ -112,8 +115,6 @@ class Connection:
         self._socket.close()  # the reader keeps its own half until the core closes, too
 
     def _send(self, message):
-        if os.getpid() != self._owner:
-            raise CoreError("fork", "speak to the core: only the process that runs the test can, not its children")
         try:
             text = json.dumps(message, ensure_ascii=False, allow_nan=False, default=_plain)
         except ValueError as error:
