@@ -12,6 +12,7 @@ from pathlib import Path
 
 PACKAGES = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PACKAGES))
+sys.dont_write_bytecode = True  # the packages are shipped as they lie here
 
 from virttest import core  # noqa: E402  the path above must come first
 

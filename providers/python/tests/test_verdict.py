@@ -178,6 +178,18 @@ class VerdictTest(unittest.TestCase):
         self.assertEqual(finished.verdict["deps"], [f"{root}/deps/app"])
         self.assertIn(f"hello {root}/deps/app", finished.log)
 
+    def test_deps_of_whoever_stands_above_the_provider_are_not_found(self):
+        outside = self.provider.root / "deps" / "app"
+        outside.mkdir(parents=True)
+        verdict = self.run_body("from virttest import data_dir\ndata_dir.get_deps_dir('app')").verdict
+        self.assertEqual(verdict["class"], "MissingDepsDirError")
+
+    def test_deps_that_the_provider_names(self):
+        named = self.provider.root / "elsewhere" / "deps"
+        (named / "app").mkdir(parents=True)
+        finished = self.run_body("from virttest import data_dir\ndata_dir.get_deps_dir('app')", deps_dirs=[str(named)])
+        self.assertEqual(finished.verdict["deps"], [str(named / "app")])
+
     def test_missing_deps_folder(self):
         verdict = self.run_body("from virttest import data_dir\ndata_dir.get_deps_dir('app')").verdict
         self.assertEqual(verdict["class"], "MissingDepsDirError")

@@ -9,6 +9,7 @@ __getattr__ = absent(__name__)
 
 _dirs = {}
 _deps_dirs = []
+_provider_folders = set()
 _used_deps = []
 
 
@@ -16,11 +17,13 @@ class MissingDepsDirError(Exception):
     """No ``deps`` folder was found for a test."""
 
 
-def configure(dirs, deps_dirs):
-    """Take over the folders of the start message."""
+def configure(dirs, deps_dirs, provider_folders=()):
+    """Take over the folders of the start message. A search for ``deps`` never leaves `provider_folders`."""
     _dirs.clear()
     _dirs.update(dirs)
     _deps_dirs[:] = deps_dirs
+    _provider_folders.clear()
+    _provider_folders.update(os.path.realpath(folder) for folder in provider_folders)
     _used_deps.clear()
 
 
@@ -32,7 +35,8 @@ def used_deps():
 def get_deps_dir(target=None):
     """Return the ``deps`` folder nearest to the file that calls, or `target` inside the nearest one that holds it.
 
-    The folders above the calling file are searched first, up to one that holds ``.git``, then those of the provider.
+    The folders above the calling file are searched first, up to the provider's root or one that holds ``.git``; then
+    those that the provider names.
     """
     caller = os.path.dirname(os.path.realpath(sys._getframe(1).f_code.co_filename))
     for folder in [*_deps_above(caller), *_deps_dirs]:
@@ -46,12 +50,20 @@ def get_deps_dir(target=None):
 
 
 def _deps_above(folder):
+    inside = False
     while True:
+        was_inside, inside = inside, _is_in_provider(folder)
+        if was_inside and not inside:
+            return
         yield os.path.join(folder, "deps")
         above = os.path.dirname(folder)
         if above == folder or os.path.exists(os.path.join(folder, ".git")):
             return
         folder = above
+
+
+def _is_in_provider(folder):
+    return any(folder == root or folder.startswith(os.path.join(root, "")) for root in _provider_folders)
 
 
 def _folder(name):

@@ -48,7 +48,7 @@ def serve(connection, start):
     """Run the test that `start` describes and send its verdict."""
     _set_up_log(start["log"])
     _programs.update(start.get("qemu", {}))
-    data_dir.configure(start["dirs"], start.get("deps_dirs", []))
+    data_dir.configure(start["dirs"], start.get("deps_dirs", []), start.get("module_paths", []))
     params = Params(start["params"])
     folders = _extend_path(start)
     test = Test(start["name"], params, start["dirs"], start["log"])
