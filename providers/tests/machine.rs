@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use support::{Scratch, alive, eventually, firmware_only, launch, spec};
-use vtbuild_providers::machine::{Machine, MachineError, RunState};
+use vtbuild_providers::image::{Create, QemuImg};
+use vtbuild_providers::machine::{Incoming, Machine, MachineError, RunState};
 use vtbuild_providers::process::Exit;
 use vtbuild_providers::qmp::QmpError;
 
@@ -209,4 +210,123 @@ async fn a_long_run_folder_is_refused_with_the_way_out() {
         .await
         .unwrap_err();
     assert!(matches!(error, MachineError::LongPath { .. }) && error.to_string().contains("TMPDIR"));
+}
+
+/// Every kind of device that the parameters can name starts, on both chipsets.
+#[tokio::test]
+async fn every_device_is_accepted() {
+    let scratch = Scratch::new();
+    let launch = launch(&scratch).await;
+    let img = QemuImg::new(&launch.launcher, &launch.qemu);
+    let create = Create {
+        format: "raw".into(),
+        size: Some(1 << 20),
+        ..Create::default()
+    };
+    let buses = ["virtio", "scsi-hd", "ide", "ahci", "nvme", "usb3"];
+    for bus in buses {
+        img.create(&scratch.join(&format!("{bus}.raw")), &create)
+            .await
+            .unwrap();
+    }
+    std::fs::write(scratch.join("cd.iso"), vec![0; 1 << 20]).unwrap();
+    for machine_type in ["pc", "q35"] {
+        let mut entries = vec![
+            ("machine_type".to_owned(), machine_type.to_owned()),
+            ("images".into(), buses.join(" ")),
+            ("image_format".into(), "raw".into()),
+            ("cdroms".into(), "cd1".into()),
+            ("cdrom_cd1".into(), scratch.join("cd.iso").into_string()),
+            ("nics".into(), "n1 n2 n3".into()),
+            ("nic_model_n2".into(), "e1000".into()),
+            ("nic_model_n3".into(), "rtl8139".into()),
+            ("serials".into(), "s1 s2 s3".into()),
+            ("serial_type_s2".into(), "virtserialport".into()),
+            ("serial_type_s3".into(), "virtconsole".into()),
+            ("balloon".into(), "balloon0".into()),
+            ("vga".into(), "std".into()),
+            ("enable_pvpanic".into(), "yes".into()),
+            ("ioport_pvpanic".into(), "0x505".into()),
+            ("drive_cache_virtio".into(), "none".into()),
+            ("image_aio_virtio".into(), "native".into()),
+            ("drive_cache_ide".into(), "writethrough".into()),
+            ("drive_discard_scsi-hd".into(), "unmap".into()),
+            ("rtc_base".into(), "utc".into()),
+            ("rtc_clock".into(), "host".into()),
+            ("rtc_drift".into(), "slew".into()),
+            ("uuid".into(), "random".into()),
+            ("boot_order".into(), "cdn".into()),
+            ("monitors".into(), "a b".into()),
+        ];
+        for bus in buses {
+            entries.push((format!("image_name_{bus}"), scratch.join(bus).into_string()));
+            entries.push((format!("drive_format_{bus}"), bus.to_owned()));
+        }
+        let entries: Vec<_> = entries
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+            .collect();
+        let machine = Machine::start(&launch, spec("vm1", &entries), None)
+            .await
+            .unwrap();
+        let block = machine.qmp().hmp("info block", SOON).await.unwrap();
+        for bus in buses {
+            assert!(block.contains(&format!("drive-{bus}")), "{block}");
+        }
+        let other = machine
+            .monitor("b")
+            .unwrap()
+            .command("query-status", None, SOON)
+            .await
+            .unwrap();
+        assert_eq!(other["status"], "running");
+        assert_eq!(machine.quit(SOON).await, Exit::Code(0), "{}", machine.stderr());
+    }
+}
+
+/// Not a test: starts a machine, says so, and waits to be killed.
+#[tokio::test]
+#[ignore = "a helper that another test starts and kills"]
+async fn helper() {
+    let Ok(dir) = std::env::var("VTBUILD_TEST_DIR") else {
+        return;
+    };
+    let mut launch = launch(&Scratch::new()).await;
+    (launch.run_dir, launch.log_dir) = (format!("{dir}/r").into(), format!("{dir}/logs").into());
+    let machine = Machine::start(&launch, firmware_only("vm1"), None).await.unwrap();
+    let destination = Machine::start(&launch, firmware_only("vm1"), Some(Incoming::Defer))
+        .await
+        .unwrap();
+    std::fs::write(
+        format!("{dir}/ready"),
+        format!("{} {} ", machine.pid(), destination.pid()),
+    )
+    .unwrap();
+    machine.dead().await;
+}
+
+#[test]
+fn a_killed_program_leaves_no_machine_and_no_socket() {
+    let scratch = Scratch::new();
+    let mut helper = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "helper"])
+        .env("VTBUILD_TEST_DIR", scratch.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let ready = || std::fs::read_to_string(scratch.join("ready")).unwrap_or_default();
+    assert!(eventually(SOON, || ready().ends_with(' ')));
+    let pids: Vec<u32> = ready()
+        .split_whitespace()
+        .map(|pid| pid.parse().unwrap())
+        .collect();
+    assert!(pids.iter().all(|pid| alive(*pid)));
+    assert_eq!(std::fs::read_dir(scratch.join("r")).unwrap().count(), 2);
+    helper.kill().unwrap();
+    helper.wait().unwrap();
+    assert!(eventually(SOON, || !pids.iter().any(|pid| alive(*pid))));
+    assert!(eventually(SOON, || std::fs::read_dir(scratch.join("r"))
+        .unwrap()
+        .count()
+        == 0));
 }

@@ -1,62 +1,19 @@
-//! [`MachineSpec`] -> the words of QEMU's command line.
+//! Devices and what is behind them.
 
-use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
 
-use super::spec::{
-    CacheMode, Cdrom, Device, Disk, DiskBus, MachineSpec, MonitorKind, Nic, Serial, SerialKind,
-};
-use crate::accel::Accel;
+use super::{Line, Places, escape};
+use crate::machine::spec::{CacheMode, Cdrom, Device, Disk, DiskBus, MachineSpec, Nic, Serial, SerialKind};
 
-/// Where one machine's sockets and logs are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Places {
-    /// A folder of its own for sockets; its path must be short.
-    pub sockets: Utf8PathBuf,
-    /// The folder for logs.
-    pub logs: Utf8PathBuf,
-}
-
-impl Places {
-    /// The socket of a monitor.
-    pub fn monitor(&self, name: &str) -> Utf8PathBuf {
-        self.sockets.join(format!("m-{name}"))
-    }
-
-    /// The socket of a serial port.
-    pub fn serial(&self, name: &str) -> Utf8PathBuf {
-        self.sockets.join(format!("s-{name}"))
-    }
-
-    /// The log of a serial port of the machine `vm`.
-    pub fn serial_log(&self, vm: &str, name: &str) -> Utf8PathBuf {
-        self.logs.join(format!("serial-{name}-{vm}.log"))
-    }
-}
-
-/// The whole command line but the program. `incoming` makes a machine that waits for a migration.
-pub fn argv(spec: &MachineSpec, places: &Places, accel: Accel, incoming: bool) -> Vec<String> {
-    let mut line = Line::default();
-    line.push("-name", format!("{},debug-threads=on", escape(&spec.name)));
-    line.word("-S", !incoming);
-    line.word("-nodefaults", true);
-    line.push("-machine", spec.machine_type.clone());
-    line.push("-accel", accel.name());
-    line.option("-cpu", cpu(spec, accel));
-    line.push("-smp", smp(spec));
-    line.push("-m", format!("{}M", spec.mem_mib));
-    line.option("-uuid", spec.uuid.clone());
-    line.push("-display", "none");
-    line.option("-rtc", rtc(spec));
-    boot(&mut line, spec);
-    monitors(&mut line, spec, places);
+/// Adds every device of the machine.
+pub(super) fn add_all(line: &mut Line, spec: &MachineSpec, places: &Places) {
     let mut buses = Buses::new(spec);
     for device in &spec.devices {
         match device {
-            Device::Disk(disk) => add_disk(&mut line, disk, &mut buses),
-            Device::Cdrom(cdrom) => add_cdrom(&mut line, cdrom, &mut buses),
-            Device::Nic(nic) => add_nic(&mut line, nic),
-            Device::Serial(serial) => add_serial(&mut line, serial, &spec.name, places, &mut buses),
+            Device::Disk(disk) => add_disk(line, disk, &mut buses),
+            Device::Cdrom(cdrom) => add_cdrom(line, cdrom, &mut buses),
+            Device::Nic(nic) => add_nic(line, nic),
+            Device::Serial(serial) => add_serial(line, serial, &spec.name, places, &mut buses),
             Device::Rng { name } => {
                 line.push(
                     "-object",
@@ -74,112 +31,6 @@ pub fn argv(spec: &MachineSpec, places: &Places, accel: Accel, incoming: bool) -
                 line.push("-device", format!("pvpanic,id=pvpanic{port}"));
             }
         }
-    }
-    line.word("-no-reboot", spec.no_reboot);
-    line.word("-no-shutdown", spec.no_shutdown);
-    line.option("-incoming", incoming.then(|| "defer".to_owned()));
-    line.0.extend(spec.extra.iter().cloned());
-    line.0
-}
-
-#[derive(Default)]
-struct Line(Vec<String>);
-
-impl Line {
-    fn push(&mut self, option: &str, value: impl Into<String>) {
-        self.0.push(option.to_owned());
-        self.0.push(value.into());
-    }
-
-    fn option(&mut self, option: &str, value: Option<String>) {
-        if let Some(value) = value {
-            self.push(option, value);
-        }
-    }
-
-    fn word(&mut self, word: &str, wanted: bool) {
-        if wanted {
-            self.0.push(word.to_owned());
-        }
-    }
-}
-
-/// In a list of `key=value` a comma within a value is written twice.
-fn escape(value: &str) -> String {
-    value.replace(',', ",,")
-}
-
-fn cpu(spec: &MachineSpec, accel: Accel) -> Option<String> {
-    let cpu = spec.cpu.as_deref()?;
-    // What the host has is all that can be translated, too; only the name differs.
-    match (accel, cpu.strip_prefix("host")) {
-        (Accel::Tcg, Some(flags)) if flags.is_empty() || flags.starts_with(',') => {
-            Some(format!("max{flags}"))
-        }
-        _ => Some(cpu.to_owned()),
-    }
-}
-
-fn smp(spec: &MachineSpec) -> String {
-    let smp = &spec.smp;
-    let parts = [
-        ("maxcpus", smp.max),
-        ("sockets", smp.sockets),
-        ("cores", smp.cores),
-        ("threads", smp.threads),
-    ];
-    let parts = parts
-        .into_iter()
-        .filter_map(|(key, value)| Some(format!(",{key}={}", value?)));
-    format!("{}{}", smp.cpus, parts.collect::<String>())
-}
-
-fn list(parts: &[(&str, Option<&str>)]) -> Option<String> {
-    let parts: Vec<_> = parts
-        .iter()
-        .filter_map(|(key, value)| Some(format!("{key}={}", escape((*value)?))))
-        .collect();
-    (!parts.is_empty()).then(|| parts.join(","))
-}
-
-fn rtc(spec: &MachineSpec) -> Option<String> {
-    let rtc = &spec.rtc;
-    list(&[
-        ("base", rtc.base.as_deref()),
-        ("clock", rtc.clock.as_deref()),
-        ("driftfix", rtc.drift.as_deref()),
-    ])
-}
-
-fn boot(line: &mut Line, spec: &MachineSpec) {
-    let boot = &spec.boot;
-    let menu = boot.menu.map(|menu| if menu { "on" } else { "off" });
-    line.option(
-        "-boot",
-        list(&[
-            ("order", boot.order.as_deref()),
-            ("once", boot.once.as_deref()),
-            ("menu", menu),
-        ]),
-    );
-    line.option("-bios", boot.bios.as_ref().map(ToString::to_string));
-    line.option("-kernel", boot.kernel.as_ref().map(ToString::to_string));
-    line.option("-initrd", boot.initrd.as_ref().map(ToString::to_string));
-    line.option("-append", boot.append.clone());
-}
-
-fn monitors(line: &mut Line, spec: &MachineSpec, places: &Places) {
-    for monitor in spec
-        .monitors
-        .iter()
-        .filter(|monitor| monitor.kind == MonitorKind::Qmp)
-    {
-        let (name, path) = (&monitor.name, escape(places.monitor(&monitor.name).as_str()));
-        line.push(
-            "-chardev",
-            format!("socket,id=mon-{name},path={path},server=on,wait=off"),
-        );
-        line.push("-mon", format!("chardev=mon-{name},mode=control"));
     }
 }
 
@@ -391,16 +242,113 @@ fn add_serial(line: &mut Line, serial: &Serial, vm: &str, places: &Places, buses
     );
 }
 
-/// Whether every socket's path fits into the kernel's 108 bytes; the longest one if not.
-pub(super) fn too_long(spec: &MachineSpec, places: &Places) -> Option<Utf8PathBuf> {
-    let monitors = spec.monitors.iter().map(|monitor| places.monitor(&monitor.name));
-    let serials = spec.serials().map(|serial| places.serial(&serial.name));
-    monitors
-        .chain(serials)
-        .chain([places.sockets.join("migration")])
-        .find(|path| !fits(path))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accel::Accel;
+    use crate::machine::argv::argv;
+    use crate::params::Params;
 
-fn fits(path: &Utf8Path) -> bool {
-    path.as_str().len() < 108
+    /// The values of `-device`, `-blockdev`, `-netdev` and the chardevs of serial ports.
+    fn devices(entries: &[(&str, &str)]) -> Vec<String> {
+        let mut params: Params = [("virtio_rngs", ""), ("image_name", "disk")]
+            .into_iter()
+            .collect();
+        entries.iter().for_each(|(key, value)| params.set(*key, *value));
+        let spec = MachineSpec::from_params("vm1", &params, "/data".into()).unwrap();
+        let places = Places {
+            sockets: "/run/x".into(),
+            logs: "/lo,gs".into(),
+        };
+        let argv = argv(&spec, &places, Accel::Tcg, false);
+        let wanted = |option: &str| matches!(option, "-device" | "-blockdev" | "-netdev" | "-chardev");
+        let pairs = argv
+            .windows(2)
+            .filter(|pair| wanted(&pair[0]) && !pair[1].contains("id=mon-"));
+        pairs.map(|pair| pair[1].clone()).collect()
+    }
+
+    #[test]
+    fn a_disk_is_a_block_graph_and_a_device() {
+        let entries = [
+            ("images", "image1"),
+            ("drive_cache", "unsafe"),
+            ("bootindex", "0"),
+            ("drive_serial", "S,1"),
+        ];
+        assert_eq!(
+            devices(&entries),
+            [
+                r#"{"driver":"qcow2","node-name":"drive-image1","read-only":false,"cache":{"direct":false,"no-flush":true},"file":{"driver":"file","filename":"/data/disk.qcow2","node-name":"file-image1","cache":{"direct":false,"no-flush":true}}}"#,
+                "virtio-blk-pci,id=image1,drive=drive-image1,serial=S,,1,write-cache=on,bootindex=0",
+            ]
+        );
+    }
+
+    #[test]
+    fn disks_find_their_places_on_each_bus() {
+        let on = |machine: &str, format: &str| {
+            let entries = [
+                ("images", "a b c"),
+                ("machine_type", machine),
+                ("drive_format", format),
+            ];
+            let all = devices(&entries);
+            all.into_iter()
+                .filter(|device| !device.starts_with('{'))
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        assert_eq!(
+            on("pc", "ide"),
+            "ide-hd,id=a,drive=drive-a,bus=ide.0,unit=0 ide-hd,id=b,drive=drive-b,bus=ide.0,unit=1 \
+             ide-hd,id=c,drive=drive-c,bus=ide.1,unit=0"
+        );
+        assert!(on("q35", "ide").ends_with("ide-hd,id=c,drive=drive-c,bus=ide.2"));
+        assert!(on("pc", "ahci").starts_with("ahci,id=ahci0 ide-hd,id=a,drive=drive-a,bus=ahci0.0 "));
+        assert_eq!(
+            on("pc", "scsi-hd"),
+            "virtio-scsi-pci,id=scsi0 scsi-hd,id=a,drive=drive-a,bus=scsi0.0,scsi-id=0 \
+             scsi-hd,id=b,drive=drive-b,bus=scsi0.0,scsi-id=1 scsi-hd,id=c,drive=drive-c,bus=scsi0.0,scsi-id=2"
+        );
+        assert!(on("q35", "nvme").starts_with("nvme,id=a,drive=drive-a,serial=a "));
+        assert!(
+            on("q35", "usb3").starts_with("qemu-xhci,id=xhci usb-storage,id=a,drive=drive-a,bus=xhci.0 ")
+        );
+    }
+
+    #[test]
+    fn ports_of_the_host_are_never_chosen_here() {
+        let all = devices(&[
+            ("nics", "nic1"),
+            ("mac", "52:54:00:00:00:01"),
+            ("file_transfer_port", "80"),
+        ]);
+        assert_eq!(
+            all,
+            [
+                "user,id=net-nic1,hostfwd=tcp:127.0.0.1:0-:22,hostfwd=tcp:127.0.0.1:0-:80",
+                "virtio-net-pci,id=nic1,netdev=net-nic1,mac=52:54:00:00:00:01",
+            ]
+        );
+    }
+
+    #[test]
+    fn serial_output_goes_to_a_log_as_well() {
+        let all = devices(&[
+            ("serials", "s0 s1"),
+            ("serial_type_s1", "virtserialport"),
+            ("serial_name_s1", "org.x"),
+        ]);
+        assert_eq!(
+            all,
+            [
+                "socket,id=chr-s0,path=/run/x/s-s0,server=on,wait=off,logfile=/lo,,gs/serial-s0-vm1.log,logappend=on",
+                "isa-serial,id=s0,chardev=chr-s0",
+                "socket,id=chr-s1,path=/run/x/s-s1,server=on,wait=off,logfile=/lo,,gs/serial-s1-vm1.log,logappend=on",
+                "virtio-serial-pci,id=virtio-serial",
+                "virtserialport,id=s1,chardev=chr-s1,name=org.x",
+            ]
+        );
+    }
 }

@@ -1,176 +1,17 @@
-//! Parameters -> [`MachineSpec`].
+//! What is plugged in: images, CD drives, network cards, ports.
 
 use camino::Utf8Path;
 
-use super::spec::{
-    Boot, CacheMode, Cdrom, Device, Disk, DiskBus, MachineSpec, Monitor, MonitorKind, Nic, Rtc, Serial,
-    SerialKind, Smp,
-};
+use super::{fingerprint, one_of, owned, properties};
 use crate::image::ImageSpec;
+use crate::machine::spec::{CacheMode, Cdrom, Device, Disk, DiskBus, Nic, Serial, SerialKind};
 use crate::params::{ParamError, Params};
-
-/// Memory of a machine whose parameters say nothing.
-const DEFAULT_MEM_MIB: u64 = 1024;
 
 /// The guest's port for logins, unless the parameters say otherwise.
 const SSH_PORT: u16 = 22;
 
-impl MachineSpec {
-    /// Reads the machine `name`. `params` is that machine's own view ([`Params::object`]); `data_dir` is what relative
-    /// names of images, kernels and media start from.
-    ///
-    /// # Errors
-    /// [`ParamError`], naming the parameter and the object.
-    pub fn from_params(name: &str, params: &Params, data_dir: &Utf8Path) -> Result<MachineSpec, ParamError> {
-        Ok(MachineSpec {
-            name: name.to_owned(),
-            machine_type: machine_type(params),
-            cpu: cpu(params),
-            smp: smp(params)?,
-            mem_mib: mem_mib(params)?,
-            uuid: uuid(name, params)?,
-            boot: boot(params, data_dir)?,
-            rtc: rtc(params)?,
-            devices: devices(name, params, data_dir)?,
-            monitors: monitors(params)?,
-            paused: params.switch("paused_after_start_vm")?.unwrap_or(false),
-            no_reboot: params.switch("disable_reboot")?.unwrap_or(false),
-            no_shutdown: params.switch("disable_shutdown")?.unwrap_or(false),
-            extra: words(params, "extra_params")?,
-        })
-    }
-}
-
-fn owned(params: &Params, key: &str) -> Option<String> {
-    params.text(key).map(str::to_owned)
-}
-
-/// One of a few words.
-fn one_of(params: &Params, key: &str, words: &[&str]) -> Result<Option<String>, ParamError> {
-    match params.text(key) {
-        Some(value) if !words.contains(&value) => {
-            Err(params.bad(key, format!("one of {}", words.join(", "))))
-        }
-        value => Ok(value.map(str::to_owned)),
-    }
-}
-
-fn words(params: &Params, key: &str) -> Result<Vec<String>, ParamError> {
-    let text = params.get(key).unwrap_or_default();
-    shell_words::split(text).map_err(|_| params.bad(key, "words in which every quote is closed"))
-}
-
-/// A leading comma is how such properties are usually written; the command line needs exactly one.
-fn properties(params: &Params, key: &str) -> Option<String> {
-    params
-        .text(key)
-        .map(|text| text.trim_start_matches(',').to_owned())
-}
-
-fn machine_type(params: &Params) -> String {
-    let kind = params.text("machine_type").unwrap_or("pc");
-    // Older configurations write ARCH:TYPE.
-    let kind = kind.rsplit(':').next().unwrap_or(kind);
-    match properties(params, "machine_type_extra_params") {
-        Some(extra) => format!("{kind},{extra}"),
-        None => kind.to_owned(),
-    }
-}
-
-fn cpu(params: &Params) -> Option<String> {
-    let model = params.text("cpu_model")?;
-    let flags = params
-        .text("cpu_model_flags")
-        .map(|flags| flags.trim_start_matches(','));
-    Some(flags.map_or_else(|| model.to_owned(), |flags| format!("{model},{flags}")))
-}
-
-fn smp(params: &Params) -> Result<Smp, ParamError> {
-    let cpus = params.number("smp")?.unwrap_or(1);
-    if cpus == 0 {
-        return Err(params.bad("smp", "at least one processor"));
-    }
-    Ok(Smp {
-        cpus,
-        max: params.number("vcpu_maxcpus")?,
-        sockets: params.number("vcpu_sockets")?,
-        cores: params.number("vcpu_cores")?,
-        threads: params.number("vcpu_threads")?,
-    })
-}
-
-fn mem_mib(params: &Params) -> Result<u64, ParamError> {
-    let mib = params
-        .size("mem", 1 << 20)?
-        .map_or(DEFAULT_MEM_MIB, |bytes| bytes >> 20);
-    if mib == 0 {
-        Err(params.bad("mem", "at least 1 MiB"))
-    } else {
-        Ok(mib)
-    }
-}
-
-fn uuid(name: &str, params: &Params) -> Result<Option<String>, ParamError> {
-    match params.text("uuid") {
-        None => Ok(None),
-        // The same at every start, or the machine would never equal itself.
-        Some("random") => {
-            let [a, b] = [fingerprint(&["uuid", name]), fingerprint(&["more", name])];
-            let [a2, a3] = [(a >> 16) & 0xffff, a & 0xfff];
-            Ok(Some(format!(
-                "{:08x}-{a2:04x}-4{a3:03x}-8{:03x}-{:012x}",
-                a >> 32,
-                (b >> 48) & 0xfff,
-                b & 0xffff_ffff_ffff
-            )))
-        }
-        Some(text) => {
-            let shape: Vec<usize> = text.split('-').map(str::len).collect();
-            let digits = text.chars().all(|c| c == '-' || c.is_ascii_hexdigit());
-            if shape == [8, 4, 4, 4, 12] && digits {
-                Ok(Some(text.to_owned()))
-            } else {
-                Err(params.bad("uuid", "a UUID or `random`"))
-            }
-        }
-    }
-}
-
-fn boot(params: &Params, data_dir: &Utf8Path) -> Result<Boot, ParamError> {
-    let file = |key: &str| params.text(key).map(|name| data_dir.join(name));
-    let boot = Boot {
-        order: owned(params, "boot_order"),
-        once: owned(params, "boot_once"),
-        menu: params.switch("boot_menu")?,
-        kernel: file("kernel"),
-        initrd: file("initrd"),
-        append: owned(params, "kernel_params"),
-        bios: file("bios_path"),
-    };
-    match &boot {
-        Boot {
-            kernel: None,
-            initrd: Some(_),
-            ..
-        } => Err(params.bad("initrd", "a `kernel` beside it")),
-        Boot {
-            kernel: None,
-            append: Some(_),
-            ..
-        } => Err(params.bad("kernel_params", "a `kernel` beside it")),
-        _ => Ok(boot),
-    }
-}
-
-fn rtc(params: &Params) -> Result<Rtc, ParamError> {
-    Ok(Rtc {
-        base: owned(params, "rtc_base"),
-        clock: one_of(params, "rtc_clock", &["host", "rt", "vm"])?,
-        drift: one_of(params, "rtc_drift", &["none", "slew"])?,
-    })
-}
-
-fn devices(vm: &str, params: &Params, data_dir: &Utf8Path) -> Result<Vec<Device>, ParamError> {
+/// Everything that is plugged in, in the order of the command line.
+pub(super) fn devices(vm: &str, params: &Params, data_dir: &Utf8Path) -> Result<Vec<Device>, ParamError> {
     let mut devices = Vec::new();
     if let Some(model) = one_of(
         params,
@@ -369,36 +210,135 @@ fn mac(vm: &str, nic: &str, params: &Params) -> Result<String, ParamError> {
     }
 }
 
-/// FNV-1a over the words, each ended by a zero.
-fn fingerprint(words: &[&str]) -> u64 {
-    let bytes = words.iter().flat_map(|word| word.bytes().chain([0]));
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::MachineSpec;
 
-fn monitors(params: &Params) -> Result<Vec<Monitor>, ParamError> {
-    let mut monitors = Vec::new();
-    for name in params.objects("monitors") {
-        let own = params.object(name);
-        let kind = match own.text("monitor_type") {
-            None | Some("qmp") => MonitorKind::Qmp,
-            Some("human") => MonitorKind::Human,
-            Some(_) => return Err(own.bad("monitor_type", "qmp or human")),
-        };
-        monitors.push(Monitor {
-            name: name.to_owned(),
-            kind,
-        });
+    fn read(entries: &[(&str, &str)]) -> Result<MachineSpec, ParamError> {
+        let params: Params = entries.iter().copied().collect();
+        MachineSpec::from_params("vm1", &params.object("vm1"), "/data".into())
     }
-    if !monitors.iter().any(|monitor| monitor.kind == MonitorKind::Qmp) {
-        monitors.insert(
-            0,
-            Monitor {
-                name: "qmp".to_owned(),
-                kind: MonitorKind::Qmp,
-            },
+
+    #[test]
+    fn disks_follow_their_own_parameters() {
+        let spec = read(&[
+            ("images", "image1 stg"),
+            ("image_name", "images/one"),
+            ("image_name_stg", "images/two"),
+            ("image_format", "qcow2"),
+            ("image_format_stg", "raw"),
+            ("drive_format", "virtio"),
+            ("drive_format_stg_vm1", "scsi-hd"),
+            ("drive_cache_stg", "none"),
+            ("image_aio_stg", "native"),
+        ]);
+        let spec = spec.unwrap();
+        let disks: Vec<_> = spec.disks().collect();
+        assert_eq!(
+            (disks[0].file.as_str(), &disks[0].bus),
+            ("/data/images/one.qcow2", &DiskBus::Virtio)
+        );
+        assert_eq!(
+            (disks[1].file.as_str(), disks[1].format.as_str()),
+            ("/data/images/two.raw", "raw")
+        );
+        assert_eq!(disks[1].bus, DiskBus::Scsi("virtio-scsi-pci".into()));
+        assert_eq!(
+            (disks[1].cache, disks[1].aio.as_deref()),
+            (Some(CacheMode::None), Some("native"))
         );
     }
-    Ok(monitors)
+
+    #[test]
+    fn an_overlay_takes_the_place_of_an_image() {
+        let mut spec = read(&[("images", "image1"), ("image_name", "x")]).unwrap();
+        spec.disk_mut("image1").unwrap().file = "/scratch/overlay.qcow2".into();
+        assert_eq!(spec.disks().next().unwrap().file, "/scratch/overlay.qcow2");
+        assert!(spec.disk_mut("image2").is_none());
+    }
+
+    #[test]
+    fn cards_have_addresses_that_stay_and_ports() {
+        let entries = [
+            ("nics", "nic1 nic2"),
+            ("nic_model", "virtio"),
+            ("nic_model_nic2", "e1000"),
+            ("mac_nic2", "52:54:00:AA:BB:CC"),
+            ("redirs", "remote_shell web"),
+            ("guest_port_remote_shell", "22"),
+            ("guest_port_web", "80"),
+        ];
+        let (spec, again) = (read(&entries).unwrap(), read(&entries).unwrap());
+        assert_eq!(spec, again);
+        let nics: Vec<_> = spec.nics().collect();
+        assert_eq!(
+            (nics[0].model.as_str(), nics[0].forwards.as_slice()),
+            ("virtio-net-pci", [22, 80].as_slice())
+        );
+        assert_eq!(
+            (nics[1].model.as_str(), nics[1].mac.as_str()),
+            ("e1000", "52:54:00:aa:bb:cc")
+        );
+        assert!(nics[0].mac.starts_with("52:54:00:"));
+    }
+
+    #[test]
+    fn a_source_of_entropy_is_there_unless_refused() {
+        let rngs = |spec: &MachineSpec| {
+            spec.devices
+                .iter()
+                .filter(|device| matches!(device, Device::Rng { .. }))
+                .count()
+        };
+        assert_eq!(rngs(&read(&[]).unwrap()), 1);
+        assert_eq!(rngs(&read(&[("virtio_rngs", "")]).unwrap()), 0);
+        assert_eq!(rngs(&read(&[("virtio_rngs", "a b")]).unwrap()), 2);
+    }
+
+    #[test]
+    fn a_drive_is_there_when_something_is_said_about_it() {
+        let drives = |entries: &[(&str, &str)]| {
+            let spec = read(entries).unwrap();
+            spec.devices
+                .iter()
+                .filter(|device| matches!(device, Device::Cdrom(_)))
+                .count()
+        };
+        assert_eq!(drives(&[("cdroms", "cd1")]), 0);
+        assert_eq!(drives(&[("cdroms", "cd1"), ("cdrom_cd1", "isos/x.iso")]), 1);
+        assert_eq!(drives(&[("cdroms", "cd1"), ("cdrom_cd1", "")]), 1);
+    }
+
+    #[test]
+    fn every_mistake_names_its_parameter() {
+        let given = [
+            ("images", "i"),
+            ("image_name", "x"),
+            ("nics", "n"),
+            ("serials", "s"),
+            ("cdroms", "c"),
+            ("cdrom", ""),
+        ];
+        let mistakes = [
+            ("drive_format", "tape"),
+            ("drive_cache", "sometimes"),
+            ("image_aio", "native"),
+            ("image_aio", "posix"),
+            ("bootindex", "first"),
+            ("nettype", "bridge"),
+            ("nic_model", "two words"),
+            ("mac", "52:54:00:12:34"),
+            ("mac", "53:54:00:12:34:56"),
+            ("shell_port", "ssh"),
+            ("shell_port", "70000"),
+            ("serial_type", "usb"),
+            ("cd_format", "virtio"),
+            ("image_format", "../x"),
+        ];
+        for (key, value) in mistakes {
+            let entries = [given.as_slice(), &[(key, value)]].concat();
+            assert_eq!(read(&entries).unwrap_err().key, key, "{key} = {value}");
+        }
+    }
 }
