@@ -1,6 +1,13 @@
 """What goes wrong when one logs in to a machine or copies files to it."""
 
 
+def _with_output(msg, output):
+    """The message, and the output where that is not in it already."""
+    if not output or output.strip() in str(msg):
+        return str(msg)
+    return f"{msg}; output: {output!r}"
+
+
 class LoginError(Exception):
     """Logging in failed; `output` is what the other side said."""
 
@@ -10,7 +17,7 @@ class LoginError(Exception):
         self.output = output
 
     def __str__(self):
-        return f"{self.msg}; output: {self.output!r}" if self.output else str(self.msg)
+        return _with_output(self.msg, self.output)
 
 
 class LoginAuthenticationError(LoginError):
@@ -43,7 +50,7 @@ class TransferError(Exception):
         self.output = output
 
     def __str__(self):
-        return f"{self.msg}; output: {self.output!r}" if self.output else str(self.msg)
+        return _with_output(self.msg, self.output)
 
 
 class TransferTimeoutError(TransferError):

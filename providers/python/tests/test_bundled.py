@@ -83,7 +83,7 @@ class Qmp:
             "vm.verify": None,
             "monitor.command": self.command,
             "monitor.events": self.take_events,
-            "monitor.list": [{"monitor": "m1", "name": "qmp1", "protocol": "qmp", "main": True}],
+            "monitor.list": [{"monitor": "vm1/qmp1", "protocol": "qmp", "main": True}],
             "monitor.wait_event": lambda args: next((e for e in self.events if e["event"] == args["event"]), None),
         }
 
@@ -155,7 +155,7 @@ class Guest:
             "session.close": None,
             "session.alive": lambda args: not self.going_down,
             "session.read": lambda args: "guest# " if self.status == "running" else "",
-            "monitor.list": [{"monitor": "m1", "name": "qmp1", "protocol": "qmp", "main": True}],
+            "monitor.list": [{"monitor": "vm1/qmp1", "protocol": "qmp", "main": True}],
             "monitor.command": self.command,
         }
 

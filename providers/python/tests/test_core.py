@@ -162,6 +162,12 @@ class ErrorKindTest(unittest.TestCase):
         self.assertIs(type(error), aexpect.ExpectProcessTerminatedError)
         self.assertEqual((error.status, error.output, error.patterns), (1, "o", ["x"]))
 
+    def test_output_that_the_message_holds_is_not_told_twice(self):
+        for kind, call in (("login-timeout", "vm.login"), ("vm-create", "vm.create"), ("transfer", "vm.copy_to")):
+            with self.subTest(kind):
+                error = self.refuse(call, {}, kind, {"output": "be kind\n"})
+                self.assertEqual((str(error), error.output), ("failed to be kind", "be kind\n"))
+
     def test_an_unknown_kind_is_a_vm_error(self):
         error = self.refuse("vm.state", {}, "something-new", {})
         self.assertIs(type(error), virt_vm.VMError)

@@ -18,8 +18,8 @@ from virttest.utils_params import Params
 ALIVE = {"alive": True, "dead": False, "pid": 42, "status": "running"}
 DEAD = {"alive": False, "dead": True, "pid": None, "status": None}
 MONITORS = [
-    {"monitor": "m1", "name": "qmp1", "protocol": "qmp", "main": True},
-    {"monitor": "m2", "name": "hmp1", "protocol": "human", "main": False},
+    {"monitor": "vm1/qmp1", "protocol": "qmp", "main": True},
+    {"monitor": "vm1/hmp1", "protocol": "human", "main": False},
 ]
 
 
@@ -281,8 +281,8 @@ class SessionTest(unittest.TestCase):
 
 class MonitorTest(unittest.TestCase):
     def setUp(self):
-        self.qmp = QMPMonitor("vm1", "m1", "qmp1")
-        self.human = HumanMonitor("vm1", "m2", "hmp1")
+        self.qmp = QMPMonitor("vm1", "vm1/qmp1")
+        self.human = HumanMonitor("vm1", "vm1/hmp1")
 
     def test_commands(self):
         with InProcess({"monitor.command": {"a": 1}, "monitor.hmp": "text"}) as fake:
@@ -292,7 +292,7 @@ class MonitorTest(unittest.TestCase):
             self.assertEqual(self.human.info("pci"), "text")
         self.assertEqual(
             fake.named("monitor.command")[0],
-            {"monitor": "m1", "command": "query-x", "arguments": {"k": "v"}, "timeout": 5.0},
+            {"monitor": "vm1/qmp1", "command": "query-x", "arguments": {"k": "v"}, "timeout": 5.0},
         )
         self.assertEqual([args["command"] for args in fake.named("monitor.hmp")], ["info pci", "info pci"])
 

@@ -75,7 +75,7 @@ class Monitor:
     def __init__(self, vm_name, handle, name=None):
         self.vm_name = vm_name
         self.handle = handle
-        self.name = name or handle
+        self.name = name or handle.rpartition("/")[2]
 
     def human_monitor_cmd(self, cmd="", timeout=CMD_TIMEOUT, debug=True, fd=None):
         """Give `cmd` to the human monitor and return the text that it prints."""
@@ -325,4 +325,4 @@ def _no_descriptor(fd):
 def make_monitor(vm_name, entry):
     """Make the proxy for one entry of the core's ``monitor.list``."""
     kind = QMPMonitor if entry["protocol"] == "qmp" else HumanMonitor
-    return kind(vm_name, entry["monitor"], entry.get("name"))
+    return kind(vm_name, entry["monitor"])

@@ -19,8 +19,12 @@ class VMCreateError(VMError):
         self.output = output
 
     def __str__(self):
-        status = f" (status {self.status})" if self.status is not None else ""
-        return f"{self.cmd}{status}; output: {self.output!r}" if self.output else f"{self.cmd}{status}"
+        text = str(self.cmd)
+        if self.status is not None:
+            text += f" (status {self.status})"
+        if self.output and self.output.strip() not in text:
+            text += f"; output: {self.output!r}"
+        return text
 
 
 class VMStartError(VMError):
