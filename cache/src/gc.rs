@@ -102,7 +102,7 @@ impl Store {
     /// When its folders or its index cannot be read.
     pub fn stat(&self) -> Result<Stat, StoreError> {
         let (mut blobs, mut blob_bytes) = (0, 0);
-        for digest in self.list_blobs()? {
+        for digest in self.blobs()? {
             // Another process may have removed it meanwhile.
             let Ok(metadata) = fs::symlink_metadata(self.blob_path(&digest)) else {
                 continue;
@@ -226,7 +226,7 @@ impl Store {
         let txn = self.index().read()?;
         let now = now_unix_ms();
         let mut candidates = Vec::new();
-        for digest in self.list_blobs()? {
+        for digest in self.blobs()? {
             let Ok(metadata) = fs::symlink_metadata(self.blob_path(&digest)) else {
                 continue;
             };

@@ -117,7 +117,7 @@ impl Store {
                 .filter(|digest| self.has_blob(digest))
                 .collect()
         } else {
-            self.list_blobs()?.collect()
+            self.blobs()?.collect()
         };
         for slot in hits {
             if slot
@@ -131,7 +131,10 @@ impl Store {
     }
 
     /// All blobs that are stored, in no order.
-    pub(crate) fn list_blobs(&self) -> Result<impl Iterator<Item = Digest>, StoreError> {
+    ///
+    /// # Errors
+    /// When their folders cannot be listed.
+    pub fn blobs(&self) -> Result<impl Iterator<Item = Digest>, StoreError> {
         let cas = self.layout().cas();
         let mut digests = Vec::new();
         for folder in cas.read_dir_utf8().map_err(io_at("list", &cas))? {

@@ -15,6 +15,7 @@
 //! Analysis is synchronous; `async` begins in [`schedule`].
 
 pub mod cancel;
+mod db;
 pub mod dep;
 pub mod event;
 pub mod generate;
@@ -26,5 +27,6 @@ pub mod reason;
 pub mod resolve;
 pub mod rule;
 pub mod schedule;
+pub mod session;
 pub mod spec;
 pub mod variant;

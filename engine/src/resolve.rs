@@ -20,6 +20,8 @@ pub const FILE: RuleName = RuleName {
     name: "file",
     version: 1,
 };
+/// The parameter of a [`FILE`] action that says `yes` where the file may be missing: then it has no output.
+pub const OPTIONAL: &str = "optional";
 /// The name of a [`FILE`] action's output.
 pub const FILE_OUTPUT: &str = "disk";
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-/// Parameters.
+/// Parameters in the order in which they were set.
 pub type Params = Vec<(Arc<str>, Arc<str>)>;
 
 /// One variant of a configuration.
@@ -16,6 +16,10 @@ pub struct Variant {
     pub test_id: Arc<str>,
     /// `dep` entries.
     pub dep: Vec<Arc<str>>,
+    /// For each configuration file the labels of this variant that stand in it, joined by dots.
+    pub name_map: Vec<(String, String)>,
+    /// The same without the variables of named labels.
+    pub short_name_map: Vec<(String, String)>,
     /// The parameters, in the order in which they were set.
     pub params: Arc<Params>,
 }

@@ -1,1 +1,9 @@
-//! The rules.
+//! The rules: how a variant becomes actions, and how each action is carried out over the providers.
+//!
+//! | module | rule |
+//! |---|---|
+//! | [`image`] | a guest image, built from a recipe |
+//! | [`test`] | a test: its machines on throw-away overlays, its Python in a host process, its verdict |
+
+pub mod image;
+pub mod test;

@@ -1,0 +1,179 @@
+//! The pure steps from files to a linked program.
+
+use std::sync::Arc;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use vtbuild_cfg::{Diagnostic, LineOrigin, Parsed, Program, Unit};
+
+use super::{Db, FileText, Setup, Source};
+use crate::generate::{Generated, GuestEntry, GuestFolder, Piece, ProviderPieces, guest_os, subtests};
+
+/// A linked program or all that is wrong with its files.
+type LinkResult = Result<Program, Arc<[Diagnostic]>>;
+
+/// Names of the files that are generated.
+const SUBTESTS: &str = "subtests.cfg";
+const GUEST_OS: &str = "guest-os.cfg";
+/// The folder that the virtual configuration set is in. Includes are resolved against it.
+const SET: &str = "cfg";
+
+/// A configuration file, parsed. Per file: an edit of one re-parses one.
+#[salsa::tracked(returns(ref), no_eq)]
+fn parsed(db: &dyn Db, source: Source) -> Unit {
+    match source.text(db) {
+        FileText::Text(bytes) => Unit::File(vtbuild_cfg::parse(source.path(db).as_str(), bytes)),
+        FileText::Absent => Unit::Absent,
+        FileText::NotAFile => Unit::NotAFile,
+        FileText::Unreadable(why) => Unit::Unreadable(why.clone()),
+    }
+}
+
+/// `subtests.cfg` as text.
+#[salsa::tracked(returns(ref))]
+fn generated_subtests(db: &dyn Db, setup: Setup) -> Generated {
+    let layout = setup.layout(db);
+    let pieces = layout.providers.iter().map(|provider| {
+        let read = |folder: &Option<Utf8PathBuf>| {
+            folder
+                .as_ref()
+                .map(|folder| pieces_below(db, folder))
+                .unwrap_or_default()
+        };
+        ProviderPieces {
+            name: provider.name.as_str().into(),
+            specific: read(&provider.specific),
+            generic: read(&provider.generic),
+        }
+    });
+    subtests(&pieces.collect::<Vec<_>>())
+}
+
+/// `guest-os.cfg` as text.
+#[salsa::tracked(returns(ref))]
+fn generated_guest_os(db: &dyn Db, setup: Setup) -> Generated {
+    let roots: Vec<Utf8PathBuf> = setup
+        .layout(db)
+        .config_dirs
+        .iter()
+        .map(|dir| dir.join("guest-os"))
+        .collect();
+    guest_os(&guest_folder(db, &roots))
+}
+
+#[salsa::tracked(returns(ref), no_eq)]
+fn parsed_subtests(db: &dyn Db, setup: Setup) -> Parsed {
+    parse_generated(SUBTESTS, generated_subtests(db, setup))
+}
+
+#[salsa::tracked(returns(ref), no_eq)]
+fn parsed_guest_os(db: &dyn Db, setup: Setup) -> Parsed {
+    parse_generated(GUEST_OS, generated_guest_os(db, setup))
+}
+
+/// The whole configuration: `tests.cfg` and all that it includes.
+#[salsa::tracked(returns(ref), no_eq)]
+pub(crate) fn program(db: &dyn Db, setup: Setup) -> LinkResult {
+    let root = Utf8Path::new(SET).join("tests.cfg");
+    Program::link(&root, &mut |path| unit(db, setup, path)).map_err(Into::into)
+}
+
+/// Where a file of the virtual set comes from: a generated one, the first folder that has it, or the path itself.
+fn unit(db: &dyn Db, setup: Setup, path: &Utf8Path) -> Unit {
+    let Ok(name) = path.strip_prefix(SET) else {
+        return parsed(db, db.source(path)).clone();
+    };
+    for dir in &setup.layout(db).config_dirs {
+        let source = db.source(&dir.join(name));
+        if *source.text(db) != FileText::Absent {
+            return parsed(db, source).clone();
+        }
+    }
+    match name.as_str() {
+        SUBTESTS => Unit::File(parsed_subtests(db, setup).clone()),
+        GUEST_OS => Unit::File(parsed_guest_os(db, setup).clone()),
+        _ => Unit::Absent,
+    }
+}
+
+fn parse_generated(name: &str, generated: &Generated) -> Parsed {
+    vtbuild_cfg::parse(name, generated.text.as_bytes()).with_origins(origins(generated))
+}
+
+/// Runs of lines that came from consecutive lines of one file.
+fn origins(generated: &Generated) -> Vec<LineOrigin> {
+    let mut stretches: Vec<LineOrigin> = Vec::new();
+    for (first, origin) in (1..).zip(&generated.origins) {
+        let Some((file, line)) = origin else { continue };
+        let follows = stretches
+            .last()
+            .is_some_and(|last| last.file == *file && last.line + (first - last.first) == *line);
+        if !follows {
+            stretches.push(LineOrigin {
+                first,
+                file: file.clone(),
+                line: *line,
+            });
+        }
+    }
+    stretches
+}
+
+/// Every `.cfg` file below a folder, sorted by path.
+fn pieces_below(db: &dyn Db, folder: &Utf8Path) -> Vec<Piece> {
+    let list = db.folder(folder).list(db).clone();
+    let mut pieces: Vec<Piece> = list
+        .files
+        .iter()
+        .filter(|name| name.ends_with(".cfg"))
+        .filter_map(|name| piece(db, &folder.join(name)))
+        .collect();
+    for name in &list.folders {
+        pieces.extend(pieces_below(db, &folder.join(name)));
+    }
+    pieces
+}
+
+fn piece(db: &dyn Db, path: &Utf8Path) -> Option<Piece> {
+    match db.source(path).text(db) {
+        FileText::Text(bytes) => {
+            let text = String::from_utf8_lossy(bytes);
+            Some(Piece {
+                file: path.as_str().into(),
+                text: text.as_ref().into(),
+            })
+        }
+        FileText::Absent | FileText::NotAFile | FileText::Unreadable(_) => None,
+    }
+}
+
+/// The guest definitions of several folders seen as one: the first that has a file wins, folders are merged.
+fn guest_folder(db: &dyn Db, folders: &[Utf8PathBuf]) -> GuestFolder {
+    let lists: Vec<_> = folders
+        .iter()
+        .map(|folder| db.folder(folder).list(db).clone())
+        .collect();
+    let stems = lists
+        .iter()
+        .flat_map(|list| list.files.iter().filter_map(|name| name.strip_suffix(".cfg")));
+    let inner = lists
+        .iter()
+        .flat_map(|list| list.folders.iter().map(String::as_str));
+    let names: std::collections::BTreeSet<&str> = stems.chain(inner).collect();
+    let entry = |name: &str| {
+        let file = format!("{name}.cfg");
+        let below: Vec<Utf8PathBuf> = folders
+            .iter()
+            .zip(&lists)
+            .filter(|(_, list)| list.folders.iter().any(|folder| folder == name))
+            .map(|(folder, _)| folder.join(name))
+            .collect();
+        GuestEntry {
+            name: name.into(),
+            piece: folders.iter().find_map(|folder| piece(db, &folder.join(&file))),
+            folder: (!below.is_empty()).then(|| guest_folder(db, &below)),
+        }
+    };
+    GuestFolder {
+        entries: names.into_iter().map(entry).collect(),
+    }
+}

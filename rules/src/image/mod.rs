@@ -1,0 +1,100 @@
+//! The image rule: a recipe's folder goes in, a verified disk and what belongs to it come out.
+//!
+//! Every byte of the recipe enters the key, and so does the size asked for. The recipe's `build` program runs in an empty
+//! scratch folder with `PATH`, `RECIPE_DIR`, `OUT`, `SOURCE_DATE_EPOCH` and `IMAGE_SIZE` and nothing else of our environment
+//! but proxies and locale; lines `step: …` on its standard output are shown while it works.
+
+mod build;
+mod recipe;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use camino::{Utf8Path, Utf8PathBuf};
+use vtbuild_engine::outcome::Outcome;
+use vtbuild_engine::rule::{DeclareError, Job, Rule};
+use vtbuild_engine::spec::{Claim, RuleName, SourceFile, Spec};
+use vtbuild_engine::variant::Variant;
+use vtbuild_providers::process::Launcher;
+
+pub use recipe::{DISK, Recipe, RecipeError};
+
+/// The rule's name and version.
+pub const NAME: RuleName = RuleName {
+    name: "image",
+    version: 1,
+};
+
+/// Memory that unpacking packages and compressing a disk take, in MiB.
+const BUILD_MEMORY_MIB: u32 = 1024;
+
+/// The image rule.
+pub struct ImageRule {
+    launcher: Launcher,
+    recipes: Utf8PathBuf,
+}
+
+impl ImageRule {
+    /// A rule that finds recipes by name below `recipes`.
+    #[must_use]
+    pub fn new(launcher: Launcher, recipes: Utf8PathBuf) -> Self {
+        Self { launcher, recipes }
+    }
+}
+
+/// The action that builds `recipe`, with a disk of `size` (as the recipe's `IMAGE_SIZE` has it).
+#[must_use]
+pub fn spec(recipe: &Recipe, size: Option<&str>) -> Spec {
+    let size = size.unwrap_or(&recipe.image_size);
+    let mut spec = Spec::new(NAME, format!("{} {size}", recipe.name));
+    spec.title = Arc::from(recipe.name.as_str());
+    let declared = [("image_size", size), ("recipe", &recipe.name)];
+    spec.declared = declared
+        .map(|(name, value)| (Arc::from(name), Some(Arc::from(value))))
+        .into();
+    let source = |path: &Utf8PathBuf| SourceFile::new(name_of(recipe, path), path);
+    spec.sources = recipe.files.iter().map(source).collect();
+    spec.claim = Claim {
+        memory_mib: BUILD_MEMORY_MIB,
+        vcpus: 1,
+    };
+    spec.payload = Arc::new(recipe.clone());
+    spec
+}
+
+fn name_of(recipe: &Recipe, path: &Utf8Path) -> String {
+    format!(
+        "recipe/{}/{}",
+        recipe.name,
+        path.strip_prefix(&recipe.folder).unwrap_or(path)
+    )
+}
+
+#[async_trait]
+impl Rule for ImageRule {
+    fn name(&self) -> RuleName {
+        NAME
+    }
+
+    fn declare(&self, variant: &Variant) -> Result<Spec, DeclareError> {
+        let value = |key: &str| {
+            variant
+                .params
+                .iter()
+                .find(|(name, _)| &**name == key)
+                .map(|(_, value)| &**value)
+        };
+        let error = |message: String| DeclareError {
+            variant: variant.name.to_string(),
+            param: Some("image_recipe".into()),
+            message,
+        };
+        let name = value("image_recipe").ok_or_else(|| error("it names no `image_recipe`".into()))?;
+        let recipe = Recipe::named(name, &self.recipes).map_err(|e| error(format!("failed to {e}")))?;
+        Ok(spec(&recipe, value("image_size")))
+    }
+
+    async fn execute(&self, job: Job) -> Outcome {
+        build::build(&self.launcher, &job).await
+    }
+}

@@ -1,0 +1,308 @@
+//! From a variant to the spec of its test: what it reads, what it needs, what it takes from the host.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use vtbuild_cache::Digest;
+use vtbuild_engine::resolve::FILE;
+use vtbuild_engine::rule::DeclareError;
+use vtbuild_engine::spec::{Claim, Declared, Need, SourceFile, Spec};
+use vtbuild_engine::variant::Variant;
+use vtbuild_providers::accel::Accel;
+use vtbuild_providers::image::ImageSpec;
+use vtbuild_providers::machine::MachineSpec;
+use vtbuild_providers::params::{ParamError, Params};
+use vtbuild_providers::provider::{TestProvider, imports_of};
+
+use super::{NAME, TestPayload};
+use crate::image::{self, Recipe};
+
+/// What a test's result depends on beside its variant, the same for all tests of a run.
+#[derive(Clone, Debug)]
+pub struct HostFacts {
+    /// The backend: `qemu`.
+    pub backend: String,
+    /// The folder that image names are relative to.
+    pub data_dir: Utf8PathBuf,
+    /// The folder of image recipes.
+    pub recipes: Utf8PathBuf,
+    /// The content of the Python test host.
+    pub python: Digest,
+    /// The emulator, where there is one.
+    pub qemu: Option<Utf8PathBuf>,
+    /// How guests run.
+    pub accel: Option<Accel>,
+}
+
+/// One image of one machine.
+#[derive(Clone, Debug)]
+pub(super) struct ImageUse {
+    /// Its role: `image1 of vm1`.
+    pub(super) role: Arc<str>,
+    /// What the parameters say about it; its file is relative to the data folder.
+    pub(super) spec: ImageSpec,
+    /// How it comes to be there.
+    pub(super) origin: Origin,
+    /// Whether it stays when the test has passed, for those that depend on it.
+    pub(super) published: bool,
+    /// Whether `qemu-img check` looks at it afterwards.
+    pub(super) check: bool,
+}
+
+/// How an image comes to be in a test's data folder.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Origin {
+    /// It is an input.
+    Input,
+    /// It is an input where there is one, else it is created.
+    InputOrCreated,
+    /// It is created, whatever there is.
+    Created,
+    /// It is not touched.
+    Ignored,
+}
+
+/// Declares the test of `variant`.
+pub(super) fn declare(
+    variant: &Variant,
+    facts: &HostFacts,
+    providers: &[TestProvider],
+) -> Result<Spec, DeclareError> {
+    let params: Params = variant
+        .params
+        .iter()
+        .map(|(key, value)| (&**key, &**value))
+        .collect();
+    let wrong = |error: ParamError| DeclareError {
+        variant: variant.name.to_string(),
+        param: Some(error.key.clone()),
+        message: error.to_string(),
+    };
+    let mut payload = TestPayload::new(variant, params.clone());
+    let mut sources = modules(&mut payload, facts, providers);
+    let mut claim = Claim {
+        memory_mib: 64,
+        vcpus: 0,
+    };
+    for vm in params.objects("vms") {
+        let view = params.object(vm);
+        let machine = MachineSpec::from_params(vm, &view, Utf8Path::new("")).map_err(wrong)?;
+        claim.memory_mib += u32::try_from(machine.mem_mib).unwrap_or(u32::MAX / 4);
+        claim.vcpus += machine.smp.cpus;
+        payload.images.extend(images(vm, &view).map_err(wrong)?);
+    }
+    if migrates(&params) {
+        // The source and the destination are on this host at the same time.
+        claim = Claim {
+            memory_mib: claim.memory_mib.saturating_mul(2),
+            vcpus: claim.vcpus * 2,
+        };
+    }
+    let mut needs = Vec::new();
+    for image in &payload.images {
+        needs.extend(need(image, &params, facts).map_err(|message| DeclareError {
+            variant: variant.name.to_string(),
+            param: Some("image_recipe".into()),
+            message,
+        })?);
+    }
+    sources.extend(boot_files(&params, facts));
+    sources.extend(facts.qemu.as_ref().map(|qemu| SourceFile::new("host/qemu", qemu)));
+    sources.sort();
+    sources.dedup();
+    let mut spec = Spec::new(NAME, variant.name.clone());
+    spec.title = variant.test_id.clone();
+    spec.variant = variant.name.clone();
+    spec.declared = declared(variant, facts).into();
+    spec.sources = sources.into();
+    spec.needs = needs.into();
+    spec.after = variant.dep.iter().cloned().collect();
+    spec.makes = payload
+        .images
+        .iter()
+        .filter(|image| image.published)
+        .map(|i| output_name(&i.spec))
+        .collect();
+    spec.claim = claim;
+    spec.payload = Arc::new(payload);
+    Ok(spec)
+}
+
+/// The name under which an image is passed on: its file, relative to the data folder.
+pub(super) fn output_name(image: &ImageSpec) -> Arc<str> {
+    Arc::from(image.file.as_str())
+}
+
+/// The whole dict, sorted by key, without what only tells where the variant was written down; and the host.
+fn declared(variant: &Variant, facts: &HostFacts) -> Vec<Declared> {
+    let own = variant
+        .params
+        .iter()
+        .filter(|(key, _)| !key.starts_with('_') && &**key != "dep");
+    let mut declared: Vec<Declared> = own
+        .map(|(key, value)| (key.clone(), Some(value.clone())))
+        .collect();
+    let accel = facts.accel.map(|accel| Arc::from(accel.name()));
+    declared.push((Arc::from("host accelerator"), accel));
+    declared.push((
+        Arc::from("host python package"),
+        Some(Arc::from(facts.python.to_string())),
+    ));
+    declared.sort();
+    declared
+}
+
+/// Finds the modules of `type` and all that they import; both are sources.
+fn modules(payload: &mut TestPayload, facts: &HostFacts, providers: &[TestProvider]) -> Vec<SourceFile> {
+    let kinds: Vec<String> = payload
+        .params
+        .objects("type")
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
+    let named = payload.params.text("provider").map(str::to_owned);
+    let candidates: Vec<&TestProvider> = providers
+        .iter()
+        .filter(|provider| named.as_ref().is_none_or(|name| *name == provider.name))
+        .collect();
+    let mut sources = BTreeMap::new();
+    for kind in kinds {
+        let found = candidates
+            .iter()
+            .find_map(|provider| Some((*provider, provider.module(&facts.backend, &kind)?)));
+        let Some((provider, module)) = found else {
+            payload.missing_modules.push(kind);
+            continue;
+        };
+        let paths = provider.module_paths(&facts.backend);
+        for file in imports_of(&module, &paths) {
+            sources.insert(name_in(provider, &file), file);
+        }
+        payload.modules.push((kind, module));
+        payload
+            .module_paths
+            .extend(paths.into_iter().filter(|path| path.is_dir()));
+        payload.deps_dirs.extend(provider.deps_dirs(&facts.backend));
+        payload.provider_root = Some((provider.name.clone(), provider.root.clone()));
+    }
+    payload.module_paths = unique(std::mem::take(&mut payload.module_paths));
+    payload.deps_dirs = unique(std::mem::take(&mut payload.deps_dirs));
+    sources
+        .into_iter()
+        .map(|(name, path)| SourceFile::new(name, &path))
+        .collect()
+}
+
+fn unique(paths: Vec<Utf8PathBuf>) -> Vec<Utf8PathBuf> {
+    let mut seen = std::collections::BTreeSet::new();
+    paths
+        .into_iter()
+        .filter(|path| seen.insert(path.clone()))
+        .collect()
+}
+
+/// The name of a provider's file that is the same on every machine.
+pub(super) fn name_in(provider: &TestProvider, file: &Utf8Path) -> String {
+    match file.strip_prefix(&provider.root) {
+        Ok(inside) => format!("{}/{inside}", provider.name),
+        Err(_) => file.to_string(),
+    }
+}
+
+/// Whether the test moves its machine to a second QEMU on this host.
+fn migrates(params: &Params) -> bool {
+    params.text("mig_protocol").is_some()
+        || params
+            .objects("type")
+            .iter()
+            .any(|kind| kind.starts_with("migrat"))
+}
+
+fn images(vm: &str, view: &Params) -> Result<Vec<ImageUse>, ParamError> {
+    let untouched = view.switch("not_preprocess")?.unwrap_or(false)
+        || view.switch("skip_image_processing")?.unwrap_or(false);
+    let mut images = Vec::new();
+    for name in view.objects("images") {
+        let params = view.object(name);
+        let spec = ImageSpec::from_params(name, &params, Utf8Path::new(""))?;
+        let on = |key: &str| Ok::<_, ParamError>(params.switch(key)?.unwrap_or(false));
+        let origin = match (
+            untouched,
+            on("force_create_image")? || spec.backing().is_some(),
+            on("create_image")?,
+        ) {
+            (true, ..) => Origin::Ignored,
+            (_, true, _) => Origin::Created,
+            (_, _, true) => Origin::InputOrCreated,
+            _ => Origin::Input,
+        };
+        let made = origin == Origin::Created && spec.backing().is_none();
+        let published = made && !params.switch("remove_image")?.unwrap_or(true);
+        let check = on("check_image")?;
+        images.push(ImageUse {
+            role: Arc::from(format!("{name} of {vm}")),
+            spec,
+            origin,
+            published,
+            check,
+        });
+    }
+    Ok(images)
+}
+
+/// What an image stands on: the one that a dependency made, else a recipe's disk, else the file in the data folder.
+fn need(image: &ImageUse, params: &Params, facts: &HostFacts) -> Result<Option<Need>, String> {
+    if matches!(image.origin, Origin::Created | Origin::Ignored) {
+        return Ok(None);
+    }
+    let (name, vm) = image
+        .role
+        .split_once(" of ")
+        .expect("a role names the image and the machine");
+    let view = params.object(vm).object(name);
+    let otherwise = match view.text("image_recipe") {
+        Some(recipe) => {
+            let recipe =
+                Recipe::named(recipe, &facts.recipes).map_err(|error| format!("failed to {error}"))?;
+            image::spec(&recipe, view.text("image_size"))
+        }
+        None => owned_file(&image.spec.file, facts, image.origin == Origin::InputOrCreated),
+    };
+    let made = Some(output_name(&image.spec));
+    Ok(Some(Need {
+        role: image.role.clone(),
+        made,
+        otherwise: Some(Arc::new(otherwise)),
+    }))
+}
+
+/// An image file that a person put into the data folder.
+fn owned_file(file: &Utf8Path, facts: &HostFacts, optional: bool) -> Spec {
+    let mut spec = Spec::new(FILE, file.as_str());
+    spec.sources = Box::new([SourceFile::new(file.as_str(), &facts.data_dir.join(file))]);
+    let optional = if optional { "yes" } else { "no" };
+    spec.declared = Box::new([(
+        Arc::from(vtbuild_engine::resolve::OPTIONAL),
+        Some(Arc::from(optional)),
+    )]);
+    spec
+}
+
+/// Kernels and the like that a person put into the data folder; those of a recipe come with its disk.
+fn boot_files(params: &Params, facts: &HostFacts) -> Vec<SourceFile> {
+    let mut files = Vec::new();
+    for vm in params.objects("vms") {
+        let view = params.object(vm);
+        if view.text("image_recipe").is_some() {
+            continue;
+        }
+        for name in ["kernel", "initrd", "bios_path"]
+            .into_iter()
+            .filter_map(|key| view.text(key))
+        {
+            files.push(SourceFile::new(name, &facts.data_dir.join(name)));
+        }
+    }
+    files
+}

@@ -1,0 +1,413 @@
+//! Carrying a test out: its folders, its machines, its body, and what is looked at afterwards.
+
+use std::sync::Arc;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde_json::{Map, Value, json};
+use vtbuild_engine::event::Sink;
+use vtbuild_engine::outcome::{Keep, Observed, Outcome, Produced, Status};
+use vtbuild_engine::rule::Job;
+use vtbuild_providers::desk::{Desk, DeskSetup};
+use vtbuild_providers::host::protocol::{self, Dirs, Programs, StartedVm, TestModule, Verdict};
+use vtbuild_providers::host::{self, CallError, Finished, Handler, HostSetup, Note, Request, Start};
+use vtbuild_providers::image::{CheckOutcome, QemuImg};
+use vtbuild_providers::machine::Launch;
+use vtbuild_providers::params::Params;
+
+use super::folder::DataFolder;
+use super::{TestPayload, TestRule};
+
+/// The desk, with the test's own words passed on to whoever watches the run.
+struct Watched {
+    desk: Desk,
+    events: Sink,
+}
+
+#[async_trait::async_trait]
+impl Handler for Watched {
+    async fn call(&self, request: Request) -> Result<Value, CallError> {
+        self.desk.call(request).await
+    }
+
+    fn note(&self, note: &Note) {
+        if let Note::Step { text } = note {
+            self.events.step(text.clone());
+        }
+    }
+}
+
+/// Why a test did not come to its verdict: its status and one line.
+type Stopped = (Status, String);
+
+fn error(message: impl std::fmt::Display) -> Stopped {
+    (Status::Error, format!("failed to {message}"))
+}
+
+/// Runs the test of `job`.
+pub(super) async fn execute(rule: &TestRule, job: Job) -> Outcome {
+    let payload = job
+        .spec
+        .payload
+        .downcast_ref::<TestPayload>()
+        .expect("a test action carries its payload")
+        .clone();
+    match attempt(rule, &job, &payload).await {
+        Ok(outcome) => outcome,
+        Err((status, reason)) => Outcome::ended(status, reason),
+    }
+}
+
+async fn attempt(rule: &TestRule, job: &Job, payload: &TestPayload) -> Result<Outcome, Stopped> {
+    if let Some(kind) = payload.missing_modules.first() {
+        let message = format!(
+            "there is no test module {kind}.py in the `tests` folders of the test providers (the parameter `type` names it)"
+        );
+        return Err((Status::Error, message));
+    }
+    if payload.modules.is_empty() {
+        return Err((Status::Error, "the parameter `type` names no test module".into()));
+    }
+    let launch = launch(rule, job, payload).await?;
+    let img = QemuImg::new(&launch.launcher, &launch.qemu);
+    job.events.step("preparing images");
+    let folder = DataFolder::make(job, &rule.setup.facts.data_dir, img.clone(), &payload.images).await;
+    let folder = folder.map_err(error)?;
+    let desk = Desk::new(DeskSetup {
+        launch: launch.clone(),
+        data_dir: folder.path().to_owned(),
+        log_dir: job.logs.clone(),
+        images: folder.clone(),
+    });
+    let watched = Arc::new(Watched {
+        desk,
+        events: job.events.clone(),
+    });
+    let body = body(rule, job, payload, &launch, &folder, &watched).await;
+    // Only a disk that is kept is worth the time of an orderly end.
+    let keeps = payload.images.iter().any(|image| image.published || image.check);
+    watched.desk.shutdown_all(keeps).await;
+    let finished = body?;
+    let verdict = finished.verdict().cloned();
+    let Some(verdict) = verdict else {
+        return Err(without_verdict(&finished));
+    };
+    let mut outcome = judge(&verdict, &finished, rule, job, payload, &folder);
+    afterwards(&mut outcome, job, payload, &folder, &img).await;
+    Ok(outcome)
+}
+
+async fn launch(rule: &TestRule, job: &Job, payload: &TestPayload) -> Result<Launch, Stopped> {
+    let qemu = rule.qemu(&payload.params).await.map_err(error)?;
+    let wanted = vtbuild_providers::accel::Accel::from_params(&payload.params).map_err(error)?;
+    let name = job.scratch.file_name().unwrap_or("t");
+    let run_dir = rule.sockets.join(name);
+    std::fs::create_dir_all(&run_dir).map_err(|source| error(format!("make {run_dir}: {source}")))?;
+    Ok(Launch {
+        launcher: rule.setup.launcher.clone(),
+        qemu,
+        accel: wanted
+            .or(rule.setup.facts.accel)
+            .unwrap_or(vtbuild_providers::accel::Accel::Tcg),
+        run_dir,
+        log_dir: job.logs.clone(),
+    })
+}
+
+/// Starts the machines and runs the test's Python.
+async fn body(
+    rule: &TestRule,
+    job: &Job,
+    payload: &TestPayload,
+    launch: &Launch,
+    folder: &DataFolder,
+    watched: &Arc<Watched>,
+) -> Result<Finished, Stopped> {
+    let vms: Vec<String> = payload
+        .params
+        .objects("vms")
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
+    for vm in &vms {
+        start_machine(job, payload, watched, vm).await?;
+    }
+    let start = start(job, payload, launch, folder, vms).map_err(error)?;
+    job.events.step("running");
+    let setup = HostSetup {
+        launcher: launch.launcher.clone(),
+        python: "python3".into(),
+        packages: rule.setup.python.clone(),
+        work_dir: start.dirs.workdir.clone(),
+        env: Vec::new(),
+        stdout: job.logs.join("stdout.log"),
+        stderr: job.logs.join("stderr.log"),
+    };
+    let cancel = job.cancel.clone();
+    let cancelled = async move {
+        cancel.cancelled().await;
+    };
+    host::run(&setup, &start, watched.clone(), None, cancelled)
+        .await
+        .map_err(error)
+}
+
+async fn start_machine(job: &Job, payload: &TestPayload, watched: &Watched, vm: &str) -> Result<(), Stopped> {
+    let view = payload.params.object(vm);
+    if view.switch("start_vm").map_err(error)? != Some(true) {
+        watched.desk.register_vm(vm, view);
+        return Ok(());
+    }
+    job.events.step(format!("starting {vm}"));
+    let starting = watched.desk.create_vm(vm, view);
+    tokio::select! {
+        started = starting => started.map(drop).map_err(error),
+        reason = job.cancel.cancelled() => Err((Status::Interrupt, reason.to_string())),
+    }
+}
+
+fn start(
+    job: &Job,
+    payload: &TestPayload,
+    launch: &Launch,
+    folder: &DataFolder,
+    vms: Vec<String>,
+) -> Result<Start, String> {
+    let params = dict(payload);
+    let listing = listing(&payload.params);
+    std::fs::write(job.logs.join("params"), listing).map_err(|e| format!("write the parameters: {e}"))?;
+    let module = payload
+        .modules
+        .first()
+        .map(|(_, path)| path.clone())
+        .unwrap_or_default();
+    let bindir = module.parent().unwrap_or(Utf8Path::new("/")).to_owned();
+    let made = |name: &str| {
+        let path = job.scratch.join(name);
+        std::fs::create_dir_all(&path).map_err(|error| format!("make {path}: {error}"))?;
+        Ok::<Utf8PathBuf, String>(path)
+    };
+    Ok(Start {
+        protocol: protocol::PROTOCOL,
+        name: payload.name.to_string(),
+        shortname: payload.shortname.to_string(),
+        params,
+        modules: payload
+            .modules
+            .iter()
+            .map(|(name, path)| TestModule {
+                name: name.clone(),
+                path: path.clone(),
+            })
+            .collect(),
+        module_paths: payload.module_paths.clone(),
+        deps_dirs: payload.deps_dirs.clone(),
+        dirs: Dirs {
+            debugdir: job.logs.clone(),
+            logdir: job.logs.clone(),
+            outputdir: job.logs.clone(),
+            tmpdir: made("tmp")?,
+            srcdir: made("src")?,
+            workdir: made("work")?,
+            bindir,
+            data_dir: folder.path().to_owned(),
+        },
+        log: job.logs.join("debug.log"),
+        vms: vms
+            .into_iter()
+            .map(|name| StartedVm { name, params: None })
+            .collect(),
+        qemu: Programs {
+            binary: launch.qemu.binary.clone(),
+            img: launch.qemu.img.clone(),
+            io: launch.qemu.io.clone(),
+        },
+    })
+}
+
+/// The dict as tests know it: strings, `dep` as a list, the two maps.
+fn dict(payload: &TestPayload) -> Map<String, Value> {
+    let map = |pairs: &[(String, String)]| -> Value {
+        pairs
+            .iter()
+            .map(|(key, value)| (key.clone(), Value::from(value.as_str())))
+            .collect::<Map<_, _>>()
+            .into()
+    };
+    let mut dict: Map<String, Value> = payload
+        .params
+        .iter()
+        .map(|(key, value)| (key.to_owned(), Value::from(value)))
+        .collect();
+    dict.insert(
+        "dep".into(),
+        payload.dep.iter().map(|dep| Value::from(&**dep)).collect(),
+    );
+    dict.insert("_name_map_file".into(), map(&payload.name_map));
+    dict.insert("_short_name_map_file".into(), map(&payload.short_name_map));
+    dict
+}
+
+fn listing(params: &Params) -> String {
+    let mut lines: Vec<String> = params
+        .iter()
+        .map(|(key, value)| format!("{key} = {value}\n"))
+        .collect();
+    lines.sort_unstable();
+    lines.concat()
+}
+
+fn without_verdict(finished: &Finished) -> Stopped {
+    let status = match finished.ending {
+        host::Ending::Cancelled | host::Ending::TimedOut { .. } => Status::Interrupt,
+        _ => Status::Error,
+    };
+    let mut reason = finished.without_verdict().unwrap_or_default();
+    if status == Status::Error && !finished.stderr.trim().is_empty() {
+        let last = finished.stderr.trim().lines().last().unwrap_or_default();
+        reason.push_str(&format!("; it said: {last}"));
+    }
+    (status, reason)
+}
+
+fn judge(
+    verdict: &Verdict,
+    finished: &Finished,
+    rule: &TestRule,
+    job: &Job,
+    payload: &TestPayload,
+    folder: &DataFolder,
+) -> Outcome {
+    let status = match verdict.status {
+        protocol::Status::Pass => Status::Pass,
+        protocol::Status::Fail => Status::Fail,
+        protocol::Status::Error => Status::Error,
+        protocol::Status::Warn => Status::Warn,
+        protocol::Status::Skip => Status::Skip,
+        protocol::Status::Cancel => Status::Cancel,
+    };
+    let evidence = json!({
+        "requests": finished.requests,
+        "whiteboard": finished.whiteboard,
+        "reads": verdict.reads,
+        "accelerator": rule.setup.facts.accel.map(vtbuild_providers::accel::Accel::name),
+    });
+    if status != Status::Pass {
+        let reason = verdict.reason.clone().unwrap_or_else(|| status.word().to_owned());
+        let ended = Outcome::ended(status, reason);
+        return Outcome { evidence, ..ended };
+    }
+    let observed = observed(verdict, rule, job, payload);
+    let undeclared = folder.found();
+    let keep = match undeclared.first() {
+        None => Keep::Store,
+        Some(image) => Keep::Never(format!(
+            "it used the image {image}, which its parameters do not name"
+        )),
+    };
+    Outcome {
+        observed,
+        keep,
+        evidence,
+        ..Outcome::pass()
+    }
+}
+
+/// Files of the provider that were loaded or asked for and are not among the declared sources.
+fn observed(verdict: &Verdict, rule: &TestRule, job: &Job, payload: &TestPayload) -> Vec<Observed> {
+    let declared = |path: &Utf8Path| job.spec.sources.iter().any(|source| source.path == *path);
+    let named = |path: &Utf8PathBuf| {
+        let provider = rule
+            .setup
+            .providers
+            .iter()
+            .find(|provider| path.starts_with(&provider.root))?;
+        Some(Observed {
+            name: super::declare::name_in(provider, path),
+            path: path.clone(),
+        })
+    };
+    let deps = verdict.deps.iter().flat_map(|dep| files_below(dep));
+    let mut observed: Vec<Observed> = verdict
+        .modules
+        .iter()
+        .cloned()
+        .chain(deps)
+        .filter(|path| !declared(path) && payload.provider_root.is_some())
+        .filter_map(|path| named(&path))
+        .collect();
+    observed.sort_by(|a, b| a.name.cmp(&b.name));
+    observed.dedup();
+    observed
+}
+
+fn files_below(path: &Utf8Path) -> Vec<Utf8PathBuf> {
+    let walk = walkdir::WalkDir::new(path)
+        .sort_by_file_name()
+        .into_iter()
+        .flatten();
+    walk.filter(|entry| entry.file_type().is_file())
+        .filter_map(|entry| Utf8PathBuf::from_path_buf(entry.into_path()).ok())
+        .collect()
+}
+
+/// Looks at the images and takes out those that are passed on. A problem here turns a pass into an error.
+async fn afterwards(
+    outcome: &mut Outcome,
+    job: &Job,
+    payload: &TestPayload,
+    folder: &DataFolder,
+    img: &QemuImg,
+) {
+    for image in &payload.images {
+        let Some(left) = folder.left(image).await else {
+            continue;
+        };
+        if image.check {
+            check(outcome, img, &left, &image.role).await;
+        }
+        if image.published && outcome.status.lets_followers_run() {
+            let path = job.scratch.join(format!("made-{}", outcome.outputs.len()));
+            match folder.flatten(&left, &image.spec.format, &path).await {
+                Ok(()) => outcome.outputs.push(Produced {
+                    name: super::declare::output_name(&image.spec).to_string(),
+                    path,
+                }),
+                Err(problem) => worse(
+                    outcome,
+                    Status::Error,
+                    format!("failed to keep {}: {problem}", image.role),
+                ),
+            }
+        }
+    }
+}
+
+async fn check(outcome: &mut Outcome, img: &QemuImg, left: &vtbuild_providers::desk::OpenImage, role: &str) {
+    let (status, problem) = match img.check(&left.file, &left.format).await {
+        Ok(CheckOutcome::Good | CheckOutcome::Unsupported) => return,
+        Ok(CheckOutcome::Leaks { clusters }) => (
+            Status::Warn,
+            format!("qemu-img check: {clusters} leaked clusters"),
+        ),
+        Ok(CheckOutcome::Unfinished { report }) => {
+            (Status::Warn, format!("qemu-img check did not finish: {report}"))
+        }
+        Ok(CheckOutcome::Corrupt { errors, report }) => (
+            Status::Error,
+            format!("qemu-img check: {errors} errors: {report}"),
+        ),
+        Err(problem) => (Status::Error, format!("failed to {problem}")),
+    };
+    worse(outcome, status, format!("{role}: {problem}"));
+}
+
+/// A problem after the body counts when the body passed; otherwise the body's own reason stands.
+fn worse(outcome: &mut Outcome, status: Status, reason: String) {
+    if outcome.status.lets_followers_run() && status > outcome.status {
+        let evidence = std::mem::take(&mut outcome.evidence);
+        *outcome = Outcome {
+            evidence,
+            ..Outcome::ended(status, reason)
+        };
+    }
+}

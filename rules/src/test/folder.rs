@@ -1,0 +1,341 @@
+//! A test's own data folder.
+//!
+//! It looks like the data folder of the workspace, but every image in it is a file of the test's own: a qcow2 overlay on an
+//! immutable original, a converted copy where the parameters want another format, or a fresh image. Whatever else the data
+//! folder holds is linked. The folder lies in the action's scratch folder and goes with it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+
+use async_trait::async_trait;
+use camino::{Utf8Path, Utf8PathBuf};
+use thiserror::Error;
+use tokio::sync::Mutex;
+use vtbuild_engine::outcome::Artefact;
+use vtbuild_engine::resolve::FILE_OUTPUT;
+use vtbuild_engine::rule::Job;
+use vtbuild_providers::desk::{ImageError, ImageSource, OpenImage};
+use vtbuild_providers::image::{Create, ImageSpec, QemuImg};
+use vtbuild_providers::params::Params;
+
+use super::declare::{ImageUse, Origin};
+use crate::image::DISK;
+
+/// The format of recipes' disks and of overlays.
+const QCOW2: &str = "qcow2";
+
+/// Why a data folder could not be made.
+#[derive(Debug, Error)]
+pub(super) enum FolderError {
+    /// The file system refuses.
+    #[error("make the test's data folder: {path}: {source}")]
+    Io {
+        path: Utf8PathBuf,
+        source: std::io::Error,
+    },
+    /// An image cannot be made.
+    #[error("{0}")]
+    Image(String),
+}
+
+/// Which machine's copy of which file.
+type Place = (Option<String>, Utf8PathBuf);
+
+/// A test's data folder.
+pub(super) struct DataFolder {
+    root: Utf8PathBuf,
+    real: Utf8PathBuf,
+    img: QemuImg,
+    open: Mutex<BTreeMap<Place, OpenImage>>,
+    /// Images of the workspace that the test turned out to use without having declared them.
+    found: std::sync::Mutex<Vec<Utf8PathBuf>>,
+}
+
+impl DataFolder {
+    /// Makes the folder below `job`'s scratch, with all images that `uses` names.
+    pub(super) async fn make(
+        job: &Job,
+        real: &Utf8Path,
+        img: QemuImg,
+        uses: &[ImageUse],
+    ) -> Result<Arc<Self>, FolderError> {
+        let folder = Self {
+            root: job.scratch.join("data"),
+            real: real.to_owned(),
+            img,
+            open: Mutex::default(),
+            found: std::sync::Mutex::default(),
+        };
+        make_folder(&folder.root)?;
+        for image in uses {
+            folder.prepare(job, image).await?;
+        }
+        folder.link_the_rest(&folder.root, real)?;
+        Ok(Arc::new(folder))
+    }
+
+    /// Where the folder is.
+    pub(super) fn path(&self) -> &Utf8Path {
+        &self.root
+    }
+
+    /// Images that were used without having been declared.
+    pub(super) fn found(&self) -> Vec<Utf8PathBuf> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The file of an image of a machine as the test left it, and its format; `None` where the test removed it.
+    pub(super) async fn left(&self, image: &ImageUse) -> Option<OpenImage> {
+        let (_, vm) = image.role.split_once(" of ")?;
+        let open = self.open.lock().await;
+        let found = open.get(&(Some(vm.to_owned()), image.spec.file.clone()))?;
+        found.file.is_file().then(|| found.clone())
+    }
+
+    /// Writes what an image holds, all layers of it, to one file of the image's own format.
+    pub(super) async fn flatten(
+        &self,
+        image: &OpenImage,
+        format: &str,
+        to: &Utf8Path,
+    ) -> Result<(), FolderError> {
+        let from = (image.file.as_path(), image.format.as_str());
+        let done = self.img.convert(from, (to, format), false).await;
+        done.map_err(|error| FolderError::Image(error.to_string()))
+    }
+
+    async fn prepare(&self, job: &Job, image: &ImageUse) -> Result<(), FolderError> {
+        let (_, vm) = image
+            .role
+            .split_once(" of ")
+            .expect("a role names the image and the machine");
+        let inputs: &[Artefact] = match image.origin {
+            Origin::Input | Origin::InputOrCreated => job.input(&image.role),
+            Origin::Created | Origin::Ignored => &[],
+        };
+        self.link_companions(&image.spec, inputs)?;
+        let is_disk = |a: &&Artefact| a.name == DISK || a.name == FILE_OUTPUT || *a.name == image.spec.file;
+        let disk = inputs.iter().find(is_disk);
+        let path = self.path_for(Some(vm), &image.spec.file).await;
+        let file = match (image.origin, disk) {
+            (Origin::Ignored, _) => return Ok(()),
+            (_, Some(disk)) => {
+                // A recipe's disk is qcow2; a file and what a test made have the format that the parameters name.
+                let format = if disk.name == DISK && image.spec.format != QCOW2 && is_qcow2(&disk.path) {
+                    QCOW2
+                } else {
+                    &image.spec.format
+                };
+                self.cover(&disk.path, format, &image.spec, path).await?
+            }
+            (_, None) => self.create(&image.spec, vm, path).await?,
+        };
+        self.open
+            .lock()
+            .await
+            .insert((Some(vm.to_owned()), image.spec.file.clone()), file);
+        Ok(())
+    }
+
+    /// Where a machine's copy of an image goes: under the image's own name, unless another machine has that already.
+    async fn path_for(&self, vm: Option<&str>, file: &Utf8Path) -> Utf8PathBuf {
+        let open = self.open.lock().await;
+        let taken = open
+            .keys()
+            .any(|(other, known)| known == file && other.as_deref() != vm);
+        // An absolute name (`image_raw_device`) has no place below the folder.
+        let inside = file.strip_prefix("/").unwrap_or(file);
+        let path = self.root.join(inside);
+        match (taken, vm) {
+            (true, Some(vm)) => path.with_file_name(format!("{vm}-{}", path.file_name().unwrap_or("image"))),
+            _ => path,
+        }
+    }
+
+    /// A file to write to instead of `base`: an overlay, or a copy in the format that is wanted.
+    async fn cover(
+        &self,
+        base: &Utf8Path,
+        base_format: &str,
+        spec: &ImageSpec,
+        path: Utf8PathBuf,
+    ) -> Result<OpenImage, FolderError> {
+        make_parent(&path)?;
+        let failed = |error: vtbuild_providers::image::ImageError| FolderError::Image(error.to_string());
+        // A device may be far larger than what is on it, and its name cannot be kept anyway: it gets an overlay.
+        if spec.format == QCOW2 || spec.raw_device {
+            self.img.overlay(base, base_format, &path).await.map_err(failed)?;
+            return Ok(OpenImage {
+                file: path,
+                format: QCOW2.to_owned(),
+            });
+        }
+        self.img
+            .convert((base, base_format), (&path, &spec.format), false)
+            .await
+            .map_err(failed)?;
+        Ok(OpenImage {
+            file: path,
+            format: spec.format.clone(),
+        })
+    }
+
+    /// A fresh image, on top of another one of the same machine where `image_chain` says so.
+    async fn create(&self, spec: &ImageSpec, vm: &str, path: Utf8PathBuf) -> Result<OpenImage, FolderError> {
+        make_parent(&path)?;
+        let mut create = Create::of(spec);
+        if let Some(below) = spec.backing() {
+            let open = self.open.lock().await;
+            // Chains name objects; the file of one is known when it was prepared before, which the chain's order ensures.
+            let base = open
+                .iter()
+                .find(|((owner, file), _)| owner.as_deref() == Some(vm) && file.as_str().contains(below));
+            let base = base.or_else(|| open.iter().rfind(|((owner, _), _)| owner.as_deref() == Some(vm)));
+            let (_, base) = base.ok_or_else(|| {
+                let message = format!(
+                    "make {}: `image_chain` puts it on {below}, which comes later in `images`",
+                    spec.name
+                );
+                FolderError::Image(message)
+            })?;
+            create.backing = Some((base.file.clone(), base.format.clone()));
+        }
+        let created = self.img.create(&path, &create).await;
+        created.map_err(|error| FolderError::Image(error.to_string()))?;
+        Ok(OpenImage {
+            file: path,
+            format: spec.format.clone(),
+        })
+    }
+
+    /// What a recipe makes beside the disk (kernel, initrd) appears in a folder named after the image.
+    fn link_companions(&self, spec: &ImageSpec, inputs: &[Artefact]) -> Result<(), FolderError> {
+        let folder = self.root.join(spec.file.with_extension(""));
+        for artefact in inputs
+            .iter()
+            .filter(|artefact| artefact.name != DISK && !artefact.name.contains('/'))
+        {
+            make_folder(&folder)?;
+            link(&artefact.path, &folder.join(&artefact.name))?;
+        }
+        Ok(())
+    }
+
+    /// Links what the workspace's folder has and the test's has not. Folders that both have are merged.
+    fn link_the_rest(&self, ours: &Utf8Path, theirs: &Utf8Path) -> Result<(), FolderError> {
+        for entry in theirs.read_dir_utf8().into_iter().flatten().flatten() {
+            let (ours, theirs) = (ours.join(entry.file_name()), entry.into_path());
+            // Our own results and the version control's store are no test data.
+            if [Some("job-results"), Some(".git"), Some("target")]
+                .contains(&ours.file_name().map(Some).unwrap_or(None))
+            {
+                continue;
+            }
+            let kept = std::fs::symlink_metadata(&ours).is_ok();
+            match (kept, ours.is_dir() && theirs.is_dir()) {
+                (true, true) => self.link_the_rest(&ours, &theirs)?,
+                (true, false) => {}
+                // An image that nobody declared is covered when it is asked for, not linked: a link could be written through.
+                (false, _) if is_image(&theirs) => {}
+                (false, _) if theirs.is_dir() => {
+                    make_folder(&ours)?;
+                    self.link_the_rest(&ours, &theirs)?;
+                }
+                (false, _) => link(&theirs, &ours)?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn find(&self, vm: Option<&str>, spec: &ImageSpec) -> Result<OpenImage, FolderError> {
+        let place = (vm.map(str::to_owned), spec.file.clone());
+        if let Some(open) = self.open.lock().await.get(&place) {
+            return Ok(open.clone());
+        }
+        // A tool works on the file of whichever machine has it.
+        if vm.is_none() {
+            let open = self.open.lock().await;
+            if let Some((_, found)) = open.iter().find(|((_, file), _)| *file == spec.file) {
+                return Ok(found.clone());
+            }
+        }
+        let path = self.path_for(vm, &spec.file).await;
+        let real = self.real.join(&spec.file);
+        let open = if path.is_file() {
+            // The test made it itself.
+            OpenImage {
+                file: path,
+                format: spec.format.clone(),
+            }
+        } else if real.exists() {
+            self.found
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(real.clone());
+            self.cover(&real, &spec.format, spec, path).await?
+        } else if vm.is_none() {
+            make_parent(&path)?;
+            // A tool that is about to create it.
+            return Ok(OpenImage {
+                file: path,
+                format: spec.format.clone(),
+            });
+        } else {
+            let message = format!("there is no {real}; put it there, or set `create_image = yes`");
+            return Err(FolderError::Image(message));
+        };
+        self.open.lock().await.insert(place, open.clone());
+        Ok(open)
+    }
+}
+
+#[async_trait]
+impl ImageSource for DataFolder {
+    async fn open(&self, vm: Option<&str>, image: &Params) -> Result<OpenImage, ImageError> {
+        let name = image.text("image_name").unwrap_or("(no image_name)").to_owned();
+        let failed = |reason: String| ImageError {
+            image: name.clone(),
+            reason,
+        };
+        let spec =
+            ImageSpec::from_params(&name, image, Utf8Path::new("")).map_err(|e| failed(e.to_string()))?;
+        self.find(vm, &spec)
+            .await
+            .map_err(|error| failed(error.to_string()))
+    }
+}
+
+/// Whether a file is a disk image, by its ending.
+fn is_image(path: &Utf8Path) -> bool {
+    const ENDINGS: [&str; 8] = ["qcow2", "qcow", "raw", "img", "vmdk", "vdi", "vhdx", "qed"];
+    path.is_file() && path.extension().is_some_and(|ending| ENDINGS.contains(&ending))
+}
+
+fn is_qcow2(path: &Utf8Path) -> bool {
+    let mut magic = [0; 4];
+    let read =
+        std::fs::File::open(path).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut magic));
+    read.is_ok() && magic == *b"QFI\xfb"
+}
+
+fn make_folder(path: &Utf8Path) -> Result<(), FolderError> {
+    std::fs::create_dir_all(path).map_err(|source| FolderError::Io {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn make_parent(path: &Utf8Path) -> Result<(), FolderError> {
+    path.parent().map_or(Ok(()), make_folder)
+}
+
+fn link(to: &Utf8Path, at: &Utf8Path) -> Result<(), FolderError> {
+    match std::os::unix::fs::symlink(to, at) {
+        // Two machines on the same image share what comes with it.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        done => done.map_err(|source| FolderError::Io {
+            path: at.to_owned(),
+            source,
+        }),
+    }
+}

@@ -1,0 +1,129 @@
+//! The test rule: a variant's machines on throw-away overlays, its Python in a host process, its verdict.
+//!
+//! A test sees a data folder of its own. In it each image of its machines is a file that it may write to: an overlay on the
+//! immutable original, or a fresh image where the parameters ask for one. All of it goes with the test; an image that the
+//! parameters ask to create and to keep (`force_create_image = yes`, `remove_image = no`) is passed on to the tests that
+//! depend on this one.
+
+mod declare;
+mod execute;
+mod folder;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use camino::Utf8PathBuf;
+use tokio::sync::Mutex;
+use vtbuild_engine::outcome::Outcome;
+use vtbuild_engine::rule::{DeclareError, Job, Rule};
+use vtbuild_engine::spec::{RuleName, Spec};
+use vtbuild_engine::variant::Variant;
+use vtbuild_providers::params::Params;
+use vtbuild_providers::process::Launcher;
+use vtbuild_providers::provider::TestProvider;
+use vtbuild_providers::qemu::{Qemu, QemuError};
+
+pub use declare::HostFacts;
+
+/// The rule's name and version.
+pub const NAME: RuleName = RuleName {
+    name: "test",
+    version: 1,
+};
+
+/// What the test rule works with.
+#[derive(Clone)]
+pub struct TestSetup {
+    /// Starts processes.
+    pub launcher: Launcher,
+    /// What results depend on beside the variant.
+    pub facts: HostFacts,
+    /// Where tests come from.
+    pub providers: Vec<TestProvider>,
+    /// The folder from which Python imports the test host.
+    pub python: Utf8PathBuf,
+}
+
+/// The test rule.
+pub struct TestRule {
+    setup: TestSetup,
+    sockets: Utf8PathBuf,
+    /// Installations of QEMU by the names that parameters give them. Looked for once.
+    qemus: Mutex<HashMap<(Option<String>, Option<String>), Qemu>>,
+}
+
+impl TestRule {
+    /// A rule that keeps machines' sockets below `sockets`: a short path.
+    #[must_use]
+    pub fn new(setup: TestSetup, sockets: Utf8PathBuf) -> Self {
+        Self {
+            setup,
+            sockets,
+            qemus: Mutex::default(),
+        }
+    }
+
+    async fn qemu(&self, params: &Params) -> Result<Qemu, QemuError> {
+        let name = |key: &str| params.text(key).map(str::to_owned);
+        let names = (name("qemu_binary"), name("qemu_img_binary"));
+        let mut known = self.qemus.lock().await;
+        if let Some(qemu) = known.get(&names) {
+            return Ok(qemu.clone());
+        }
+        let qemu = Qemu::find(&self.setup.launcher, names.0.as_deref(), names.1.as_deref()).await?;
+        known.insert(names, qemu.clone());
+        Ok(qemu)
+    }
+}
+
+#[async_trait]
+impl Rule for TestRule {
+    fn name(&self) -> RuleName {
+        NAME
+    }
+
+    fn declare(&self, variant: &Variant) -> Result<Spec, DeclareError> {
+        declare::declare(variant, &self.setup.facts, &self.setup.providers)
+    }
+
+    async fn execute(&self, job: Job) -> Outcome {
+        execute::execute(self, job).await
+    }
+}
+
+/// What a test's action carries for being carried out. All of it follows from the variant and from its sources.
+#[derive(Clone, Debug)]
+struct TestPayload {
+    name: Arc<str>,
+    shortname: Arc<str>,
+    dep: Vec<Arc<str>>,
+    name_map: Vec<(String, String)>,
+    short_name_map: Vec<(String, String)>,
+    params: Params,
+    modules: Vec<(String, Utf8PathBuf)>,
+    missing_modules: Vec<String>,
+    module_paths: Vec<Utf8PathBuf>,
+    deps_dirs: Vec<Utf8PathBuf>,
+    provider_root: Option<(String, Utf8PathBuf)>,
+    images: Vec<declare::ImageUse>,
+}
+
+impl TestPayload {
+    fn new(variant: &Variant, params: Params) -> Self {
+        Self {
+            name: variant.name.clone(),
+            shortname: variant.shortname.clone(),
+            dep: variant.dep.clone(),
+            name_map: variant.name_map.clone(),
+            short_name_map: variant.short_name_map.clone(),
+            params,
+            modules: Vec::new(),
+            missing_modules: Vec::new(),
+            module_paths: Vec::new(),
+            deps_dirs: Vec::new(),
+            provider_root: None,
+            images: Vec::new(),
+        }
+    }
+}

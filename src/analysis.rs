@@ -1,0 +1,226 @@
+//! From the command line to variants: the lines that are added to a configuration, and what they select.
+
+use vtbuild_cfg::Program;
+use vtbuild_engine::session::{Diagnostics, ExtraLine, Layout, ProviderLayout, Session};
+use vtbuild_engine::variant::Variant;
+use vtbuild_providers::provider::GENERIC;
+
+use crate::cli::SelectArgs;
+use crate::exit::{Exit, Failure};
+use crate::report::diagnostics;
+use crate::workspace::Workspace;
+
+/// A workspace with its configuration read and the wanted variants chosen.
+pub struct Analysis {
+    /// The workspace.
+    pub workspace: Workspace,
+    /// Its files under analysis.
+    pub session: Session,
+    /// The configuration with all added lines.
+    pub program: Program,
+    /// The lines that were added, filters that nobody typed included.
+    pub lines: Vec<ExtraLine>,
+}
+
+impl Analysis {
+    /// Reads the configuration of the workspace that the arguments mean, and adds the lines that they ask for.
+    pub fn of(select: &SelectArgs) -> Result<Self, Failure> {
+        let mut workspace = Workspace::open(&select.place)?;
+        if let Some(vt_type) = &select.vt_type {
+            workspace.settings.vt_type.clone_from(vt_type);
+        }
+        let lines = lines(&workspace, select)?;
+        Self::with_lines(workspace, lines)
+    }
+
+    /// Reads the configuration of a workspace with these lines at its end.
+    pub fn with_lines(workspace: Workspace, lines: Vec<ExtraLine>) -> Result<Self, Failure> {
+        let session = Session::new(layout(&workspace));
+        let program = session.program(&lines).map_err(|found| broken(&found))?;
+        Ok(Self {
+            workspace,
+            session,
+            program,
+            lines,
+        })
+    }
+
+    /// The selected variants, in order; at most `most`.
+    ///
+    /// Selecting nothing is an error that names labels like those asked for.
+    pub fn variants(&self, most: Option<usize>) -> Result<Vec<Variant>, Failure> {
+        let variants = self
+            .session
+            .variants(&self.program, most)
+            .map_err(|found| broken(&found))?;
+        if variants.is_empty() {
+            Err(self.nothing())
+        } else {
+            Ok(variants)
+        }
+    }
+
+    /// Why nothing is selected, as well as can be told.
+    pub fn nothing(&self) -> Failure {
+        let mut message = "nothing is selected".to_owned();
+        for line in &self.lines {
+            message.push_str(&format!("\n  {}  (from {})", line.text, line.origin));
+        }
+        Failure::new(Exit::NothingSelected, message)
+    }
+}
+
+/// A configuration that cannot be used, with everything that is wrong with it.
+fn broken(found: &Diagnostics) -> Failure {
+    Failure::config(diagnostics::render(found))
+}
+
+fn layout(workspace: &Workspace) -> Layout {
+    let backend = workspace.settings.vt_type.as_str();
+    let cfg = |provider: &vtbuild_providers::provider::TestProvider, backend: &str| {
+        provider.backend(backend).map(|folder| folder.join("tests/cfg"))
+    };
+    let providers = workspace.providers.iter().map(|provider| ProviderLayout {
+        name: provider.name.clone(),
+        specific: cfg(provider, backend),
+        generic: cfg(provider, GENERIC),
+    });
+    Layout {
+        config_dirs: workspace.config_dirs(),
+        providers: providers.collect(),
+    }
+}
+
+/// The lines that are added to the configuration, in the order in which they take effect.
+fn lines(workspace: &Workspace, select: &SelectArgs) -> Result<Vec<ExtraLine>, Failure> {
+    let settings = &workspace.settings;
+    let mut lines = Vec::new();
+    let mut add = |origin: &str, text: String| {
+        lines.push(ExtraLine {
+            origin: origin.to_owned(),
+            text,
+        })
+    };
+    match &select.guest_os {
+        Some(guest) => add("--guest-os", format!("only {guest}")),
+        None => add("guest-os in vtbuild.toml", format!("only {}", settings.guest_os)),
+    }
+    settings
+        .only
+        .iter()
+        .for_each(|filter| add("only in vtbuild.toml", format!("only {filter}")));
+    settings
+        .no
+        .iter()
+        .for_each(|filter| add("no in vtbuild.toml", format!("no {filter}")));
+    settings
+        .params
+        .iter()
+        .for_each(|(key, value)| add("params in vtbuild.toml", format!("{key} = {value}")));
+    for param in &select.params {
+        let (key, value) = param.split_once('=').ok_or_else(|| {
+            Failure::new(
+                Exit::Usage,
+                format!("--param {param} has no `=`; write --param KEY=VALUE"),
+            )
+        })?;
+        add("--param", format!("{} = {}", key.trim(), value.trim()));
+    }
+    select
+        .only
+        .iter()
+        .for_each(|filter| add("--only", format!("only {filter}")));
+    select
+        .no
+        .iter()
+        .for_each(|filter| add("--no", format!("no {filter}")));
+    let targets = Targets::parse(&select.targets)?;
+    if let Some(wanted) = targets.wanted() {
+        add("the target", format!("only {wanted}"));
+    }
+    targets
+        .unwanted
+        .iter()
+        .for_each(|filter| add("the target", format!("no {filter}")));
+    Ok(lines)
+}
+
+/// What the targets of a command line mean.
+#[derive(Default, Debug, PartialEq, Eq)]
+struct Targets {
+    wanted: Vec<String>,
+    everything: bool,
+    unwanted: Vec<String>,
+}
+
+impl Targets {
+    fn parse(targets: &[String]) -> Result<Self, Failure> {
+        let mut parsed = Self::default();
+        for target in targets {
+            let (list, filter) = match (target.strip_prefix("-//"), target.strip_prefix("//")) {
+                (Some(filter), _) => (&mut parsed.unwanted, filter),
+                (None, Some("...")) => {
+                    parsed.everything = true;
+                    continue;
+                }
+                (None, Some(filter)) => (&mut parsed.wanted, filter),
+                (None, None) => return Err(no_target(target)),
+            };
+            if filter.is_empty() {
+                return Err(Failure::new(
+                    Exit::Usage,
+                    format!("the target `{target}` names nothing; `//...` means everything"),
+                ));
+            }
+            list.push(filter.to_owned());
+        }
+        Ok(parsed)
+    }
+
+    fn wanted(&self) -> Option<String> {
+        (!self.everything && !self.wanted.is_empty()).then(|| self.wanted.join(", "))
+    }
+}
+
+fn no_target(word: &str) -> Failure {
+    let hint = if word.starts_with('-') {
+        "see `vtbuild --help`".to_owned()
+    } else {
+        format!("write //{word}")
+    };
+    Failure::new(
+        Exit::Usage,
+        format!("`{word}` is neither a command nor a target; targets start with //: {hint}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(targets: &[&str]) -> Result<Targets, Failure> {
+        Targets::parse(&targets.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn targets_are_joined_and_subtracted() {
+        let targets = parse(&["//migrate..tcp", "//boot,reboot", "-//unix"]).unwrap();
+        assert_eq!(targets.wanted().as_deref(), Some("migrate..tcp, boot,reboot"));
+        assert_eq!(targets.unwanted, ["unix"]);
+        assert_eq!(parse(&["//..."]).unwrap().wanted(), None);
+    }
+
+    #[test]
+    fn a_word_that_is_no_target_is_a_usage_error() {
+        for word in ["migrate", "-x", "//", "-//"] {
+            let failure = parse(&[word]).unwrap_err();
+            assert_eq!(failure.exit, Exit::Usage, "{word}");
+        }
+        assert!(
+            parse(&["migrate"])
+                .unwrap_err()
+                .message
+                .contains("write //migrate")
+        );
+    }
+}

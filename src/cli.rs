@@ -1,0 +1,286 @@
+//! The command line.
+
+use camino::Utf8PathBuf;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::exit;
+
+/// A build engine whose targets are virtualization tests.
+///
+/// Expands a Cartesian configuration into variants, prepares the guest images they need, boots real guests, runs the tests,
+/// and remembers what passed: the next run repeats only what an edit has touched.
+#[derive(Parser, Debug)]
+#[command(
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = exit::TABLE,
+    after_long_help = concat!(
+        "Targets:\n",
+        "  //...              every variant of the configuration\n",
+        "  //migrate..tcp     variants with both labels, in any order (`..`)\n",
+        "  //migrate.default  variants with both labels, one directly after the other (`.`)\n",
+        "  //boot,reboot      either (`,`)\n",
+        "  -//migrate         all but these\n\n",
+        "Examples:\n",
+        "  vtbuild //migrate..tcp                 run what has not passed yet in its present form\n",
+        "  vtbuild run //boot --guest-os LinuxCustom.FooLinux\n",
+        "  vtbuild list //migrate                 what would be selected, without running it\n",
+        "  vtbuild params //migrate.default.tcp   the parameters of a variant\n",
+        "  vtbuild doctor                         what this host lacks, and the command that mends it",
+    )
+)]
+pub struct Cli {
+    /// Options of a plain run.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Another command.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The commands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Run the selected tests, and whatever they stand on, as far as the cache does not know the answer
+    Run(RunArgs),
+    /// List the selected variants, or the guests
+    List(ListArgs),
+    /// Print the parameters of the selected variants
+    Params(ParamsArgs),
+    /// Draw the graph of the selected variants and all they stand on
+    Graph(GraphArgs),
+    /// Remove job results and scratch folders of this workspace (the cache stays)
+    Clean(CleanArgs),
+    /// Look at the cache, or make it smaller
+    Cache(CacheArgs),
+    /// Say what is missing on this host and the command that mends it
+    Doctor(DoctorArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Where things are.
+#[derive(Args, Debug, Clone, Default)]
+pub struct PlaceArgs {
+    /// Workspace: the folder that holds vtbuild.toml [default: the nearest above the current one]
+    #[arg(short = 'C', long, value_name = "DIR", global = false)]
+    pub workspace: Option<Utf8PathBuf>,
+    /// Cache folder [default: $XDG_CACHE_HOME/vtbuild]
+    #[arg(long, value_name = "DIR", env = "VTBUILD_CACHE")]
+    pub cache_dir: Option<Utf8PathBuf>,
+}
+
+/// Which variants.
+#[derive(Args, Debug, Clone, Default)]
+pub struct SelectArgs {
+    /// What to select, as //FILTER; -//FILTER takes away
+    #[arg(value_name = "TARGET", allow_hyphen_values = true)]
+    pub targets: Vec<String>,
+    /// Guest [default: from vtbuild.toml]
+    #[arg(long, value_name = "NAME", alias = "vt-guest-os")]
+    pub guest_os: Option<String>,
+    /// Backend: qemu, libvirt, … [default: from vtbuild.toml]
+    #[arg(long, value_name = "NAME")]
+    pub vt_type: Option<String>,
+    /// Keep only variants that match (a line `only FILTER` at the end of the configuration)
+    #[arg(long, value_name = "FILTER")]
+    pub only: Vec<String>,
+    /// Drop variants that match (a line `no FILTER`)
+    #[arg(long, value_name = "FILTER")]
+    pub no: Vec<String>,
+    /// Set a parameter in every variant (a line `KEY = VALUE`)
+    #[arg(short, long = "param", value_name = "KEY=VALUE")]
+    pub params: Vec<String>,
+    /// Where the workspace and the cache are
+    #[command(flatten)]
+    pub place: PlaceArgs,
+}
+
+/// `vtbuild run`.
+#[derive(Args, Debug, Clone, Default)]
+pub struct RunArgs {
+    /// Which variants
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// Tests at once [default: the number of CPUs]
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<u32>,
+    /// Memory that guests may take together, in MiB [default: three quarters of the host's]
+    #[arg(long, value_name = "MIB")]
+    pub memory: Option<u32>,
+    /// Virtual CPUs that guests may have together [default: twice the number of CPUs]
+    #[arg(long, value_name = "N")]
+    pub vcpus: Option<u32>,
+    /// Start nothing more after the first test that does not pass
+    #[arg(long)]
+    pub fail_fast: bool,
+    /// Try a failed test again up to N times
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub retries: u32,
+    /// Run each selected test N times, whatever the cache knows
+    #[arg(long, value_name = "N")]
+    pub runs: Option<u32>,
+    /// Run the selected tests even if they are known to pass
+    #[arg(short, long)]
+    pub force: bool,
+    /// Stop a test that takes longer than this many seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub timeout: Option<u64>,
+    /// Say what would run and why, and run nothing
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Say why each test runs
+    #[arg(long)]
+    pub explain: bool,
+    /// Accelerator: auto boots a tiny guest to find out whether KVM really works
+    #[arg(long, value_enum, default_value_t = AccelArg::Auto)]
+    pub accel: AccelArg,
+    /// Where job results go [default: job-results in the workspace]
+    #[arg(long, value_name = "DIR")]
+    pub results: Option<Utf8PathBuf>,
+    /// How progress is shown
+    #[arg(long, value_enum, default_value_t = Progress::Auto)]
+    pub progress: Progress,
+}
+
+/// `--accel`.
+#[derive(ValueEnum, Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum AccelArg {
+    /// KVM where it works, else TCG
+    #[default]
+    Auto,
+    /// KVM
+    Kvm,
+    /// Emulation
+    Tcg,
+}
+
+/// `--progress`.
+#[derive(ValueEnum, Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Progress {
+    /// Live on a terminal, else plain
+    #[default]
+    Auto,
+    /// A line for each thing that happens
+    Plain,
+    /// A live view
+    Live,
+}
+
+/// `vtbuild list`.
+#[derive(Args, Debug, Clone)]
+pub struct ListArgs {
+    /// Which variants
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// Full names and the number of parameters
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Only how many there are
+    #[arg(long)]
+    pub count: bool,
+    /// As JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+    /// List them all, however many there are
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// `vtbuild params`.
+#[derive(Args, Debug, Clone)]
+pub struct ParamsArgs {
+    /// Which variants
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// Only keys that contain this text; several mean any of them
+    #[arg(short, long, value_name = "TEXT")]
+    pub key: Vec<String>,
+    /// As JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `vtbuild graph`.
+#[derive(Args, Debug, Clone)]
+pub struct GraphArgs {
+    /// Which variants
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// The format
+    #[arg(long, value_enum, default_value_t = GraphFormat::Dot)]
+    pub format: GraphFormat,
+    /// Write to a file instead of the terminal
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<Utf8PathBuf>,
+}
+
+/// `--format` of `vtbuild graph`.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GraphFormat {
+    /// Graphviz
+    Dot,
+    /// A picture
+    Svg,
+    /// Nodes and edges
+    Json,
+}
+
+/// `vtbuild clean`.
+#[derive(Args, Debug, Clone)]
+pub struct CleanArgs {
+    /// Where the workspace and the cache are
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    /// Only say what would be removed
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+}
+
+/// `vtbuild cache`.
+#[derive(Args, Debug, Clone)]
+pub struct CacheArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: CacheCommand,
+}
+
+/// What to do with the cache.
+#[derive(Subcommand, Debug, Clone)]
+pub enum CacheCommand {
+    /// What is in it
+    Stat {
+        /// Where the workspace and the cache are
+        #[command(flatten)]
+        place: PlaceArgs,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove what is cheapest to make again until the rest fits
+    Gc {
+        /// Where the workspace and the cache are
+        #[command(flatten)]
+        place: PlaceArgs,
+        /// How large the cache may be, e.g. 20G
+        #[arg(long, value_name = "SIZE")]
+        max_size: String,
+    },
+    /// Read everything again and compare it with its digest
+    Verify {
+        /// Where the workspace and the cache are
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+}
+
+/// `vtbuild doctor`.
+#[derive(Args, Debug, Clone)]
+pub struct DoctorArgs {
+    /// Where the workspace and the cache are
+    #[command(flatten)]
+    pub place: PlaceArgs,
+}

@@ -1,0 +1,124 @@
+//! `vtbuild cache`.
+
+use super::print;
+use super::run::open_store;
+use crate::cli::{CacheArgs, CacheCommand, PlaceArgs};
+use crate::exit::{Exit, Failure};
+use crate::workspace::Workspace;
+
+/// Looks at the cache, or makes it smaller.
+pub fn cache(args: &CacheArgs) -> Result<Exit, Failure> {
+    match &args.command {
+        CacheCommand::Stat { place, json } => stat(place, *json),
+        CacheCommand::Gc { place, max_size } => gc(place, max_size),
+        CacheCommand::Verify { place } => verify(place),
+    }
+}
+
+fn stat(place: &PlaceArgs, json: bool) -> Result<Exit, Failure> {
+    let store = open_store(&Workspace::open(place)?)?;
+    let stat = store.stat()?;
+    if json {
+        let object = serde_json::json!({
+            "dir": store.dir(), "blobs": stat.blobs, "blob_bytes": stat.blob_bytes, "records": stat.records,
+            "labels": stat.labels, "files": stat.files, "index_bytes": stat.index_bytes,
+            "quarantine_bytes": stat.quarantine_bytes,
+        });
+        print(&format!("{object}\n"))?;
+        return Ok(Exit::Good);
+    }
+    print(&format!(
+        "CACHE      : {}\nBLOBS      : {} ({})\nRECORDS    : {}\nHISTORY    : {} actions\nFILES      : {} digests remembered\nINDEX      : {}\nQUARANTINE : {}\n",
+        store.dir(),
+        stat.blobs,
+        bytes(stat.blob_bytes),
+        stat.records,
+        stat.labels,
+        stat.files,
+        bytes(stat.index_bytes),
+        bytes(stat.quarantine_bytes),
+    ))?;
+    Ok(Exit::Good)
+}
+
+fn gc(place: &PlaceArgs, max_size: &str) -> Result<Exit, Failure> {
+    let limit = size(max_size).ok_or_else(|| {
+        Failure::new(
+            Exit::Usage,
+            format!("--max-size {max_size} is no size; write it like 500M or 20G"),
+        )
+    })?;
+    let store = open_store(&Workspace::open(place)?)?;
+    let report = store.gc(limit, &|_| false)?;
+    let mut text = format!(
+        "removed {} blobs and {} records: {} -> {}; they took {:.0} s to make\n",
+        report.blobs_removed,
+        report.records_removed,
+        bytes(report.before_bytes),
+        bytes(report.after_bytes),
+        report.lost_seconds,
+    );
+    if report.after_bytes > limit {
+        text.push_str(&format!(
+            "still above {max_size}: {} blobs are in use or too young to go\n",
+            report.in_use
+        ));
+    }
+    print(&text)?;
+    Ok(Exit::Good)
+}
+
+/// A size as people read it.
+fn bytes(bytes: u64) -> String {
+    indicatif::BinaryBytes(bytes).to_string()
+}
+
+fn verify(place: &PlaceArgs) -> Result<Exit, Failure> {
+    let store = open_store(&Workspace::open(place)?)?;
+    let (mut good, mut bad) = (0_usize, 0_usize);
+    for digest in store.blobs()? {
+        match store.verify_blob(&digest) {
+            Ok(_) => good += 1,
+            Err(error) => {
+                bad += 1;
+                print(&format!("{error}\n"))?;
+            }
+        }
+    }
+    print(&format!(
+        "{good} blobs are what their digests say, {bad} are not\n"
+    ))?;
+    Ok(if bad == 0 { Exit::Good } else { Exit::Environment })
+}
+
+/// A size in bytes from text such as `20G`; powers of 1024.
+fn size(text: &str) -> Option<u64> {
+    let (number, unit) = match text.char_indices().last()? {
+        (at, unit) if unit.is_ascii_alphabetic() => (&text[..at], unit.to_ascii_uppercase()),
+        _ => (text, 'B'),
+    };
+    let shift = match unit {
+        'B' => 0,
+        'K' => 10,
+        'M' => 20,
+        'G' => 30,
+        'T' => 40,
+        _ => return None,
+    };
+    number.trim().parse::<u64>().ok()?.checked_mul(1 << shift)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn sizes_are_powers_of_1024() {
+        assert_eq!(size("20G"), Some(20 << 30));
+        assert_eq!(size("512k"), Some(512 << 10));
+        assert_eq!(size("7"), Some(7));
+        for wrong in ["", "G", "1X", "-1M", "99999999999T"] {
+            assert_eq!(size(wrong), None, "{wrong}");
+        }
+    }
+}

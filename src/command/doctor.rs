@@ -1,0 +1,201 @@
+//! `vtbuild doctor`: what this host lacks, and the command that mends it.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use vtbuild_providers::accel::Accel;
+use vtbuild_providers::qemu::find_program;
+use vtbuild_rules::image::Recipe;
+
+use super::print;
+use crate::cli::DoctorArgs;
+use crate::exit::{Exit, Failure};
+use crate::workspace::Workspace;
+
+/// A program that vtbuild or a test calls.
+struct Needed {
+    program: &'static str,
+    package: &'static str,
+    purpose: &'static str,
+    needed: bool,
+}
+
+const PROGRAMS: [Needed; 6] = [
+    Needed {
+        program: "qemu-system-x86_64",
+        package: "qemu-system-x86",
+        purpose: "runs guests",
+        needed: true,
+    },
+    Needed {
+        program: "qemu-img",
+        package: "qemu-utils",
+        purpose: "makes and checks images",
+        needed: true,
+    },
+    Needed {
+        program: "python3",
+        package: "python3",
+        purpose: "runs tests",
+        needed: true,
+    },
+    Needed {
+        program: "git",
+        package: "git",
+        purpose: "fetches test providers",
+        needed: false,
+    },
+    Needed {
+        program: "gzip",
+        package: "gzip",
+        purpose: "packs migrations (variant gzip_exec)",
+        needed: false,
+    },
+    Needed {
+        program: "qemu-io",
+        package: "qemu-utils",
+        purpose: "is used by image tests",
+        needed: false,
+    },
+];
+
+/// The oldest QEMU that everything works with.
+const OLDEST_QEMU: u32 = 8;
+
+/// Looks at the host.
+pub fn doctor(args: &DoctorArgs) -> Result<Exit, Failure> {
+    let workspace = Workspace::open(&args.place)?;
+    let mut report = Report::default();
+    for needed in PROGRAMS {
+        report.program(&needed);
+    }
+    recipes(&workspace, &mut report);
+    accelerator(&workspace, &mut report)?;
+    match vtbuild_cache::Store::open(&workspace.cache) {
+        Ok(store) => {
+            report.good("cache", store.dir().as_str());
+            store
+                .notices()
+                .iter()
+                .for_each(|notice| report.bad("cache", &notice.to_string(), false));
+        }
+        Err(error) => report.bad("cache", &format!("failed to {error}"), true),
+    }
+    for provider in &workspace.providers {
+        report.good(
+            "test provider",
+            &format!("{} in {}", provider.name, provider.root),
+        );
+    }
+    workspace
+        .warnings
+        .iter()
+        .for_each(|warning| report.bad("test provider", warning, false));
+    print(&report.finish())?;
+    Ok(if report.broken {
+        Exit::Environment
+    } else {
+        Exit::Good
+    })
+}
+
+#[derive(Default)]
+struct Report {
+    text: String,
+    packages: BTreeSet<String>,
+    broken: bool,
+}
+
+impl Report {
+    fn good(&mut self, what: &str, found: &str) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.text, "ok       {what:<20} {found}");
+    }
+
+    fn bad(&mut self, what: &str, problem: &str, breaks: bool) {
+        let word = if breaks { "MISSING" } else { "warning" };
+        let _ = writeln!(self.text, "{word:<8} {what:<20} {problem}");
+        self.broken |= breaks;
+    }
+
+    fn program(&mut self, needed: &Needed) {
+        match find_program(needed.program) {
+            Some(path) => self.good(needed.program, path.as_str()),
+            None => {
+                self.bad(
+                    needed.program,
+                    &format!("{} (package {})", needed.purpose, needed.package),
+                    needed.needed,
+                );
+                self.packages.insert(needed.package.to_owned());
+            }
+        }
+    }
+
+    fn finish(&self) -> String {
+        let mut text = self.text.clone();
+        if !self.packages.is_empty() {
+            let packages: Vec<&str> = self.packages.iter().map(String::as_str).collect();
+            let _ = writeln!(text, "\nto mend it: apt-get install {}", packages.join(" "));
+        }
+        text
+    }
+}
+
+/// Bundled guests and what the host lacks for building each.
+fn recipes(workspace: &Workspace, report: &mut Report) {
+    let folder = workspace.bundled.recipes();
+    let names = folder.read_dir_utf8().into_iter().flatten().flatten();
+    for name in names.map(|entry| entry.file_name().to_owned()) {
+        let recipe = match Recipe::named(&name, &folder) {
+            Ok(recipe) => recipe,
+            Err(error) => {
+                report.bad("guest recipe", &format!("failed to {error}"), false);
+                continue;
+            }
+        };
+        let missing = recipe.missing();
+        if missing.is_empty() {
+            report.good("guest recipe", &name);
+            continue;
+        }
+        let what: Vec<&str> = missing.iter().map(|(_, what)| what.as_str()).collect();
+        report.bad(
+            "guest recipe",
+            &format!("{name} cannot be built here: no {}", what.join(", ")),
+            true,
+        );
+        report
+            .packages
+            .extend(missing.into_iter().map(|(package, _)| package));
+    }
+}
+
+/// The emulator's version, and how guests run here: found out by booting one.
+fn accelerator(workspace: &Workspace, report: &mut Report) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let launcher = vtbuild_providers::process::Launcher::this_program();
+    runtime.block_on(async {
+        let qemu = match vtbuild_providers::qemu::Qemu::find(&launcher, None, None).await {
+            Ok(qemu) => qemu,
+            Err(error) => {
+                report.bad("QEMU", &format!("failed to {error}"), true);
+                return;
+            }
+        };
+        if qemu.version.major < OLDEST_QEMU {
+            let problem = format!(
+                "version {} is older than {OLDEST_QEMU}: on Debian 12 take it from bookworm-backports",
+                qemu.version
+            );
+            report.bad("QEMU", &problem, false);
+        } else {
+            report.good("QEMU", &format!("version {}", qemu.version));
+        }
+        match Accel::find(&launcher, &qemu, &workspace.cache.join("accel.json")).await {
+            Ok(finding) => report.good("accelerator", &format!("{}: {}", finding.accel, finding.reason)),
+            Err(error) => report.bad("accelerator", &format!("failed to {error}"), true),
+        }
+    });
+    Ok(())
+}

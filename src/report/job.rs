@@ -1,0 +1,176 @@
+//! The job's folder: `job.log`, `events.jsonl`, `results.json`, `results.xml`, one folder a test, and the link `latest`.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use jiff::Zoned;
+use serde::Serialize;
+use vtbuild_engine::event::{Event, Finished};
+use vtbuild_engine::schedule::run::Summary;
+
+use super::plain::Plain;
+use super::tally::Tally;
+use super::{Heading, Reporter, junit};
+use crate::exit::Failure;
+
+/// A job's folder and name.
+#[derive(Clone, Debug)]
+pub struct JobFolder {
+    /// 40 hexadecimal digits.
+    pub id: String,
+    /// The folder.
+    pub path: Utf8PathBuf,
+    /// When the job began.
+    pub began: Zoned,
+}
+
+impl JobFolder {
+    /// Makes the folder `job-<time>-<id>` below `results`.
+    pub fn make(results: &Utf8Path) -> Result<Self, Failure> {
+        let began = Zoned::now();
+        let seed = format!("{began} {} {results}", std::process::id());
+        let id = vtbuild_cache::Digest::of(seed.as_bytes()).to_string()[..40].to_owned();
+        let path = results.join(format!("job-{}-{}", began.strftime("%Y-%m-%dT%H.%M"), &id[..7]));
+        let made = fs::create_dir_all(&path);
+        made.map_err(|error| {
+            Failure::environment(format!("failed to make the job's folder {path}: {error}"))
+        })?;
+        link_latest(results, &path);
+        Ok(Self { id, path, began })
+    }
+
+    /// Where the log of the whole job is.
+    pub fn log(&self) -> Utf8PathBuf {
+        self.path.join("job.log")
+    }
+
+    /// Writes `results.json` and `results.xml`.
+    pub fn write_results(&self, summary: &Summary, elapsed: f64) -> Result<(), Failure> {
+        let mut tally = Tally::default();
+        summary.wanted.iter().for_each(|finished| tally.add(finished));
+        let results = Results {
+            job_id: &self.id,
+            started: self.began.to_string(),
+            time: elapsed,
+            total: tally.total(),
+            cached: tally.cached,
+            interrupted: summary.interrupted.as_deref(),
+            tests: &summary.wanted,
+            preparations: &summary.broken,
+        };
+        let json = serde_json::to_vec_pretty(&results).map_err(|error| {
+            Failure::new(
+                crate::exit::Exit::Bug,
+                format!("failed to encode the results: {error}"),
+            )
+        })?;
+        let write = |name: &str, bytes: &[u8]| {
+            let path = self.path.join(name);
+            let written = fs::write(&path, bytes);
+            written.map_err(|error| Failure::environment(format!("failed to write {path}: {error}")))
+        };
+        write("results.json", &json)?;
+        write("results.xml", junit::report(self, summary, elapsed).as_bytes())
+    }
+}
+
+/// `latest` points at the newest job. It is a convenience: where it cannot be made, nothing is lost.
+fn link_latest(results: &Utf8Path, job: &Utf8Path) {
+    let (link, beside) = (
+        results.join("latest"),
+        results.join(format!(".latest-{}", std::process::id())),
+    );
+    let target = job.file_name().unwrap_or_default();
+    if std::os::unix::fs::symlink(target, &beside).is_ok() && fs::rename(&beside, &link).is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+}
+
+#[derive(Serialize)]
+struct Results<'a> {
+    job_id: &'a str,
+    started: String,
+    time: f64,
+    total: usize,
+    cached: usize,
+    interrupted: Option<&'a str>,
+    tests: &'a [Finished],
+    preparations: &'a [Finished],
+}
+
+/// The reporter that fills the folder while the job runs.
+pub struct Job {
+    log: Plain<Stamped>,
+    events: BufWriter<File>,
+}
+
+impl Job {
+    /// Opens the logs.
+    pub fn open(folder: &JobFolder, heading: Heading) -> Result<Self, Failure> {
+        let open = |path: Utf8PathBuf| {
+            let file = File::create(&path);
+            file.map_err(|error| Failure::environment(format!("failed to create {path}: {error}")))
+        };
+        let log = Stamped {
+            out: BufWriter::new(open(folder.log())?),
+        };
+        let events = BufWriter::new(open(folder.path.join("events.jsonl"))?);
+        // The log is read afterwards, when somebody wants to know why: it says everything.
+        Ok(Self {
+            log: Plain::new(
+                log,
+                Heading {
+                    explain: true,
+                    ..heading
+                },
+            ),
+            events,
+        })
+    }
+}
+
+impl Reporter for Job {
+    fn event(&mut self, event: &Event) {
+        self.log.event(event);
+        // A full disk must not stop the run; `results.json` at its end says what happened.
+        if serde_json::to_writer(&mut self.events, event).is_ok() {
+            let _ = self.events.write_all(b"\n");
+        }
+        let _ = self.events.flush();
+    }
+
+    fn close(&mut self) {
+        self.log.close();
+    }
+}
+
+/// Puts the time before each line and takes the colours out.
+struct Stamped {
+    out: BufWriter<File>,
+}
+
+impl Write for Stamped {
+    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+        let line = String::from_utf8_lossy(text);
+        for part in anstream::adapter::strip_str(&line)
+            .to_string()
+            .split_inclusive('\n')
+        {
+            if part.trim().is_empty() {
+                continue;
+            }
+            writeln!(
+                self.out,
+                "{} {}",
+                Zoned::now().strftime("%H:%M:%S%.3f"),
+                part.trim_end()
+            )?;
+        }
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
+    }
+}

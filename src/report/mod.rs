@@ -1,0 +1,65 @@
+//! What people and other programs see of a run. Each consumer reads the one stream of events.
+
+pub mod diagnostics;
+mod job;
+mod junit;
+mod live;
+mod plain;
+mod tally;
+
+use std::io::IsTerminal;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+use vtbuild_engine::event::Event;
+
+pub use job::{Job, JobFolder};
+pub use tally::{Tally, seconds};
+
+use crate::cli::Progress;
+
+/// Someone who is told what happens.
+pub trait Reporter: Send {
+    /// One event.
+    fn event(&mut self, event: &Event);
+    /// No more events follow.
+    fn close(&mut self);
+}
+
+/// What every display needs to know before the first event.
+#[derive(Clone, Debug)]
+pub struct Heading {
+    /// The lines above the first test: `JOB ID`, `JOB LOG`, `TESTS`.
+    pub lines: Vec<String>,
+    /// The rule of the actions that people asked for.
+    pub wanted_rule: &'static str,
+    /// How many of them there are.
+    pub tests: usize,
+    /// Whether the reasons for running are shown.
+    pub explain: bool,
+}
+
+/// The display that fits the terminal and the wish.
+pub fn display(progress: Progress, heading: Heading) -> Box<dyn Reporter> {
+    let live = match progress {
+        Progress::Live => true,
+        Progress::Plain => false,
+        Progress::Auto => std::io::stderr().is_terminal() && std::io::stdout().is_terminal(),
+    };
+    if live {
+        Box::new(live::Live::new(heading))
+    } else {
+        Box::new(plain::Plain::new(anstream::stdout(), heading))
+    }
+}
+
+/// Hands every event to every reporter until the stream ends.
+pub async fn relay(mut events: UnboundedReceiver<Event>, mut reporters: Vec<Box<dyn Reporter>>) {
+    while let Some(event) = events.recv().await {
+        for reporter in &mut reporters {
+            reporter.event(&event);
+        }
+    }
+    for reporter in &mut reporters {
+        reporter.close();
+    }
+}

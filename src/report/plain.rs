@@ -1,0 +1,92 @@
+//! A line for each thing that happens: for logs, pipes and CI.
+
+use std::io::Write;
+
+use vtbuild_engine::event::{Event, Finished};
+
+use super::{Heading, Reporter, tally};
+
+/// Plain lines on any writer.
+pub struct Plain<W: Write + Send> {
+    out: W,
+    heading: Heading,
+    done: usize,
+}
+
+impl<W: Write + Send> Plain<W> {
+    /// Prints the heading.
+    pub fn new(out: W, heading: Heading) -> Self {
+        let mut plain = Self {
+            out,
+            heading,
+            done: 0,
+        };
+        for line in plain.heading.lines.clone() {
+            plain.line(&line);
+        }
+        plain
+    }
+
+    fn line(&mut self, line: &str) {
+        // A reader that went away must not stop the run.
+        let _ = self.out.write_all(format!("{line}\n").as_bytes());
+        let _ = self.out.flush();
+    }
+
+    fn finished(&mut self, finished: &Finished) {
+        if finished.rule == self.heading.wanted_rule {
+            self.done += 1;
+            let line = tally::test_line(self.done, self.heading.tests, finished);
+            self.line(&line);
+        } else if !finished.cached {
+            let style = tally::style_of(finished.status);
+            let (word, took) = (finished.status.word(), tally::seconds(finished.seconds));
+            self.line(&format!(
+                "{} {}: {style}{word}{style:#} ({took})",
+                finished.rule, finished.label
+            ));
+        }
+        if let Some(reason) = &finished.reason {
+            self.line(&format!("        {reason}"));
+        }
+    }
+}
+
+impl<W: Write + Send> Reporter for Plain<W> {
+    fn event(&mut self, event: &Event) {
+        match event {
+            Event::Planned { .. } => {}
+            Event::Started {
+                label, rule, reason, ..
+            } => {
+                let wanted = *rule == self.heading.wanted_rule;
+                if self.heading.explain {
+                    self.line(&format!("{rule} {label}: runs because {reason}"));
+                } else if !wanted {
+                    self.line(&format!("{rule} {label}: started"));
+                }
+            }
+            Event::Step { label, text, .. } if self.heading.explain => {
+                self.line(&format!("        {label}: {text}"));
+            }
+            Event::Step { .. } => {}
+            Event::Waiting { label, what } => self.line(&format!("{label}: waits for {what}")),
+            Event::Retried {
+                label,
+                attempt,
+                status,
+                reason,
+            } => {
+                let reason = reason.as_deref().unwrap_or("no reason given");
+                self.line(&format!(
+                    "{label}: {status} on try {attempt}, trying again: {reason}"
+                ));
+            }
+            Event::Finished(finished) => self.finished(finished),
+            Event::Notice { text } => self.line(&format!("note: {text}")),
+            Event::Stopping { reason } => self.line(&format!("stopping: {reason}")),
+        }
+    }
+
+    fn close(&mut self) {}
+}

@@ -1,0 +1,146 @@
+//! Counting verdicts, and the lines that say so in the field's shape.
+
+use anstyle::{AnsiColor, Style};
+use vtbuild_engine::event::Finished;
+use vtbuild_engine::outcome::Status;
+
+/// How many tests ended how.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    counts: [usize; 7],
+    /// Verdicts served from the cache.
+    pub cached: usize,
+}
+
+/// The statuses in the order of the summary line. `CANCEL` is named only when there is one.
+const ORDER: [Status; 7] = [
+    Status::Pass,
+    Status::Error,
+    Status::Fail,
+    Status::Skip,
+    Status::Warn,
+    Status::Interrupt,
+    Status::Cancel,
+];
+
+impl Tally {
+    /// Counts one.
+    pub fn add(&mut self, finished: &Finished) {
+        self.counts[finished.status as usize] += 1;
+        self.cached += usize::from(finished.cached);
+    }
+
+    /// How many ended with `status`.
+    pub fn of(&self, status: Status) -> usize {
+        self.counts[status as usize]
+    }
+
+    /// How many there are in all.
+    pub fn total(&self) -> usize {
+        self.counts.iter().sum()
+    }
+
+    /// `PASS 3 | ERROR 0 | FAIL 0 | SKIP 0 | WARN 0 | INTERRUPT 0`
+    pub fn line(&self) -> String {
+        let shown = |status: &&Status| **status != Status::Cancel || self.of(**status) > 0;
+        let one = |status: &Status| format!("{} {}", status.word(), self.of(*status));
+        ORDER
+            .iter()
+            .filter(shown)
+            .map(one)
+            .collect::<Vec<_>>()
+            .join(" | ")
+    }
+}
+
+/// The line of one test: `(1/3) NAME: PASS (31.34 s)`.
+pub fn test_line(at: usize, of: usize, finished: &Finished) -> String {
+    let style = style_of(finished.status);
+    let word = finished.status.word();
+    let mut line = format!("({at}/{of}) {}: {style}{word}{style:#}", finished.label);
+    if finished.attempts > 0 || finished.cached {
+        line.push_str(&format!(" ({})", seconds(finished.seconds)));
+    }
+    if finished.cached {
+        line.push_str(" (cached)");
+    }
+    if finished.attempts > 1 {
+        line.push_str(&format!(" (try {})", finished.attempts));
+    }
+    line
+}
+
+/// `31.34 s`
+pub fn seconds(seconds: f64) -> String {
+    format!("{seconds:.2} s")
+}
+
+/// The colour of a verdict.
+pub fn style_of(status: Status) -> Style {
+    let colour = match status {
+        Status::Pass => AnsiColor::Green,
+        Status::Warn | Status::Skip | Status::Cancel => AnsiColor::Yellow,
+        Status::Fail | Status::Error | Status::Interrupt => AnsiColor::Red,
+    };
+    Style::new().fg_color(Some(colour.into())).bold()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use vtbuild_engine::spec::ActionId;
+
+    use super::*;
+
+    fn finished(status: Status) -> Finished {
+        Finished {
+            id: ActionId::at(0),
+            label: Arc::from("bundled.boot"),
+            rule: "test",
+            run: 1,
+            status,
+            cached: false,
+            seconds: 31.341,
+            reason: None,
+            cause: None,
+            attempts: 1,
+            logs: None,
+        }
+    }
+
+    #[test]
+    fn the_summary_has_the_field_s_shape() {
+        let mut tally = Tally::default();
+        for _ in 0..3 {
+            tally.add(&finished(Status::Pass));
+        }
+        assert_eq!(
+            tally.line(),
+            "PASS 3 | ERROR 0 | FAIL 0 | SKIP 0 | WARN 0 | INTERRUPT 0"
+        );
+        tally.add(&finished(Status::Cancel));
+        assert!(tally.line().ends_with("INTERRUPT 0 | CANCEL 1"));
+    }
+
+    #[test]
+    fn a_test_line_names_the_verdict_and_the_time() {
+        let plain =
+            |finished: &Finished| anstream::adapter::strip_str(&test_line(1, 3, finished)).to_string();
+        assert_eq!(
+            plain(&finished(Status::Pass)),
+            "(1/3) bundled.boot: PASS (31.34 s)"
+        );
+        let cached = Finished {
+            cached: true,
+            attempts: 0,
+            ..finished(Status::Pass)
+        };
+        assert_eq!(plain(&cached), "(1/3) bundled.boot: PASS (31.34 s) (cached)");
+        let skipped = Finished {
+            attempts: 0,
+            ..finished(Status::Skip)
+        };
+        assert_eq!(plain(&skipped), "(1/3) bundled.boot: SKIP");
+    }
+}

@@ -1,0 +1,134 @@
+//! Puts the rules together with what they need of the host, and variants together with rules.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use camino::Utf8Path;
+use vtbuild_engine::graph::Graph;
+use vtbuild_engine::rule::{DeclareError, Rule, Rules};
+use vtbuild_engine::spec::Spec;
+use vtbuild_engine::variant::Variant;
+use vtbuild_providers::accel::Accel;
+use vtbuild_providers::process::Launcher;
+use vtbuild_providers::qemu::find_program;
+use vtbuild_rules::image::ImageRule;
+use vtbuild_rules::test::{HostFacts, TestRule, TestSetup};
+
+use crate::cli::AccelArg;
+use crate::exit::Failure;
+use crate::workspace::Workspace;
+
+/// The rule of the actions that people ask for.
+pub const WANTED: &str = vtbuild_rules::test::NAME.name;
+/// How many variants that make no sense are named.
+const NAMED: usize = 10;
+
+/// The rules of one command.
+pub struct Wiring {
+    launcher: Launcher,
+    setup: TestSetup,
+}
+
+impl Wiring {
+    /// Finds out what tests depend on beside their variants. An accelerator is looked for only where a variant has a machine.
+    pub async fn of(workspace: &Workspace, variants: &[Variant], accel: AccelArg) -> Result<Self, Failure> {
+        let launcher = Launcher::this_program();
+        let param = |key: &str| {
+            let value = |variant: &Variant| {
+                let found = variant.params.iter().find(|(name, _)| &**name == key);
+                found
+                    .map(|(_, value)| value.trim().to_owned())
+                    .filter(|value| !value.is_empty())
+            };
+            variants.iter().find_map(value)
+        };
+        let binary = param("qemu_binary").unwrap_or_else(|| "qemu-system-x86_64".into());
+        let with_machines = param("vms").is_some();
+        let qemu = find_program(&binary);
+        let accel = match (with_machines && qemu.is_some(), accel) {
+            (false, _) => None,
+            (true, AccelArg::Kvm) => Some(Accel::Kvm),
+            (true, AccelArg::Tcg) => Some(Accel::Tcg),
+            (true, AccelArg::Auto) => Some(probe(&launcher, &binary, &workspace.cache).await?),
+        };
+        let facts = HostFacts {
+            backend: workspace.settings.vt_type.clone(),
+            data_dir: workspace.data_dir(),
+            recipes: workspace.bundled.recipes(),
+            python: workspace.bundled.python_digest,
+            qemu,
+            accel,
+        };
+        let providers = workspace.providers.clone();
+        let python = workspace.bundled.python();
+        let setup = TestSetup {
+            launcher: launcher.clone(),
+            facts,
+            providers,
+            python,
+        };
+        Ok(Self { launcher, setup })
+    }
+
+    /// The rules, which keep sockets and the like below `scratch`.
+    pub fn rules(&self, scratch: &Utf8Path) -> Rules {
+        let image = ImageRule::new(self.launcher.clone(), self.setup.facts.recipes.clone());
+        let test = TestRule::new(self.setup.clone(), scratch.join("s"));
+        Rules::default().with(Arc::new(image)).with(Arc::new(test))
+    }
+
+    /// The graph of the variants and all that they stand on.
+    pub fn graph(&self, variants: &[Variant]) -> Result<Graph, Failure> {
+        let rule = TestRule::new(self.setup.clone(), "".into());
+        let mut specs = Vec::with_capacity(variants.len());
+        let mut errors = Vec::new();
+        for variant in variants {
+            match rule.declare(variant) {
+                Ok(spec) => specs.push(spec),
+                Err(error) => errors.push(error),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(senseless(&errors));
+        }
+        tell_apart(&mut specs, variants);
+        Graph::build(specs.into_iter().map(Arc::new).collect())
+            .map_err(|error| Failure::config(error.to_string()))
+    }
+}
+
+async fn probe(launcher: &Launcher, binary: &str, cache: &Utf8Path) -> Result<Accel, Failure> {
+    let failed = |error: String| Failure::environment(format!("failed to {error}"));
+    let qemu = vtbuild_providers::qemu::Qemu::find(launcher, Some(binary), None)
+        .await
+        .map_err(|error| failed(error.to_string()))?;
+    let found = Accel::find(launcher, &qemu, &cache.join("accel.json")).await;
+    found
+        .map(|finding| finding.accel)
+        .map_err(|error| failed(error.to_string()))
+}
+
+fn senseless(errors: &[DeclareError]) -> Failure {
+    let mut lines: Vec<String> = errors.iter().take(NAMED).map(ToString::to_string).collect();
+    if errors.len() > NAMED {
+        lines.push(format!("and {} more", errors.len() - NAMED));
+    }
+    Failure::config(lines.join("\n"))
+}
+
+/// Tests that share a name (they differ in guest or hardware) are shown by their short names, and if those are the same
+/// too, by their full ones.
+fn tell_apart(specs: &mut [Spec], variants: &[Variant]) {
+    let levels: [fn(&Variant) -> &Arc<str>; 2] = [|variant| &variant.shortname, |variant| &variant.name];
+    for name in levels {
+        let mut seen: HashMap<Arc<str>, usize> = HashMap::new();
+        for spec in specs.iter() {
+            *seen.entry(spec.title.clone()).or_default() += 1;
+        }
+        for (spec, variant) in specs.iter_mut().zip(variants) {
+            if seen[&spec.title] > 1 {
+                spec.title = name(variant).clone();
+            }
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! A workspace: the folder with `vtbuild.toml`, and what it says about guests, tests and data.
+
+use std::collections::BTreeMap;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Deserialize;
+use vtbuild_providers::provider::TestProvider;
+
+use crate::bundled::Bundled;
+use crate::cli::PlaceArgs;
+use crate::exit::{Exit, Failure};
+
+/// The name of the file that makes a folder a workspace.
+const FILE: &str = "vtbuild.toml";
+
+/// What `vtbuild.toml` may say. All of it may be left out.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Settings {
+    /// The backend: `qemu`.
+    pub vt_type: String,
+    /// The guest that tests run in.
+    pub guest_os: String,
+    /// The folder that `image_name` and the like are relative to.
+    pub data_dir: Utf8PathBuf,
+    /// Filters: lines `only FILTER`.
+    pub only: Vec<String>,
+    /// Filters: lines `no FILTER`.
+    pub no: Vec<String>,
+    /// Parameters of every variant.
+    pub params: BTreeMap<String, String>,
+    /// Whether the built-in test provider is there.
+    pub bundled_tests: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            vt_type: "qemu".into(),
+            guest_os: "JeOS.12".into(),
+            data_dir: ".".into(),
+            only: Vec::new(),
+            no: Vec::new(),
+            params: BTreeMap::new(),
+            bundled_tests: true,
+        }
+    }
+}
+
+/// A workspace and what belongs to it.
+#[derive(Clone, Debug)]
+pub struct Workspace {
+    /// Its folder.
+    pub root: Utf8PathBuf,
+    /// What its file says.
+    pub settings: Settings,
+    /// The cache's folder.
+    pub cache: Utf8PathBuf,
+    /// The files that the program carries.
+    pub bundled: Bundled,
+    /// The test providers, in the order of their names.
+    pub providers: Vec<TestProvider>,
+    /// What was wrong with providers that are left out.
+    pub warnings: Vec<String>,
+}
+
+impl Workspace {
+    /// The workspace that the arguments mean.
+    pub fn open(place: &PlaceArgs) -> Result<Self, Failure> {
+        let here = Utf8PathBuf::try_from(std::env::current_dir()?)
+            .map_err(|error| Failure::environment(format!("the current folder is no UTF-8: {error}")))?;
+        let root = match &place.workspace {
+            Some(dir) if dir.is_dir() => here.join(dir),
+            Some(dir) => {
+                return Err(Failure::new(
+                    Exit::Usage,
+                    format!("the workspace {dir} is not a folder"),
+                ));
+            }
+            None => nearest(&here).unwrap_or(here),
+        };
+        let root = root.canonicalize_utf8()?;
+        let settings = settings(&root)?;
+        let cache = cache_dir(place)?;
+        let bundled = Bundled::unpack(&cache)?;
+        let (providers, warnings) = providers(&root, &settings, &bundled);
+        Ok(Self {
+            root,
+            settings,
+            cache,
+            bundled,
+            providers,
+            warnings,
+        })
+    }
+
+    /// The folder that image names and the like are relative to.
+    pub fn data_dir(&self) -> Utf8PathBuf {
+        self.root.join(&self.settings.data_dir)
+    }
+
+    /// The folders in which a configuration file is looked for: the workspace's own before the bundled ones.
+    pub fn config_dirs(&self) -> Vec<Utf8PathBuf> {
+        let sets = self.bundled.sets();
+        [&self.root, &sets]
+            .into_iter()
+            .flat_map(|base| {
+                [
+                    base.join(&self.settings.vt_type).join("cfg"),
+                    base.join("shared/cfg"),
+                ]
+            })
+            .collect()
+    }
+}
+
+fn nearest(here: &Utf8Path) -> Option<Utf8PathBuf> {
+    here.ancestors()
+        .find(|dir| dir.join(FILE).is_file())
+        .map(Utf8Path::to_owned)
+}
+
+fn settings(root: &Utf8Path) -> Result<Settings, Failure> {
+    let path = root.join(FILE);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => toml::from_str(&text).map_err(|error| {
+            Failure::config(format!("{path} makes no sense: {}", error.to_string().trim_end()))
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Settings::default()),
+        Err(error) => Err(Failure::environment(format!("failed to read {path}: {error}"))),
+    }
+}
+
+/// The cache's folder: asked for, else `$XDG_CACHE_HOME/vtbuild`, else `~/.cache/vtbuild`.
+fn cache_dir(place: &PlaceArgs) -> Result<Utf8PathBuf, Failure> {
+    let from = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .filter(|value| !value.is_empty())
+            .map(Utf8PathBuf::from)
+    };
+    let dir = place
+        .cache_dir
+        .clone()
+        .or_else(|| Some(from("XDG_CACHE_HOME")?.join("vtbuild")))
+        .or_else(|| Some(from("HOME")?.join(".cache/vtbuild")))
+        .ok_or_else(|| Failure::environment("no place for the cache: set HOME, or give --cache-dir"))?;
+    std::fs::create_dir_all(&dir).map_err(|error| {
+        Failure::environment(format!(
+            "failed to make the cache folder {dir}: {error}; choose another with --cache-dir"
+        ))
+    })?;
+    Ok(dir.canonicalize_utf8()?)
+}
+
+/// The bundled provider and those that `test-providers.d` defines. One that cannot be used is left out with a warning; the
+/// others work.
+fn providers(root: &Utf8Path, settings: &Settings, bundled: &Bundled) -> (Vec<TestProvider>, Vec<String>) {
+    let mut providers = Vec::new();
+    let mut warnings = Vec::new();
+    if settings.bundled_tests {
+        providers.push(TestProvider::in_folder("bundled", &bundled.provider()));
+    }
+    let folder = root.join("test-providers.d");
+    let mut definitions: Vec<Utf8PathBuf> = folder
+        .read_dir_utf8()
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.into_path())
+        .filter(|path| path.extension() == Some("ini"))
+        .collect();
+    definitions.sort();
+    for definition in definitions {
+        match TestProvider::from_definition(&definition) {
+            Ok(provider) => providers.push(provider),
+            Err(error) => warnings.push(format!("failed to {error}")),
+        }
+    }
+    (providers, warnings)
+}
