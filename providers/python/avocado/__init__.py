@@ -42,3 +42,7 @@ def fail_on(exceptions=None):
 def cancel_on(exceptions=None):
     """Decorate a function: these exceptions (all, where none is named) mean CANCEL."""
     return _decorator(TestCancel, exceptions)
+
+
+def __getattr__(name):
+    raise AttributeError(f"avocado.{name} is not part of the built-in test host")

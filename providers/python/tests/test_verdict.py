@@ -144,6 +144,7 @@ class VerdictTest(unittest.TestCase):
             ),
             ("env.get_vm('vm1').devices", "virttest.qemu_vm.VM.devices is not part of the built-in test host"),
             ("from avocado.utils import cpu", "avocado.utils.cpu is not part of the built-in test host"),
+            ("import avocado\navocado.Test", "avocado.Test is not part of the built-in test host"),
         ):
             with self.subTest(body):
                 verdict = self.run_body(body).verdict

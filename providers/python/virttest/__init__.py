@@ -8,8 +8,8 @@ core; the objects here are proxies that speak to it over a socket (``docs/host-p
 for the test           ``utils_params`` ``utils_env`` ``test_object`` ``qemu_vm`` (its guest: ``guest_access``)
                        ``qemu_monitor`` ``session``
 for its imports        ``data_dir`` ``env_process`` ``error_context`` ``error_event`` ``funcatexit`` ``qemu_io``
-                       ``qemu_storage`` ``remote`` ``storage`` ``utils_misc`` ``utils_net`` ``utils_numeric``
-                       ``virt_vm``
+                       ``qemu_storage`` ``remote`` ``remote_build`` ``storage`` ``utils_misc`` ``utils_net``
+                       ``utils_numeric`` ``virt_vm``
 the host itself        ``core`` (the socket) ``error_kinds`` (answers become exceptions) ``runner`` ``verdict``
 =====================  ==============================================================================================
 
