@@ -1,7 +1,10 @@
 //! Runs the tiny guest and judges.
 
+use std::fs::File;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
+
+use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::boot_sector::{EXIT_PORT, MEM_MIB, RIGHT, boot_sector};
 use super::{Accel, Finding};
@@ -19,8 +22,8 @@ const KVM_PATIENCE: (Duration, Duration) = (Duration::from_secs(2), Duration::fr
 /// Why no accelerator was found.
 #[derive(Debug, thiserror::Error)]
 pub enum AccelError {
-    /// The guest's disk.
-    #[error("write a boot sector to a temporary file: {0}")]
+    /// The guest's disk, which is in memory.
+    #[error("write a boot sector to memory: {0}")]
     File(#[from] io::Error),
     /// QEMU does not run the guest.
     #[error("run a tiny guest with {qemu}: {source}")]
@@ -44,12 +47,12 @@ pub enum AccelError {
 
 /// Runs the guest translated, then with KVM.
 pub(super) async fn compare(launcher: &Launcher, qemu: &Qemu) -> Result<Finding, AccelError> {
-    let mut disk = tempfile::NamedTempFile::new()?;
+    // A file without a name: there is nothing to be left behind.
+    let mut disk = File::from(memfd_create("boot-sector", MemfdFlags::CLOEXEC).map_err(io::Error::from)?);
     disk.write_all(&boot_sector())?;
-    let disk = disk.path().display().to_string();
     let begun = Instant::now();
     let output = launcher
-        .output(command(qemu, Accel::Tcg, &disk), TCG_PATIENCE)
+        .output(command(qemu, Accel::Tcg, disk.try_clone()?), TCG_PATIENCE)
         .await;
     let output = output.map_err(|source| AccelError::Run {
         qemu: qemu.binary.clone(),
@@ -66,7 +69,9 @@ pub(super) async fn compare(launcher: &Launcher, qemu: &Qemu) -> Result<Finding,
     let translated = begun.elapsed();
     let patience = (translated * KVM_FACTOR).clamp(KVM_PATIENCE.0, KVM_PATIENCE.1);
     let begun = Instant::now();
-    let output = launcher.output(command(qemu, Accel::Kvm, &disk), patience).await;
+    let output = launcher
+        .output(command(qemu, Accel::Kvm, disk.try_clone()?), patience)
+        .await;
     Ok(judge(
         output.map(|output| output.exit),
         begun.elapsed(),
@@ -74,10 +79,10 @@ pub(super) async fn compare(launcher: &Launcher, qemu: &Qemu) -> Result<Finding,
     ))
 }
 
-fn command(qemu: &Qemu, accel: Accel, disk: &str) -> Command {
-    // A comma within a value is written twice.
-    let disk = disk.replace(',', ",,");
-    Command::new(&qemu.binary)
+fn command(qemu: &Qemu, accel: Accel, disk: File) -> Command {
+    let mut command = Command::new(&qemu.binary);
+    let number = command.pass_fd(disk);
+    command
         .args([
             "-accel",
             accel.name(),
@@ -87,7 +92,7 @@ fn command(qemu: &Qemu, accel: Accel, disk: &str) -> Command {
             "-no-reboot",
         ])
         .args(["-m".to_owned(), format!("{MEM_MIB}M")])
-        .args(["-drive", &format!("file={disk},format=raw,if=ide,snapshot=on")])
+        .args(["-drive", &format!("file=/dev/fd/{number},format=raw,if=ide")])
         .args([
             "-device",
             &format!("isa-debug-exit,iobase={EXIT_PORT:#x},iosize=1"),

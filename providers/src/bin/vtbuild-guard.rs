@@ -1,6 +1,8 @@
 //! The guard on its own, for tests of this crate: the real program is its own guard.
 
-fn main() {
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
     vtbuild_providers::process::guard::run_if_asked();
-    std::process::exit(2);
+    ExitCode::from(2)
 }

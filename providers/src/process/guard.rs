@@ -28,6 +28,10 @@ const REMOVAL_PATIENCE: Duration = Duration::from_secs(30);
 /// Becomes a guard when the first argument says so, and then never returns.
 ///
 /// The first thing that `main` does in every program whose path is given to a [`Launcher`](super::Launcher).
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a guard has done all its work, and its caller must not go on as vtbuild"
+)]
 pub fn run_if_asked() {
     let mut args = std::env::args_os().skip(1);
     if args.next().is_some_and(|word| word == WORD) {
@@ -133,6 +137,10 @@ fn run(orders: Orders) -> io::Result<()> {
         .block_on(guard(link, orders))
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nothing in a guard depends on its folder, which may have to be removed"
+)]
 async fn guard(link: OwnedFd, orders: Orders) -> io::Result<()> {
     // Handlers instead of "ignore": the command must not inherit deafness.
     let _deaf = [

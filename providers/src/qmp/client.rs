@@ -1,7 +1,7 @@
 //! A connection to one monitor.
 
 use std::collections::HashMap;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,7 +11,8 @@ use qapi::Command as QapiCommand;
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::UnixStream;
-use tokio::sync::{oneshot, watch};
+use tokio::net::unix::OwnedReadHalf;
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::error::QmpError;
 use super::events::{Events, Mark};
@@ -28,23 +29,24 @@ type Reply = Result<Value, Failure>;
 #[derive(Debug, Clone)]
 pub struct Qmp {
     shared: Arc<Shared>,
-    /// Ends the reading task with the last clone.
-    _reader: Arc<Reader>,
+    /// Ends the tasks with the last clone.
+    _tasks: Arc<Tasks>,
 }
 
 #[derive(Debug)]
-struct Reader(tokio::task::JoinHandle<()>);
+struct Tasks([tokio::task::JoinHandle<()>; 2]);
 
-impl Drop for Reader {
+impl Drop for Tasks {
     fn drop(&mut self) {
-        self.0.abort();
+        self.0.iter().for_each(tokio::task::JoinHandle::abort);
     }
 }
 
 #[derive(Debug)]
 struct Shared {
     path: Utf8PathBuf,
-    stream: UnixStreamWriter,
+    /// What goes out, line by line. A command that is given up half-way through does not leave half a line.
+    outgoing: mpsc::UnboundedSender<Line>,
     next_id: AtomicU64,
     waiting: Mutex<HashMap<u64, oneshot::Sender<Reply>>>,
     events: Events,
@@ -53,12 +55,8 @@ struct Shared {
     greeting: watch::Sender<Option<Value>>,
 }
 
-/// One line at a time goes out, whoever sends it.
-#[derive(Debug)]
-struct UnixStreamWriter {
-    stream: Arc<UnixStream>,
-    turn: tokio::sync::Mutex<()>,
-}
+/// One line to QEMU, and a descriptor beside it.
+type Line = (String, Option<OwnedFd>);
 
 impl Qmp {
     /// Connects to a monitor's socket, which may appear within `patience`, and negotiates.
@@ -75,7 +73,7 @@ impl Qmp {
             source,
         };
         let stream = link::connect(path, patience).await.map_err(failed)?;
-        let qmp = Qmp::over(Arc::new(stream), path, transcript);
+        let qmp = Qmp::over(stream, path, transcript);
         let mut greeting = qmp.shared.greeting.subscribe();
         let greeted = tokio::time::timeout(patience, async {
             let mut closed = qmp.shared.closed.subscribe();
@@ -93,13 +91,11 @@ impl Qmp {
         Ok(qmp)
     }
 
-    fn over(stream: Arc<UnixStream>, path: &Utf8Path, transcript: Option<Transcript>) -> Qmp {
+    fn over(stream: UnixStream, path: &Utf8Path, transcript: Option<Transcript>) -> Qmp {
+        let (outgoing, lines) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             path: path.to_owned(),
-            stream: UnixStreamWriter {
-                stream: stream.clone(),
-                turn: tokio::sync::Mutex::new(()),
-            },
+            outgoing,
             next_id: AtomicU64::new(1),
             waiting: Mutex::default(),
             events: Events::new(),
@@ -107,10 +103,14 @@ impl Qmp {
             closed: watch::Sender::new(false),
             greeting: watch::Sender::new(None),
         });
-        let reader = tokio::spawn(read(shared.clone(), stream));
+        let (incoming, outgoing) = stream.into_split();
+        let tasks = [
+            tokio::spawn(read(shared.clone(), incoming)),
+            tokio::spawn(link::write(outgoing, lines)),
+        ];
         Qmp {
             shared,
-            _reader: Arc::new(Reader(reader)),
+            _tasks: Arc::new(Tasks(tasks)),
         }
     }
 
@@ -194,13 +194,10 @@ impl Qmp {
         if self.is_closed() {
             return Err(closed());
         }
-        let answered = tokio::time::timeout(timeout, async {
-            shared
-                .send(&Value::Object(request).to_string(), fd)
-                .await
-                .map_err(|_| closed())?;
-            reply.await.map_err(|_| closed())
-        });
+        shared
+            .send(Value::Object(request).to_string(), fd)
+            .map_err(|_| closed())?;
+        let answered = tokio::time::timeout(timeout, async { reply.await.map_err(|_| closed()) });
         match answered.await {
             Ok(Ok(Ok(value))) => Ok(value),
             Ok(Ok(Err(failure))) => Err(QmpError::Command {
@@ -293,16 +290,14 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn send(&self, line: &str, fd: Option<BorrowedFd<'_>>) -> std::io::Result<()> {
-        let _turn = self.stream.turn.lock().await;
+    fn send(&self, line: String, fd: Option<BorrowedFd<'_>>) -> std::io::Result<()> {
         if let Some(transcript) = &self.transcript {
-            transcript.line("->", line);
+            transcript.line("->", &line);
         }
-        let bytes = format!("{line}\n").into_bytes();
-        match fd {
-            Some(fd) => link::write_with_fd(&self.stream.stream, &bytes, fd).await,
-            None => link::write_all(&self.stream.stream, &bytes).await,
-        }
+        let fd = fd.map(|fd| fd.try_clone_to_owned()).transpose()?;
+        self.outgoing
+            .send((line + "\n", fd))
+            .map_err(|_| std::io::ErrorKind::BrokenPipe.into())
     }
 
     fn take(&self, line: &str) {
@@ -323,8 +318,8 @@ impl Shared {
     }
 }
 
-async fn read(shared: Arc<Shared>, stream: Arc<UnixStream>) {
-    let mut lines = BufReader::new(ReadHalf(stream)).split(b'\n');
+async fn read(shared: Arc<Shared>, incoming: OwnedReadHalf) {
+    let mut lines = BufReader::new(incoming).split(b'\n');
     while let Ok(Some(line)) = lines.next_segment().await {
         shared.take(String::from_utf8_lossy(&line).trim_end());
     }
@@ -332,25 +327,6 @@ async fn read(shared: Arc<Shared>, stream: Arc<UnixStream>) {
     shared.waiting().clear();
 }
 
-/// Reads from a stream that is shared with the writers.
-struct ReadHalf(Arc<UnixStream>);
-
-impl tokio::io::AsyncRead for ReadHalf {
-    fn poll_read(
-        self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-        buf: &mut tokio::io::ReadBuf<'_>,
-    ) -> std::task::Poll<std::io::Result<()>> {
-        loop {
-            std::task::ready!(self.0.poll_read_ready(cx))?;
-            match self.0.try_read(buf.initialize_unfilled()) {
-                Ok(read) => {
-                    buf.advance(read);
-                    return std::task::Poll::Ready(Ok(()));
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                Err(error) => return std::task::Poll::Ready(Err(error)),
-            }
-        }
-    }
-}
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

@@ -2,13 +2,15 @@
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
-use tokio::io::Interest;
+use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::sync::mpsc::UnboundedReceiver;
 
 /// Connects to a socket that QEMU may be about to create.
 pub(super) async fn connect(path: &Utf8Path, patience: Duration) -> io::Result<UnixStream> {
@@ -22,28 +24,30 @@ pub(super) async fn connect(path: &Utf8Path, patience: Duration) -> io::Result<U
     }
 }
 
-/// Writes all of `bytes`.
-pub(super) async fn write_all(stream: &UnixStream, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        stream.writable().await?;
-        match stream.try_write(bytes) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => bytes = &bytes[written..],
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
+/// Writes lines until there are no more senders, or QEMU reads no longer: the reading side notices that, too.
+pub(super) async fn write(
+    mut outgoing: OwnedWriteHalf,
+    mut lines: UnboundedReceiver<(String, Option<OwnedFd>)>,
+) {
+    while let Some((line, fd)) = lines.recv().await {
+        if write_line(&mut outgoing, line.as_bytes(), fd).await.is_err() {
+            break;
         }
     }
-    Ok(())
 }
 
-/// Writes all of `bytes` with a descriptor beside the first of them.
-pub(super) async fn write_with_fd(stream: &UnixStream, bytes: &[u8], fd: BorrowedFd<'_>) -> io::Result<()> {
-    let written = stream
-        .async_io(Interest::WRITABLE, || send(stream, bytes, fd))
-        .await?;
-    write_all(stream, &bytes[written..]).await
+async fn write_line(outgoing: &mut OwnedWriteHalf, line: &[u8], fd: Option<OwnedFd>) -> io::Result<()> {
+    let mut written = 0;
+    if let Some(fd) = fd {
+        let stream: &UnixStream = outgoing.as_ref();
+        written = stream
+            .async_io(Interest::WRITABLE, || send(stream, line, fd.as_fd()))
+            .await?;
+    }
+    outgoing.write_all(&line[written..]).await
 }
 
+/// Sends what fits, with a descriptor beside the first byte.
 fn send(stream: &UnixStream, bytes: &[u8], fd: BorrowedFd<'_>) -> io::Result<usize> {
     let fds = [fd];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
