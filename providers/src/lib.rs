@@ -4,6 +4,7 @@
 //! other crates' business.
 
 pub mod accel;
+pub mod desk;
 pub mod host;
 pub mod image;
 pub mod machine;

@@ -144,6 +144,12 @@ impl Shell {
         &self.setup.prompt
     }
 
+    /// Changes what the shell is known by. The learned prompt is forgotten.
+    pub fn configure(&mut self, change: impl FnOnce(&mut ShellSetup)) {
+        change(&mut self.setup);
+        self.learned = None;
+    }
+
     /// Reads up to the first prompt and learns it. Gives what came before it (banner, message of the day).
     pub async fn start(&mut self, patience: Duration) -> Result<String, ShellError> {
         self.up_to_prompt(None, patience).await

@@ -1,0 +1,140 @@
+//! Making machines, and ending all of them.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{Desk, ImageError, Seat, errors, settings};
+use crate::host::protocol::CallError;
+use crate::host::request::VmCreate;
+use crate::machine::spec::Device;
+use crate::machine::{Machine, MachineError, MachineSpec};
+use crate::params::{ParamError, Params};
+
+/// How long a machine may take to end by itself when all are ended.
+const QUIT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why a machine could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its parameters.
+    #[error("describe the machine {vm}: {source}")]
+    Params {
+        /// The machine.
+        vm: String,
+        /// Which parameter.
+        source: ParamError,
+    },
+    /// An image.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// QEMU.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
+}
+
+impl Desk {
+    /// Starts the machine `vm`. `params` is its own view. A machine that already lives under that name is killed first.
+    ///
+    /// # Errors
+    /// See [`StartError`]. The name is known afterwards all the same, as that of a machine that is not running.
+    pub async fn create_vm(&self, vm: &str, params: Params) -> Result<Machine, StartError> {
+        self.forget_machine(vm, params.clone()).await;
+        let describe = |source| StartError::Params {
+            vm: vm.to_owned(),
+            source,
+        };
+        let mut spec = MachineSpec::from_params(vm, &params, &self.setup.data_dir).map_err(describe)?;
+        for device in &mut spec.devices {
+            if let Device::Disk(disk) = device {
+                let open = self
+                    .setup
+                    .images
+                    .open(Some(vm), &params.object(&disk.name))
+                    .await?;
+                (disk.file, disk.format) = (open.file, open.format);
+            }
+        }
+        let machine = Machine::start(&self.setup.launch, spec, None).await?;
+        self.lock().seats.insert(
+            vm.to_owned(),
+            Seat {
+                params,
+                machine: Some(machine.clone()),
+            },
+        );
+        Ok(machine)
+    }
+
+    /// Makes a name known without starting anything.
+    pub fn register_vm(&self, vm: &str, params: Params) {
+        let mut state = self.lock();
+        let machine = state.seats.get(vm).and_then(|seat| seat.machine.clone());
+        state.seats.insert(vm.to_owned(), Seat { params, machine });
+    }
+
+    async fn forget_machine(&self, vm: &str, params: Params) {
+        let old = self.lock().seats.insert(
+            vm.to_owned(),
+            Seat {
+                params,
+                machine: None,
+            },
+        );
+        if let Some(machine) = old.and_then(|seat| seat.machine) {
+            machine.kill().await;
+        }
+        self.hang_up(vm, |_| true);
+    }
+
+    /// Ends all machines and sessions. With `in_order`, QEMU closes its files first (for disks that are kept).
+    pub async fn shutdown_all(&self, in_order: bool) {
+        let (machines, sessions) = {
+            let mut state = self.lock();
+            let machines: Vec<Machine> = state
+                .seats
+                .values()
+                .filter_map(|seat| seat.machine.clone())
+                .collect();
+            (machines, std::mem::take(&mut state.sessions))
+        };
+        for session in sessions.values() {
+            session.terminal.close();
+        }
+        let endings = machines
+            .iter()
+            .filter(|machine| machine.is_alive())
+            .map(|machine| async move {
+                match in_order {
+                    true => machine.quit(QUIT_PATIENCE).await,
+                    false => machine.kill().await,
+                }
+            });
+        futures_util::future::join_all(endings).await;
+    }
+
+    pub(super) async fn vm_create(&self, args: VmCreate) -> Result<Value, CallError> {
+        let params = settings::params(&args.params);
+        if let Some(mode) = args.migration_mode.filter(|mode| !mode.is_empty()) {
+            let message = format!(
+                "start {} to wait for a migration by {mode}: here vm.migrate does both sides",
+                args.vm
+            );
+            return Err(CallError::new("unsupported", message));
+        }
+        if args.start == Some(false) {
+            self.register_vm(&args.vm, params);
+            return Ok(json!({ "pid": null }));
+        }
+        let machine = self
+            .create_vm(&args.vm, params)
+            .await
+            .map_err(|error| match error {
+                StartError::Params { .. } => CallError::new("vm-create", error.to_string())
+                    .with(json!({ "output": "", "status": null })),
+                StartError::Image(error) => CallError::new("image", error.to_string()),
+                StartError::Machine(error) => errors::start(&error),
+            })?;
+        Ok(json!({ "pid": machine.pid() }))
+    }
+}

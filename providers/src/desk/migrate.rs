@@ -1,0 +1,178 @@
+//! `vm.migrate`: after it, the name means the machine at the destination.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{Desk, Seat, errors, settings};
+use crate::host::protocol::CallError;
+use crate::host::request::VmMigrate;
+use crate::machine::{MigrateError, Migration, Transport};
+
+impl Desk {
+    pub(super) async fn vm_migrate(&self, args: VmMigrate) -> Result<Value, CallError> {
+        let (machine, params) = self.alive(&args.vm)?;
+        let migration = migration(&args)?;
+        let migrated = match machine.migrate(&self.setup.launch, &migration).await {
+            Ok(migrated) => migrated,
+            // The test asked for it: the machine is where it was.
+            Err(MigrateError::Cancelled { after, .. }) => {
+                let total = millis(after);
+                return Ok(json!({ "status": "cancelled", "total_time": total, "downtime": null }));
+            }
+            Err(error) => return Err(errors::migrate(&error)),
+        };
+        let seat = Seat {
+            params,
+            machine: Some(migrated.machine),
+        };
+        self.lock().seats.insert(args.vm.clone(), seat);
+        // They lead to the source, which is gone.
+        self.hang_up(&args.vm, |_| true);
+        Ok(json!({
+            "status": migrated.status,
+            "total_time": migrated.total_time_ms,
+            "downtime": migrated.downtime_ms,
+        }))
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn migration(args: &VmMigrate) -> Result<Migration, CallError> {
+    supported(args)?;
+    let mut migration = Migration::new(transport(args)?);
+    migration.timeout = args.timeout.0;
+    migration.speed = settings::amount("vm.migrate", "speed", args.speed.as_ref())?;
+    migration.downtime_ms = settings::amount("vm.migrate", "downtime", args.downtime.as_ref())?;
+    migration.capabilities = args
+        .capabilities
+        .clone()
+        .unwrap_or_default()
+        .into_iter()
+        .collect();
+    migration.parameters = args.parameters.clone().unwrap_or_default();
+    migration.postcopy = migration
+        .capabilities
+        .iter()
+        .any(|(name, on)| *on && name == "postcopy-ram");
+    migration.cancel_after = args.cancel_delay.map(|delay| delay.0);
+    migration.offline = args.offline == Some(true);
+    Ok(migration)
+}
+
+/// What this does not do is said, not ignored.
+fn supported(args: &VmMigrate) -> Result<(), CallError> {
+    let elsewhere = args
+        .dest_host
+        .as_deref()
+        .filter(|host| !matches!(*host, "" | "localhost" | "127.0.0.1"));
+    let other_parameters = args.dest_parameters.as_ref().filter(|own| {
+        // Both sides are set to the same; what the destination gets besides cannot be.
+        let at_source = |key: &str| args.parameters.as_ref().and_then(|source| source.get(key));
+        own.iter().any(|(key, value)| at_source(key) != Some(value))
+    });
+    let what = if let Some(host) = elsewhere {
+        format!("to the host {host}: only to this one")
+    } else if args.stable_check == Some(true) {
+        "with a check that the state does not change on the way".to_owned()
+    } else if args.not_wait == Some(true) {
+        "without waiting for its end".to_owned()
+    } else if other_parameters.is_some() {
+        "with parameters for the destination alone".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(CallError::new(
+        "unsupported",
+        format!("migrate {} {what}", args.vm),
+    ))
+}
+
+fn transport(args: &VmMigrate) -> Result<Transport, CallError> {
+    let transport = match args.protocol.as_str() {
+        "tcp" => Transport::Tcp,
+        "unix" => Transport::Unix,
+        "fd" => Transport::Fd,
+        "exec" => exec(args)?,
+        other => {
+            let message = format!(
+                "migrate {} by {other}: the protocols are tcp, unix, exec and fd",
+                args.vm
+            );
+            return Err(CallError::new("unsupported", message));
+        }
+    };
+    Ok(transport)
+}
+
+fn exec(args: &VmMigrate) -> Result<Transport, CallError> {
+    let text = |own: &Option<String>| own.clone().filter(|command| !command.trim().is_empty());
+    match (text(&args.exec_src), text(&args.exec_dst)) {
+        (None, None) => Ok(Transport::exec()),
+        (Some(source), Some(destination)) => Ok(Transport::Exec { source, destination }),
+        _ => {
+            let message = format!(
+                "migrate {} by exec: exec_src and exec_dst belong together",
+                args.vm
+            );
+            Err(CallError::new("argument", message))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::Request;
+
+    fn request(more: &Value) -> Result<Migration, CallError> {
+        let mut args = json!({"vm": "vm1", "timeout": 60, "protocol": "tcp"});
+        let own = more.as_object().expect("a map");
+        args.as_object_mut().expect("a map").extend(own.clone());
+        match Request::decode("vm.migrate", args).expect("decodes") {
+            Request::VmMigrate(args) => migration(&args),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn settings_are_carried_over() {
+        let migration = request(&json!({
+            "speed": "32M", "downtime": 300, "cancel_delay": 2.5, "offline": true, "dest_host": "localhost",
+            "capabilities": {"postcopy-ram": true, "xbzrle": false}, "parameters": {"multifd-channels": 4},
+            "protocol": "exec", "exec_src": "gzip > %s", "exec_dst": "gzip -d < %s",
+        }))
+        .expect("supported");
+        assert_eq!(
+            (migration.speed, migration.downtime_ms),
+            (Some(32 << 20), Some(300))
+        );
+        assert_eq!(migration.cancel_after, Some(Duration::from_millis(2500)));
+        assert!(migration.offline && migration.postcopy);
+        assert!(matches!(migration.transport, Transport::Exec { source, .. } if source == "gzip > %s"));
+    }
+
+    #[test]
+    fn what_is_not_done_is_said() {
+        for (more, word) in [
+            (json!({"protocol": "rdma"}), "rdma"),
+            (json!({"dest_host": "far.example"}), "far.example"),
+            (json!({"not_wait": true}), "without waiting"),
+            (json!({"stable_check": true}), "check"),
+            (json!({"dest_parameters": {"x": 1}}), "destination"),
+        ] {
+            let error = request(&more).expect_err("not supported");
+            assert_eq!(error.kind, "unsupported");
+            assert!(error.message.contains(word), "{error}");
+        }
+        assert_eq!(
+            request(&json!({"protocol": "exec", "exec_src": "cat"}))
+                .expect_err("half")
+                .kind,
+            "argument"
+        );
+    }
+}
