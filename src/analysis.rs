@@ -157,7 +157,7 @@ impl Targets {
     fn parse(targets: &[String]) -> Result<Self, Failure> {
         let mut parsed = Self::default();
         for target in targets {
-            let (list, filter) = match (target.strip_prefix("-//"), target.strip_prefix("//")) {
+            let (list, filter) = match (target.strip_prefix("!//"), target.strip_prefix("//")) {
                 (Some(filter), _) => (&mut parsed.unwanted, filter),
                 (None, Some("...")) => {
                     parsed.everything = true;
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn targets_are_joined_and_subtracted() {
-        let targets = parse(&["//migrate..tcp", "//boot,reboot", "-//unix"]).unwrap();
+        let targets = parse(&["//migrate..tcp", "//boot,reboot", "!//unix"]).unwrap();
         assert_eq!(targets.wanted().as_deref(), Some("migrate..tcp, boot,reboot"));
         assert_eq!(targets.unwanted, ["unix"]);
         assert_eq!(parse(&["//..."]).unwrap().wanted(), None);
@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_word_that_is_no_target_is_a_usage_error() {
-        for word in ["migrate", "-x", "//", "-//"] {
+        for word in ["migrate", "-x", "//", "!//"] {
             let failure = parse(&[word]).unwrap_err();
             assert_eq!(failure.exit, Exit::Usage, "{word}");
         }

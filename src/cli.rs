@@ -38,6 +38,14 @@ pub struct Cli {
     pub command: Option<Command>,
 }
 
+/// The arguments with `-//FILTER` written as `!//FILTER`, which does not look like an option.
+pub fn arguments() -> impl Iterator<Item = std::ffi::OsString> {
+    std::env::args_os().map(|arg| match arg.to_str().and_then(|text| text.strip_prefix("-//")) {
+        Some(filter) => format!("!//{filter}").into(),
+        None => arg,
+    })
+}
+
 /// The commands.
 #[derive(Subcommand, Debug)]
 pub enum Command {
@@ -77,7 +85,7 @@ pub struct PlaceArgs {
 #[derive(Args, Debug, Clone, Default)]
 pub struct SelectArgs {
     /// What to select, as //FILTER; -//FILTER takes away
-    #[arg(value_name = "TARGET", allow_hyphen_values = true)]
+    #[arg(value_name = "TARGET")]
     pub targets: Vec<String>,
     /// Guest [default: from vtbuild.toml]
     #[arg(long, value_name = "NAME", alias = "vt-guest-os")]

@@ -21,7 +21,7 @@ use crate::exit::{Exit, Failure};
 fn main() -> ExitCode {
     // A guard is this same program: it must know so before anything else happens.
     vtbuild_providers::process::guard::run_if_asked();
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(cli::arguments());
     trace();
     match dispatch(&cli) {
         Ok(exit) => exit.into(),
