@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use support::{Scratch, alive, launch, spec};
-use vtbuild_providers::machine::{Launch, Machine, MigrateError, Migration, RunState, Transport};
+use vtbuild_providers::machine::{
+    Launch, Machine, MachineError, MachineSpec, MigrateError, Migration, RunState, Transport,
+};
 use vtbuild_providers::process::Command;
 
 const SOON: Duration = Duration::from_secs(60);
@@ -194,4 +196,47 @@ async fn an_unknown_capability_is_named_by_qemu() {
     let error = source.migrate(&launch, &migration).await.unwrap_err();
     assert!(error.to_string().contains("telepathy"), "{error}");
     assert_eq!(source.status().await.unwrap(), RunState::Running);
+}
+
+#[tokio::test]
+async fn memory_may_follow_later() {
+    let mut migration = Migration::new(Transport::Tcp);
+    migration.postcopy = true;
+    migrates(migration).await;
+}
+
+#[tokio::test]
+async fn a_machine_is_saved_and_begins_again_from_its_state() {
+    let scratch = Scratch::new();
+    let (launch, machine) = with_disk(&scratch).await;
+    let (file, description) = (scratch.join("state"), machine.spec().clone());
+    machine.save(&file, SOON).await.unwrap();
+    assert_eq!(machine.status().await.unwrap(), RunState::PostMigrate);
+    machine.quit(SOON).await;
+    for _ in 0..2 {
+        let again = Machine::restore(&launch, description.clone(), &file, SOON)
+            .await
+            .unwrap();
+        assert_eq!(again.status().await.unwrap(), RunState::Running);
+        again.kill().await;
+    }
+    let paused = Machine::restore(
+        &launch,
+        MachineSpec {
+            paused: true,
+            ..description.clone()
+        },
+        &file,
+        SOON,
+    )
+    .await;
+    assert_eq!(paused.unwrap().status().await.unwrap(), RunState::Paused);
+    let missing = Machine::restore(&launch, description, &scratch.join("missing"), SOON)
+        .await
+        .unwrap_err();
+    assert!(missing.to_string().contains("No such file"), "{missing}");
+    assert!(matches!(
+        missing,
+        MachineError::Monitor { .. } | MachineError::State { .. }
+    ));
 }

@@ -66,4 +66,16 @@ pub enum MachineError {
         /// `info usernet`.
         report: String,
     },
+    /// A state file.
+    #[error("{doing} the state of machine {machine} in {file}: {}", reason.trim())]
+    State {
+        /// `save` or `restore`.
+        doing: &'static str,
+        /// The machine.
+        machine: String,
+        /// The file.
+        file: Utf8PathBuf,
+        /// QEMU's reason.
+        reason: String,
+    },
 }

@@ -21,6 +21,7 @@ mod serial;
 pub mod spec;
 mod start;
 mod state;
+mod state_file;
 
 pub use argv::{Places, argv};
 pub use error::MachineError;

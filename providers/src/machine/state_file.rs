@@ -1,0 +1,114 @@
+//! A machine's whole state in a file: saved while it runs, and begun from later instead of booting.
+//!
+//! The file holds memory and devices, not disks. Whoever begins from it gives the machine the disks as they were then: the
+//! machine is paused when the state is complete, so that they can be copied or kept as backing files.
+
+use std::time::{Duration, Instant};
+
+use camino::Utf8Path;
+use serde_json::{Value, json};
+
+use super::error::MachineError;
+use super::handle::Machine;
+use super::spec::MachineSpec;
+use super::start::{Incoming, Launch};
+use super::state::RunState;
+
+/// How often progress is looked at.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Each page of memory has its own place in the file, so that it is written and read in large pieces.
+const CAPABILITIES: [&str; 2] = ["events", "mapped-ram"];
+
+impl Machine {
+    /// Writes the machine's state to a new file. On return the machine is paused, for good: it can be ended.
+    ///
+    /// # Errors
+    /// [`MachineError::State`] with QEMU's reason, or [`MachineError::Monitor`].
+    pub async fn save(&self, file: &Utf8Path, timeout: Duration) -> Result<(), MachineError> {
+        self.set_state_capabilities().await?;
+        // No limit: nobody else is on this road, and memory that changes meanwhile would be written twice.
+        self.command("stop", None).await?;
+        self.command("migrate-set-parameters", Some(json!({ "max-bandwidth": 0 })))
+            .await?;
+        self.command("migrate", Some(json!({ "uri": format!("file:{file}") })))
+            .await?;
+        self.follow_state("save", file, timeout).await
+    }
+
+    /// Starts a machine from a state that [`save`](Machine::save) wrote for the same description. It runs on return, unless the
+    /// description says paused.
+    ///
+    /// # Errors
+    /// [`MachineError`]; the machine is dead then.
+    pub async fn restore(
+        launch: &Launch,
+        spec: MachineSpec,
+        file: &Utf8Path,
+        timeout: Duration,
+    ) -> Result<Machine, MachineError> {
+        let paused = spec.paused;
+        let machine = Machine::start(launch, spec, Some(Incoming::Defer)).await?;
+        machine.set_state_capabilities().await?;
+        machine
+            .command("migrate-incoming", Some(json!({ "uri": format!("file:{file}") })))
+            .await?;
+        machine.follow_state("restore", file, timeout).await?;
+        if !paused && machine.status().await? != RunState::Running {
+            machine.cont().await?;
+        }
+        Ok(machine)
+    }
+
+    async fn set_state_capabilities(&self) -> Result<(), MachineError> {
+        let on: Vec<Value> = CAPABILITIES
+            .iter()
+            .map(|name| json!({ "capability": name, "state": true }))
+            .collect();
+        self.command("migrate-set-capabilities", Some(json!({ "capabilities": on })))
+            .await
+            .map(drop)
+    }
+
+    async fn follow_state(
+        &self,
+        doing: &'static str,
+        file: &Utf8Path,
+        timeout: Duration,
+    ) -> Result<(), MachineError> {
+        let begun = Instant::now();
+        let failed = |reason: String| {
+            let (machine, file) = (self.name().to_owned(), file.to_owned());
+            MachineError::State {
+                doing,
+                machine,
+                file,
+                reason,
+            }
+        };
+        loop {
+            let state = match self.command("query-migrate", None).await {
+                Ok(state) => state,
+                Err(_) if self.wait_dead(Duration::from_secs(1)).await => return Err(failed(self.stderr())),
+                Err(error) => return Err(error),
+            };
+            let status = state["status"].as_str().unwrap_or_default();
+            if status == "completed" {
+                return Ok(());
+            }
+            if matches!(status, "failed" | "cancelled") {
+                let reason = state["error-desc"]
+                    .as_str()
+                    .map_or_else(|| self.stderr(), str::to_owned);
+                return Err(failed(reason));
+            }
+            if begun.elapsed() >= timeout {
+                return Err(failed(format!(
+                    "not done within {} s ({status})",
+                    timeout.as_secs_f64()
+                )));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
