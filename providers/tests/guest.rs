@@ -96,3 +96,27 @@ async fn a_guest_boots_migrates_reboots_and_shuts_down() {
     }
     assert!(machine.exit_info().unwrap().exit.success());
 }
+
+/// The state of a guest that is up answers much sooner than a guest that boots.
+#[tokio::test]
+async fn a_guest_begins_from_its_saved_state() {
+    let scratch = Scratch::new();
+    let Some((launch, spec)) = guest(&scratch).await else {
+        return;
+    };
+    let file = scratch.join("state");
+    let booted = Instant::now();
+    let machine = Machine::start(&launch, spec.clone(), None).await.unwrap();
+    banner(&machine).await;
+    let boot = booted.elapsed();
+    machine.save(&file, BOOT).await.unwrap();
+    machine.quit(BOOT).await;
+    let begun = Instant::now();
+    let machine = Machine::restore(&launch, spec, &file, BOOT).await.unwrap();
+    assert_eq!(banner(&machine).await, "SSH-");
+    let again = begun.elapsed();
+    assert!(
+        again < boot,
+        "{again:?} from the state, {boot:?} from the firmware"
+    );
+}
