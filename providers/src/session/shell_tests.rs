@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::thread::sleep;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::session::Feed;
 use crate::session::test_support::{fake_line, scripted};
@@ -240,4 +242,37 @@ fn a_prompt_is_cut_off_where_asked() {
     let shell = Shell::new(terminal, setup());
     assert_eq!(shell.without_prompt("one\ntwo\nroot# "), "one\ntwo\n");
     assert_eq!(shell.without_prompt("one\ntwo\n"), "one\ntwo\n");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// However the transport cuts what a command prints, and whatever that is, the output is exactly that.
+    #[test]
+    fn output_does_not_depend_on_how_it_is_cut(
+        lines in proptest::collection::vec("[ -~]{0,30}", 0..6),
+        last in "[ -!%-~]{0,10}",
+        cuts in proptest::collection::vec(0usize..300, 0..5),
+    ) {
+        let printed: String = lines.iter().map(|line| format!("{line}\n")).chain([last]).collect();
+        let bytes = format!("{}{PROMPT}", printed.replace('\n', "\r\n")).into_bytes();
+        let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(bytes.len())).collect();
+        cuts.extend([0, bytes.len()]);
+        cuts.sort_unstable();
+        let answer = move |typed: &str, feed: &Feed| {
+            echo(feed, typed);
+            for piece in cuts.windows(2) {
+                feed.data(&bytes[piece[0]..piece[1]]);
+                std::thread::yield_now();
+            }
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let output = runtime.block_on(async {
+            let (terminal, _feed) = scripted(answer);
+            let mut shell = Shell::new(terminal, setup());
+            shell.learned = Some(PROMPT.to_owned());
+            shell.cmd_output("print it", LONG).await.expect("output")
+        });
+        prop_assert_eq!(output, printed);
+    }
 }

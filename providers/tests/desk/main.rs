@@ -3,6 +3,7 @@
 
 mod bare;
 mod bench;
+mod figures;
 mod guest;
 mod python;
 #[path = "../support/mod.rs"]

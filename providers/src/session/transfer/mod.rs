@@ -156,6 +156,9 @@ async fn transfer(
     work: impl FnOnce(&dyn Tree, &Meter) -> Result<(), TransferError> + Send + 'static,
 ) -> Result<Copied, TransferError> {
     let guard = HangUpOnDrop(connection.socket.try_clone().ok());
+    // One slow step is as good as many: what counts is the whole, and that ends by the socket.
+    let whole = u32::try_from(options.patience.as_millis()).unwrap_or(u32::MAX);
+    connection.session.set_timeout(whole.saturating_add(1000));
     let meter = Arc::new(Meter::new(Instant::now() + options.patience, options));
     let thread_meter = Arc::clone(&meter);
     let mut thread = tokio::task::spawn_blocking(move || {
