@@ -118,7 +118,9 @@ async fn killing_a_child_kills_what_fled_into_its_own_session() {
         .unwrap();
     assert!(eventually(SOON, || fs::read_to_string(scratch.join("pid"))
         .is_ok_and(|text| text.ends_with('\n'))));
-    assert!(runs("sleep\u{0}7654.2") && runs("sleep\u{0}7654.4"));
+    assert!(eventually(SOON, || runs("sleep\u{0}7654.2")
+        && runs("sleep\u{0}7654.3")
+        && runs("sleep\u{0}7654.4")));
     assert_eq!(child.kill().await, Exit::Signal(9));
     assert!(!runs("sleep\u{0}7654.2") && !runs("sleep\u{0}7654.3") && !runs("sleep\u{0}7654.4"));
 }

@@ -17,6 +17,9 @@ use super::state::RunState;
 /// How often progress is looked at.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// How long a QEMU that gives up may take to end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// Each page of memory has its own place in the file, so that it is written and read in large pieces.
 const CAPABILITIES: [&str; 2] = ["events", "mapped-ram"];
 
@@ -33,7 +36,13 @@ impl Machine {
             .await?;
         self.command("migrate", Some(json!({ "uri": format!("file:{file}") })))
             .await?;
-        self.follow_state("save", file, timeout).await
+        self.follow_state("save", file, timeout).await?;
+        // QEMU reports completion a moment before it has settled; a command in between may find the disks open.
+        let begun = Instant::now();
+        while self.status().await? != RunState::PostMigrate && begun.elapsed() < LAST_WORDS {
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
     }
 
     /// Starts a machine from a state that [`save`](Machine::save) wrote for the same description. It runs on return, unless the
@@ -49,15 +58,34 @@ impl Machine {
     ) -> Result<Machine, MachineError> {
         let paused = spec.paused;
         let machine = Machine::start(launch, spec, Some(Incoming::Defer)).await?;
-        machine.set_state_capabilities().await?;
-        machine
-            .command("migrate-incoming", Some(json!({ "uri": format!("file:{file}") })))
-            .await?;
-        machine.follow_state("restore", file, timeout).await?;
-        if !paused && machine.status().await? != RunState::Running {
-            machine.cont().await?;
+        match machine.take_in(file, timeout, paused).await {
+            Ok(()) => Ok(machine),
+            // QEMU ends when it cannot take a state in, and says why as it goes.
+            Err(_) if machine.wait_dead(LAST_WORDS).await => {
+                Err(machine.state_error("restore", file, machine.stderr()))
+            }
+            Err(error) => Err(error),
         }
-        Ok(machine)
+    }
+
+    async fn take_in(&self, file: &Utf8Path, timeout: Duration, paused: bool) -> Result<(), MachineError> {
+        self.set_state_capabilities().await?;
+        self.command("migrate-incoming", Some(json!({ "uri": format!("file:{file}") })))
+            .await?;
+        self.follow_state("restore", file, timeout).await?;
+        if !paused && self.status().await? != RunState::Running {
+            self.cont().await?;
+        }
+        Ok(())
+    }
+
+    fn state_error(&self, doing: &'static str, file: &Utf8Path, reason: String) -> MachineError {
+        MachineError::State {
+            doing,
+            machine: self.name().to_owned(),
+            file: file.to_owned(),
+            reason,
+        }
     }
 
     async fn set_state_capabilities(&self) -> Result<(), MachineError> {
@@ -77,19 +105,12 @@ impl Machine {
         timeout: Duration,
     ) -> Result<(), MachineError> {
         let begun = Instant::now();
-        let failed = |reason: String| {
-            let (machine, file) = (self.name().to_owned(), file.to_owned());
-            MachineError::State {
-                doing,
-                machine,
-                file,
-                reason,
-            }
-        };
         loop {
             let state = match self.command("query-migrate", None).await {
                 Ok(state) => state,
-                Err(_) if self.wait_dead(Duration::from_secs(1)).await => return Err(failed(self.stderr())),
+                Err(_) if self.wait_dead(LAST_WORDS).await => {
+                    return Err(self.state_error(doing, file, self.stderr()));
+                }
                 Err(error) => return Err(error),
             };
             let status = state["status"].as_str().unwrap_or_default();
@@ -100,13 +121,11 @@ impl Machine {
                 let reason = state["error-desc"]
                     .as_str()
                     .map_or_else(|| self.stderr(), str::to_owned);
-                return Err(failed(reason));
+                return Err(self.state_error(doing, file, reason));
             }
             if begun.elapsed() >= timeout {
-                return Err(failed(format!(
-                    "not done within {} s ({status})",
-                    timeout.as_secs_f64()
-                )));
+                let reason = format!("not done within {} s ({status})", timeout.as_secs_f64());
+                return Err(self.state_error(doing, file, reason));
             }
             tokio::time::sleep(LOOK).await;
         }
