@@ -27,13 +27,7 @@ pub struct ExpandOptions {
 impl Program {
     /// All variants that no filter removes. Nothing is computed before it is asked for.
     pub fn variants(&self, options: &ExpandOptions) -> Variants {
-        let walk_options = WalkOptions {
-            defaults: options.defaults,
-            expand: options.expand.clone(),
-            strict: options.strict,
-            keep_dups: options.keep_dups,
-        };
-        let walk = Walk::new(&self.graph, &walk_options);
+        let walk = Walk::new(&self.graph, &WalkOptions::new(options));
         Variants {
             graph: self.graph.clone(),
             walk,

@@ -162,6 +162,7 @@ pub(crate) struct Guard {
     pub(crate) filter: FilterId,
     pub(crate) negated: bool,
     pub(crate) parent: Option<u32>,
+    pub(crate) stmt: u32,
 }
 
 /// An `only` or `no` that can remove variants.
@@ -170,7 +171,6 @@ pub(crate) struct Constraint {
     pub(crate) guard: Option<u32>,
     pub(crate) filter: FilterId,
     pub(crate) is_no: bool,
-    #[expect(dead_code, reason = "read once removals are explained")]
     pub(crate) stmt: u32,
 }
 

@@ -23,10 +23,13 @@
 //! | `raw` | dictionaries with suffixed keys, on their way to be flattened or joined |
 //! | [`params`] | a variant's parameters as an ordered map |
 //! | [`variant`] | one variant, everything computed when asked for |
+//! | [`count`] | how many variants there are, without listing them |
+//! | [`provenance`] | where a value came from, why a variant is not there, nearest names |
 //! | [`dump`] | the canonical dump |
 //! | [`diagnostic`] | what is told to a person about a mistake |
 
 mod apply;
+pub mod count;
 pub mod diagnostic;
 pub mod dump;
 pub mod expand;
@@ -40,12 +43,14 @@ mod names;
 pub mod params;
 pub mod parser;
 pub mod program;
+pub mod provenance;
 mod raw;
 mod search;
 pub mod spans;
 pub mod symbols;
 pub mod variant;
 
+pub use count::Count;
 pub use diagnostic::{Class, Diagnostic, Location, Severity};
 pub use dump::canonical_dump;
 pub use expand::{ExpandOptions, Variants};

@@ -4,8 +4,10 @@
 //! subtree below can still add. Only `only` and `no` matter here; conditions count as guards of the filters under them.
 //! Operations are not looked at.
 
+mod counting;
 mod facts;
 mod join;
+mod removed;
 mod state;
 mod tables;
 mod walk;

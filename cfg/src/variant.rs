@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 
-use crate::apply::{Applier, NoWatch};
+use crate::apply::{Applier, NoWatch, Watch};
 use crate::diagnostic::Diagnostic;
 use crate::filter::Label;
 use crate::graph::{Graph, NodeId, TextRef};
@@ -133,6 +133,15 @@ impl Variant {
             }
             Ok(self.collect(applier))
         })
+    }
+
+    pub(crate) fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Applies the operations once more, telling `watch` of each.
+    pub(crate) fn watch<W: Watch>(&self, watch: &mut W) -> Result<(), Box<Diagnostic>> {
+        APPLIER.with_borrow_mut(|applier| applier.run(&self.graph, &self.path, self.keep_dups, watch))
     }
 
     fn flattened(&self, raw: RawDict) -> Params {

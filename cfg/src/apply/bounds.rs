@@ -35,6 +35,7 @@ impl Applier {
             self.dict.set(base.0, value);
             if W::ON {
                 let text = |at| graph.text(at, self.dict.own());
+                let stmt = self.last_assignment(graph, key).unwrap_or(0);
                 let bound = graph.symbols.text(key);
                 let operator = if bound.ends_with("_max") {
                     "_max"
@@ -44,7 +45,7 @@ impl Applier {
                     "_fixed"
                 };
                 watch.changed(
-                    u32::MAX,
+                    stmt,
                     graph.symbols.text(base),
                     operator,
                     old.map(text),

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::FxHashMap;
 
 use super::facts::FactTable;
 use super::join::{Join, SharedContents, lock};
+use super::removed::{Profile, Watching};
 use super::state::{State, Verdict};
+use crate::count::Count;
 use crate::diagnostic::Diagnostic;
+use crate::expand::ExpandOptions;
 use crate::graph::{Constraint, Graph, NodeId};
 use crate::raw::RawDict;
 
@@ -22,6 +25,17 @@ pub(crate) struct WalkOptions {
     pub(crate) strict: bool,
     /// Keep suffixed keys apart even where they agree.
     pub(crate) keep_dups: bool,
+}
+
+impl WalkOptions {
+    pub(crate) fn new(options: &ExpandOptions) -> Self {
+        WalkOptions {
+            defaults: options.defaults,
+            expand: options.expand.clone(),
+            strict: options.strict,
+            keep_dups: options.keep_dups,
+        }
+    }
 }
 
 /// A path that passes all filters: its nodes, the root first.
@@ -40,8 +54,8 @@ enum Entered {
     Failed(Box<Diagnostic>),
 }
 
-struct Frame {
-    node: NodeId,
+pub(super) struct Frame {
+    pub(super) node: NodeId,
     /// How many children were tried.
     tried: u32,
     /// The first child to try in defaults mode.
@@ -51,23 +65,37 @@ struct Frame {
     /// How many labels there were before this node's.
     depth: usize,
     /// Whether anything was found below.
-    found: bool,
+    pub(super) found: bool,
+    /// How much was found below, while counting.
+    pub(super) total: Count,
+    /// What was removed below, if that is watched.
+    pub(super) removed: Profile,
     /// What to remember if nothing is found.
-    key: Option<Box<[u32]>>,
+    pub(super) key: Option<Box<[u32]>>,
     /// The joins of this node, if it has any to carry out.
     join: Option<Box<Join>>,
 }
 
 /// The search.
 pub(crate) struct Walk {
-    graph: Arc<Graph>,
+    pub(super) graph: Arc<Graph>,
     options: WalkOptions,
-    state: State,
-    stack: Vec<Frame>,
+    pub(super) state: State,
+    pub(super) stack: Vec<Frame>,
     /// Undecided constraints of all frames, one after the other.
     pending: Vec<u32>,
-    /// Nodes, with what was open there, below which nothing is found.
-    dead: FxHashSet<Box<[u32]>>,
+    /// Nodes, with what was open there, and how much was found below. Without counting only those with nothing.
+    pub(super) memo: FxHashMap<Box<[u32]>, Count>,
+    /// Count instead of stopping at each path.
+    pub(super) counting: bool,
+    /// Judge this constraint alone.
+    pub(super) only: Option<u32>,
+    /// How much was found in all, while counting.
+    pub(super) sum: Count,
+    /// Note what is ruled out.
+    pub(super) watching: Option<Watching>,
+    /// The constraint that ruled out the node that was tried last.
+    pub(super) blame: Option<u32>,
     facts: FactTable,
     scratch: Vec<u32>,
     contents: SharedContents,
@@ -105,13 +133,31 @@ impl Walk {
             state,
             stack: Vec::new(),
             pending: pending.to_vec(),
-            dead: FxHashSet::default(),
+            memo: FxHashMap::default(),
+            counting: false,
+            only: None,
+            sum: Count::exact(0),
+            watching: None,
+            blame: None,
             facts: FactTable::default(),
             scratch: Vec::new(),
             contents: contents.clone(),
             start: Some(start),
             above: above.into(),
         }
+    }
+
+    /// Goes back to the beginning, at another place; what was learnt stays.
+    pub(super) fn restart(&mut self, start: NodeId, above: &[NodeId]) {
+        self.state.pop_to(0);
+        for &node in above {
+            self.state.push(&self.graph, self.graph.node(node));
+        }
+        self.stack.clear();
+        self.pending.clear();
+        self.pending.extend(self.only);
+        self.above = above.into();
+        self.start = Some(start);
     }
 
     /// The next path.
@@ -170,13 +216,17 @@ impl Walk {
             return None;
         }
         frame.found = true;
+        if self.counting {
+            frame.total = Count::exact(1);
+            return None;
+        }
         Some(Found {
             path: self.path(),
             joined: None,
         })
     }
 
-    fn path(&self) -> Box<[NodeId]> {
+    pub(super) fn path(&self) -> Box<[NodeId]> {
         self.above
             .iter()
             .copied()
@@ -185,15 +235,20 @@ impl Walk {
     }
 
     fn leave(&mut self) {
-        let Some(frame) = self.stack.pop() else { return };
+        let Some(mut frame) = self.stack.pop() else { return };
         self.state.pop_to(frame.depth);
         self.pending.truncate(frame.pending);
         if frame.found {
             if let Some(parent) = self.stack.last_mut() {
                 parent.found = true;
             }
-        } else if let Some(key) = frame.key {
-            self.dead.insert(key);
+        } else if !self.counting
+            && let Some(key) = frame.key.take()
+        {
+            self.memo.insert(key, Count::exact(0));
+        }
+        if self.counting {
+            self.add(&mut frame);
         }
     }
 
@@ -210,6 +265,8 @@ impl Walk {
             pending,
             depth,
             found: false,
+            total: Count::exact(0),
+            removed: Profile::new(),
             key: None,
             join: None,
         };
@@ -226,13 +283,15 @@ impl Walk {
             return Entered::Yes;
         }
         self.state.push(graph, node);
+        self.blame = None;
         let mut alive = self.judge(graph, id, inherited);
         if alive && node.shared && graph.joins.is_empty() {
             let key = self.remember(graph, id, pending);
-            alive = !self.dead.contains(&key);
+            alive = !self.recall(&key);
             frame.key = Some(key);
         }
         if !alive {
+            self.note_removed(id);
             self.pending.truncate(pending);
             self.state.pop_to(depth);
             return Entered::No;
@@ -252,6 +311,9 @@ impl Walk {
             if !self.keep(graph, index, below) {
                 return false;
             }
+        }
+        if self.only.is_some() {
+            return true;
         }
         for index in graph.node(id).constraints.clone() {
             if !self.keep(graph, index, below) {
@@ -273,7 +335,10 @@ impl Walk {
     /// Keeps a constraint if it is undecided; `false` if it removes everything.
     fn keep(&mut self, graph: &Graph, index: u32, below: &[u64]) -> bool {
         match self.state.constraint(graph, constraint(graph, index), below) {
-            Verdict::Violated => return false,
+            Verdict::Violated => {
+                self.blame = Some(index);
+                return false;
+            }
             Verdict::Satisfied => {}
             Verdict::Pending => self.pending.push(index),
         }
@@ -286,7 +351,9 @@ impl Walk {
         let mut out = std::mem::take(&mut self.scratch);
         out.clear();
         out.push(id.0);
-        self.state.facts(self.facts.get(graph, id), below, &mut out);
+        if self.only.is_none() {
+            self.state.facts(self.facts.get(graph, id), below, &mut out);
+        }
         for &index in &self.pending[pending..] {
             out.push(index | 3 << 30);
             self.state

@@ -1,4 +1,5 @@
-//! What the tests of this crate share: a loader that reads real files, and the corpus.
+//! What the tests of this crate share: a loader that reads real files, the corpus, and programs of a text.
+#![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::io::ErrorKind;
 
@@ -48,4 +49,28 @@ pub(crate) fn dump(program: &Program, options: &ExpandOptions) -> Result<Vec<Str
         Ok(out)
     };
     program.variants(options).map_parallel(line).collect()
+}
+
+/// The program of one text that needs no files.
+pub(crate) fn program(text: &str) -> Program {
+    match Program::from_text("<string>", text, &Disk) {
+        Ok(program) => program,
+        Err(errors) => panic!(
+            "{}",
+            errors
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join("\n")
+        ),
+    }
+}
+
+/// Has no files.
+pub(crate) struct Nothing;
+
+impl Loader for Nothing {
+    fn load(&self, _: &Utf8Path) -> Loaded {
+        Loaded::Absent
+    }
 }

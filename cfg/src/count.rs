@@ -1,0 +1,58 @@
+//! How many variants there are, without listing them.
+
+use std::fmt;
+
+use crate::diagnostic::Diagnostic;
+use crate::expand::ExpandOptions;
+use crate::program::Program;
+use crate::search::{Walk, WalkOptions};
+
+/// A number of variants.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Count {
+    /// The number, or the largest one that can be told.
+    pub variants: u128,
+    /// Whether `variants` is the number itself; otherwise there are at least that many.
+    pub exact: bool,
+}
+
+impl Count {
+    /// A number that is exact.
+    pub fn exact(variants: u128) -> Self {
+        Count {
+            variants,
+            exact: true,
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: Count) {
+        self.exact &= other.exact && self.variants.checked_add(other.variants).is_some();
+        self.variants = self.variants.saturating_add(other.variants);
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let more = if self.exact { "" } else { "more than " };
+        write!(f, "{more}{}", self.variants)
+    }
+}
+
+impl Program {
+    /// How many variants [`Program::variants`] would give. Parts of the tree that filters see alike are counted once;
+    /// only programs with `join` are counted by listing.
+    ///
+    /// # Errors
+    /// A join that cannot be carried out.
+    pub fn count(&self, options: &ExpandOptions) -> Result<Count, Box<Diagnostic>> {
+        if self.graph.joins.is_empty() {
+            return Ok(Walk::new(&self.graph, &WalkOptions::new(options)).count());
+        }
+        let mut count = Count::exact(0);
+        for variant in self.variants(options) {
+            variant?;
+            count.add(Count::exact(1));
+        }
+        Ok(count)
+    }
+}

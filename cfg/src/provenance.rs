@@ -1,0 +1,41 @@
+//! Where a value came from, and why a variant is not there. Nothing is kept for it: both are recomputed when asked.
+
+mod explain;
+mod nearest;
+mod why_not;
+
+use std::sync::Arc;
+
+pub use explain::{Step, explain};
+pub use nearest::{UnknownLabel, nearest, unknown_labels};
+pub use why_not::{Removal, WhyNot, why_not};
+
+use crate::graph::Graph;
+
+/// A statement of a configuration file.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Statement {
+    /// The file, as it was named when it was read.
+    pub file: Arc<str>,
+    /// The line, from 1.
+    pub line: u32,
+    /// The statement's line without indentation.
+    pub text: String,
+}
+
+impl std::fmt::Display for Statement {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}: {}", self.file, self.line, self.text)
+    }
+}
+
+impl Statement {
+    fn of(graph: &Graph, stmt: u32) -> Self {
+        let at = graph.location(stmt);
+        Statement {
+            file: at.file,
+            line: at.line,
+            text: at.text.trim().to_owned(),
+        }
+    }
+}

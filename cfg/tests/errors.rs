@@ -1,0 +1,133 @@
+//! Diagnostics: where they point, what they say, and that all of them are reported.
+
+mod support;
+
+use camino::Utf8Path;
+use support::Disk;
+use vtbuild_cfg::{Class, Diagnostic, Loaded, Loader, Program, parse};
+
+fn errors(text: &str) -> Vec<Diagnostic> {
+    Program::from_text("test.cfg", text, &Disk).expect_err("the text is wrong")
+}
+
+fn shown(text: &str) -> String {
+    errors(text)
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[test]
+fn every_error_of_a_file_is_reported() {
+    let text = "a = 1\nonly a , b\nvariants:\n    - x :\n        b = 1\n    - y:\n        only 'q'\n        del a.b\nc\n";
+    let lines: Vec<u32> = errors(text).iter().map(|error| error.location.line).collect();
+    assert_eq!(lines, [2, 4, 7, 8, 9]);
+}
+
+#[test]
+fn a_caret_stands_under_the_mistake() {
+    assert_eq!(
+        shown("variants:\n    - a:\n\tonly a...b\n"),
+        "test.cfg:3:18: error: too many dots between variant names\n            \
+         only a...b\n                     ^\n  \
+         help: `.` means next to, `..` means and, `,` means or; a condition allows no blanks as or"
+    );
+    assert_eq!(
+        shown("a: b: c/d\n"),
+        "test.cfg:1:8: error: unexpected character `/`\n    a: b: c/d\n           ^\n  \
+         help: special characters are allowed only in the key or value of an assignment"
+    );
+}
+
+#[test]
+fn classes() {
+    let class = |text: &str| errors(text)[0].class;
+    assert_eq!(class("only a:b\n"), Class::Parser);
+    assert_eq!(class("only a/b\n"), Class::Lexer);
+    assert_eq!(class("include nowhere.cfg\n"), Class::MissingInclude);
+    assert_eq!(class("only \"a\n"), Class::Other);
+}
+
+/// A few files in memory.
+struct Files(&'static [(&'static str, &'static str)]);
+
+impl Loader for Files {
+    fn load(&self, path: &Utf8Path) -> Loaded {
+        let found = self.0.iter().find(|(name, _)| *name == path.as_str());
+        found.map_or(Loaded::Absent, |(_, text)| Loaded::Text(text.as_bytes().into()))
+    }
+}
+
+#[test]
+fn includes_show_how_they_were_reached() {
+    let files = Files(&[
+        ("d/main.cfg", "x = 1\ninclude sub/a.cfg\n"),
+        ("d/sub/a.cfg", "include b.cfg\ninclude gone.cfg\n"),
+        ("d/sub/b.cfg", "only !x\n"),
+    ]);
+    let errors = Program::load("d/main.cfg".into(), &files).expect_err("two mistakes");
+    let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    assert!(told[0].starts_with("d/sub/b.cfg:1:6: error: "), "{}", told[0]);
+    assert!(
+        told[0].ends_with("included from d/sub/a.cfg:1\n  included from d/main.cfg:2"),
+        "{}",
+        told[0]
+    );
+    assert!(
+        told[1].starts_with("d/sub/a.cfg:2:1: error: include `gone.cfg`: file does not exist"),
+        "{}",
+        told[1]
+    );
+    assert!(told[1].contains("looked for `d/sub/gone.cfg`"), "{}", told[1]);
+}
+
+#[test]
+fn an_include_cycle_ends() {
+    let files = Files(&[("a.cfg", "include b.cfg\n"), ("b.cfg", "x = 1\ninclude a.cfg\n")]);
+    let errors = Program::load("a.cfg".into(), &files).expect_err("a cycle");
+    assert_eq!(
+        (errors.len(), errors[0].code, errors[0].location.line),
+        (1, "include-cycle", 2)
+    );
+}
+
+#[test]
+fn directories_are_no_files() {
+    let errors = errors("include /tmp\n");
+    assert_eq!(
+        (errors[0].class, errors[0].code),
+        (Class::MissingInclude, "missing-include")
+    );
+    assert!(
+        errors[0].message.contains("not a regular file"),
+        "{}",
+        errors[0].message
+    );
+}
+
+#[test]
+fn invalid_utf8_names_the_line() {
+    let parsed = parse("x.cfg", b"a = 1\nb = \x85\n");
+    let error = &parsed.diagnostics()[0];
+    assert_eq!((error.code, error.location.line), ("encoding", 2));
+}
+
+#[test]
+fn errors_while_applying_name_the_statement() {
+    let program = support::program("smp = x\nsmp_max = 2\n");
+    let variant = program
+        .variants(&Default::default())
+        .next()
+        .expect("one")
+        .expect("it expands");
+    let error = variant.params().expect_err("not a number");
+    assert_eq!((error.code, error.location.line), ("bound", 2));
+    let program = support::program("x = 1\n( ?= 3\n");
+    let variant = program
+        .variants(&Default::default())
+        .next()
+        .expect("one")
+        .expect("it expands");
+    assert_eq!(variant.params().expect_err("no pattern").location.line, 2);
+}
