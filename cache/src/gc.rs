@@ -209,8 +209,8 @@ impl Store {
             let (Ok(key), Ok(hit)) = (key.try_into().map(Digest::from_bytes), hit) else {
                 continue;
             };
-            for blob in &hit.blobs {
-                records.of_blob.entry(*blob).or_default().push(key);
+            for blob in hit.blobs() {
+                records.of_blob.entry(blob).or_default().push(key);
             }
             records.hits.insert(key, hit);
         }
@@ -376,11 +376,11 @@ impl<'r> Choice<'r> {
             if !self.gone.insert(*key) {
                 continue;
             }
-            for other in self.records.hits.get(key).into_iter().flat_map(|hit| &hit.blobs) {
-                let alive = self.alive.entry(*other).or_default();
+            for other in self.records.hits.get(key).into_iter().flat_map(Hit::blobs) {
+                let alive = self.alive.entry(other).or_default();
                 *alive = alive.saturating_sub(1);
                 if *alive == 0 {
-                    self.orphans.push(*other);
+                    self.orphans.push(other);
                 }
             }
         }
@@ -424,9 +424,14 @@ mod tests {
             for blob in &blobs {
                 records.of_blob.entry(*blob).or_default().push(digest(key));
             }
+            let output = |digest| crate::record::Output {
+                name: String::new(),
+                digest,
+                size: 0,
+            };
             let hit = Hit {
-                outputs: digest(key),
-                blobs,
+                outputs: blobs.into_iter().map(output).collect(),
+                observed: Vec::new(),
                 seconds: *seconds,
                 finished_unix_ms: 0,
                 status: String::new(),

@@ -66,8 +66,8 @@ impl Record {
     #[must_use]
     pub fn hit(&self) -> Hit {
         Hit {
-            outputs: self.outputs_digest(),
-            blobs: self.outputs.iter().map(|output| output.digest).collect(),
+            outputs: self.outputs.clone(),
+            observed: self.observed.clone(),
             seconds: self.seconds,
             finished_unix_ms: self.finished_unix_ms,
             status: self.status.clone(),
@@ -89,13 +89,13 @@ impl Keyed for Outputs<'_> {
     }
 }
 
-/// The light part of a record: enough to plan by, without reading the manifest.
+/// The light part of a record: enough to plan by and to serve, without reading the manifest.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hit {
-    /// See [`Record::outputs_digest`].
-    pub outputs: Digest,
-    /// The blobs of the outputs, in their order.
-    pub blobs: Vec<Digest>,
+    /// As in the record.
+    pub outputs: Vec<Output>,
+    /// As in the record.
+    pub observed: Vec<Observed>,
     /// How long the action took, in seconds.
     pub seconds: f64,
     /// When it ended, in milliseconds since 1970.
@@ -105,42 +105,102 @@ pub struct Hit {
 }
 
 impl Hit {
-    /// Layout: outputs digest, seconds, end, number of blobs as `u32`, the blobs, the status.
+    /// The blobs of the outputs, in their order.
+    pub fn blobs(&self) -> impl Iterator<Item = Digest> {
+        self.outputs.iter().map(|output| output.digest)
+    }
+
+    /// Layout, numbers little-endian: seconds, end, status; then, each list behind its length as `u32`, the outputs
+    /// (name, digest, size) and the observations (name, a byte that says whether there is a digest, the digest).
+    /// Texts stand behind their length as `u32`.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(52 + 32 * self.blobs.len() + self.status.len());
-        bytes.extend_from_slice(self.outputs.as_bytes());
+        let mut bytes = Vec::with_capacity(64 + 64 * (self.outputs.len() + self.observed.len()));
         bytes.extend_from_slice(&self.seconds.to_le_bytes());
         bytes.extend_from_slice(&self.finished_unix_ms.to_le_bytes());
-        let count =
-            u32::try_from(self.blobs.len()).expect("an action has fewer than four thousand million outputs");
-        bytes.extend_from_slice(&count.to_le_bytes());
-        for blob in &self.blobs {
-            bytes.extend_from_slice(blob.as_bytes());
+        put_text(&mut bytes, &self.status);
+        put_length(&mut bytes, self.outputs.len());
+        for output in &self.outputs {
+            put_text(&mut bytes, &output.name);
+            bytes.extend_from_slice(output.digest.as_bytes());
+            bytes.extend_from_slice(&output.size.to_le_bytes());
         }
-        bytes.extend_from_slice(self.status.as_bytes());
+        put_length(&mut bytes, self.observed.len());
+        for observed in &self.observed {
+            put_text(&mut bytes, &observed.name);
+            bytes.push(u8::from(observed.digest.is_some()));
+            bytes.extend(observed.digest.iter().flat_map(Digest::as_bytes));
+        }
         bytes
     }
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, Damage> {
-        let mut rest = bytes;
-        let outputs = Digest::from_bytes(take(&mut rest)?);
-        let seconds = f64::from_le_bytes(take(&mut rest)?);
-        let finished_unix_ms = u64::from_le_bytes(take(&mut rest)?);
-        let count = u32::from_le_bytes(take(&mut rest)?);
-        let blobs = (0..count)
-            .map(|_| take(&mut rest).map(Digest::from_bytes))
-            .collect::<Result<_, _>>()?;
-        let status = std::str::from_utf8(rest)
-            .map_err(|error| Damage::Content(error.to_string()))?
-            .to_owned();
+        let rest = &mut &*bytes;
+        let seconds = f64::from_le_bytes(take(rest)?);
+        let finished_unix_ms = u64::from_le_bytes(take(rest)?);
+        let status = take_text(rest)?;
+        let outputs = take_list(rest, |rest| {
+            let name = take_text(rest)?;
+            let digest = Digest::from_bytes(take(rest)?);
+            Ok(Output {
+                name,
+                digest,
+                size: u64::from_le_bytes(take(rest)?),
+            })
+        })?;
+        let observed = take_list(rest, |rest| {
+            let name = take_text(rest)?;
+            let [there] = take(rest)?;
+            let digest = if there == 0 {
+                None
+            } else {
+                Some(Digest::from_bytes(take(rest)?))
+            };
+            Ok(Observed { name, digest })
+        })?;
+        if !rest.is_empty() {
+            return Err(Damage::Content("it is too long".to_owned()));
+        }
         Ok(Self {
             outputs,
-            blobs,
+            observed,
             seconds,
             finished_unix_ms,
             status,
         })
     }
+}
+
+fn put_length(bytes: &mut Vec<u8>, length: usize) {
+    let length = u32::try_from(length).expect("names and lists of a record are shorter than 4 GiB");
+    bytes.extend_from_slice(&length.to_le_bytes());
+}
+
+fn put_text(bytes: &mut Vec<u8>, text: &str) {
+    put_length(bytes, text.len());
+    bytes.extend_from_slice(text.as_bytes());
+}
+
+fn take_text(rest: &mut &[u8]) -> Result<String, Damage> {
+    let length = u32::from_le_bytes(take(rest)?) as usize;
+    let (text, tail) = rest
+        .split_at_checked(length)
+        .ok_or_else(|| Damage::Content("it is too short".to_owned()))?;
+    *rest = tail;
+    let text = std::str::from_utf8(text).map_err(|error| Damage::Content(error.to_string()))?;
+    Ok(text.to_owned())
+}
+
+/// A list behind its length. The length is not trusted: what is missing is noticed when it is taken.
+fn take_list<T>(
+    rest: &mut &[u8],
+    mut one: impl FnMut(&mut &[u8]) -> Result<T, Damage>,
+) -> Result<Vec<T>, Damage> {
+    let length = u32::from_le_bytes(take(rest)?);
+    let mut list = Vec::new();
+    for _ in 0..length {
+        list.push(one(rest)?);
+    }
+    Ok(list)
 }
 
 /// Splits the next `N` bytes off `rest`.
@@ -200,10 +260,22 @@ mod tests {
 
     #[test]
     fn the_light_part_survives_its_encoding_and_no_other_length_does() {
-        let hit = record(&[("a", "1"), ("b", "2")]).hit();
+        let seen = Observed {
+            name: "lib.py".to_owned(),
+            digest: Some(Digest::of(b"lib")),
+        };
+        let absent = Observed {
+            name: "other.py".to_owned(),
+            digest: None,
+        };
+        let hit = Record {
+            observed: vec![seen, absent],
+            ..record(&[("a", "1"), ("b", "2")])
+        }
+        .hit();
         let bytes = hit.to_bytes();
         assert_eq!(Hit::from_bytes(&bytes), Ok(hit));
-        for length in 0..bytes.len() - "PASS".len() {
+        for length in 0..bytes.len() {
             assert!(Hit::from_bytes(&bytes[..length]).is_err());
         }
     }

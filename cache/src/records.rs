@@ -106,11 +106,7 @@ impl Store {
 
     /// Turns hits that lack a blob into misses.
     fn drop_incomplete(&self, hits: &mut [Option<Hit>]) -> Result<(), StoreError> {
-        let wanted: HashSet<Digest> = hits
-            .iter()
-            .flatten()
-            .flat_map(|hit| hit.blobs.iter().copied())
-            .collect();
+        let wanted: HashSet<Digest> = hits.iter().flatten().flat_map(Hit::blobs).collect();
         let present: HashSet<Digest> = if wanted.len() < LIST_FROM {
             wanted
                 .into_iter()
@@ -122,7 +118,7 @@ impl Store {
         for slot in hits {
             if slot
                 .as_ref()
-                .is_some_and(|hit| !hit.blobs.iter().all(|blob| present.contains(blob)))
+                .is_some_and(|hit| !hit.blobs().all(|blob| present.contains(&blob)))
             {
                 *slot = None;
             }

@@ -53,31 +53,33 @@ impl Plan {
     /// # Errors
     /// When the store or a source cannot be read.
     pub fn make(graph: &Graph, resolver: &Resolver, options: PlanOptions) -> Result<Self, ResolveError> {
-        let mut forecasts: Vec<Option<Forecast>> =
-            std::iter::repeat_with(|| None).take(graph.len()).collect();
         let mut forced = vec![false; graph.len()];
         if options.force {
             for id in graph.wanted() {
                 forced[id.index()] = true;
             }
         }
-        for &id in graph.order() {
-            let made = |earlier: ActionId| match &forecasts[earlier.index()] {
-                Some(Forecast::Hit { made, .. }) => Some(made),
-                _ => None,
-            };
-            let forecast = match inputs_of(graph, id, made) {
-                None => Forecast::Maybe,
-                Some((inputs, _)) => {
-                    let resolved = resolver.resolve(graph.spec(id), inputs)?;
-                    forecast(graph, resolver, id, resolved, forced[id.index()])?
+        let mut forecasts: Vec<Option<Forecast>> =
+            std::iter::repeat_with(|| None).take(graph.len()).collect();
+        for wave in waves(graph) {
+            let mut known = Vec::with_capacity(wave.len());
+            for id in wave {
+                let made = |earlier: ActionId| match &forecasts[earlier.index()] {
+                    Some(Forecast::Hit { made, .. }) => Some(made),
+                    _ => None,
+                };
+                match inputs_of(graph, id, made) {
+                    None => forecasts[id.index()] = Some(Forecast::Maybe),
+                    Some((inputs, _)) => known.push((id, resolver.resolve(graph.spec(id), inputs)?)),
                 }
-            };
-            forecasts[id.index()] = Some(forecast);
+            }
+            for (id, forecast) in forecast_all(graph, resolver, known, &forced)? {
+                forecasts[id.index()] = Some(forecast);
+            }
         }
         let forecasts = forecasts
             .into_iter()
-            .map(|f| f.expect("the order names every action"))
+            .map(|f| f.expect("the waves hold every action"))
             .collect();
         Ok(Self { forecasts })
     }
@@ -114,7 +116,26 @@ impl Plan {
     }
 }
 
-/// The forecast of an action whose inputs are known. Also what the scheduler asks when they have become known.
+/// The actions in groups, each action after all groups that it waits for: what can be looked up together.
+fn waves(graph: &Graph) -> Vec<Vec<ActionId>> {
+    let mut depth = vec![0_usize; graph.len()];
+    let mut waves: Vec<Vec<ActionId>> = Vec::new();
+    for &id in graph.order() {
+        let deepest = graph
+            .waits_for(id)
+            .map(|(earlier, _)| depth[earlier.index()] + 1)
+            .max()
+            .unwrap_or(0);
+        depth[id.index()] = deepest;
+        if waves.len() <= deepest {
+            waves.resize_with(deepest + 1, Vec::new);
+        }
+        waves[deepest].push(id);
+    }
+    waves
+}
+
+/// The forecast of an action whose inputs have become known while the run goes on.
 ///
 /// # Errors
 /// When the store cannot be read.
@@ -125,26 +146,51 @@ pub fn forecast(
     resolved: Resolved,
     forced: bool,
 ) -> Result<Forecast, ResolveError> {
-    let spec = graph.spec(id);
-    if forced && spec.rule != FILE {
-        return Ok(Forecast::Miss(Box::new(Miss {
-            resolved,
-            reason: Reason::Forced,
-        })));
+    let mut all = vec![false; graph.len()];
+    all[id.index()] = forced;
+    let one = forecast_all(graph, resolver, vec![(id, resolved)], &all)?;
+    Ok(one.into_iter().next().expect("one forecast for one action").1)
+}
+
+/// The forecasts of actions whose inputs are known, from one look into the store.
+fn forecast_all(
+    graph: &Graph,
+    resolver: &Resolver,
+    known: Vec<(ActionId, Resolved)>,
+    forced: &[bool],
+) -> Result<Vec<(ActionId, Forecast)>, ResolveError> {
+    let looked_up = |id: ActionId| graph.spec(id).rule != FILE && !forced[id.index()];
+    let keys: Vec<Digest> = known
+        .iter()
+        .filter(|(id, _)| looked_up(*id))
+        .map(|(_, resolved)| resolved.key)
+        .collect();
+    let mut found = resolver.lookup(&keys)?.into_iter();
+    let mut forecasts = Vec::with_capacity(known.len());
+    for (id, resolved) in known {
+        let spec = graph.spec(id);
+        let made = if spec.rule == FILE {
+            Resolver::owned_file(spec, &resolved)
+        } else if looked_up(id) {
+            found.next().expect("one answer for each key")
+        } else {
+            None
+        };
+        let forecast = match made {
+            Some(made) => Forecast::Hit {
+                key: resolved.key,
+                made,
+            },
+            None if forced[id.index()] && spec.rule != FILE => Forecast::Miss(Box::new(Miss {
+                resolved,
+                reason: Reason::Forced,
+            })),
+            None => {
+                let reason = resolver.reason(spec, &resolved)?;
+                Forecast::Miss(Box::new(Miss { resolved, reason }))
+            }
+        };
+        forecasts.push((id, forecast));
     }
-    let made = if spec.rule == FILE {
-        Resolver::owned_file(spec, &resolved)
-    } else {
-        resolver.lookup(&resolved.key)?
-    };
-    Ok(match made {
-        Some(made) => Forecast::Hit {
-            key: resolved.key,
-            made,
-        },
-        None => {
-            let reason = resolver.reason(spec, &resolved)?;
-            Forecast::Miss(Box::new(Miss { resolved, reason }))
-        }
-    })
+    Ok(forecasts)
 }

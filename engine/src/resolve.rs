@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use camino::{Utf8Path, Utf8PathBuf};
 use rustc_hash::FxHashMap;
 use thiserror::Error;
-use vtbuild_cache::{Change, Digest, FileState, Last, Manifest, Record, Store, StoreError};
+use vtbuild_cache::{Change, Digest, FileState, Hit, Last, Manifest, Observed, Store, StoreError};
 
 use crate::graph::{Graph, Link};
 use crate::key::{ActionKey, InputDigest};
@@ -101,24 +101,22 @@ impl Resolver {
         Ok(Resolved { key, sources, inputs })
     }
 
-    /// The record of `key`, when all that was observed when it was made still holds.
+    /// What the records of `keys` offer, for those whose observations still hold; in their order.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn lookup(&self, key: &Digest) -> Result<Option<Made>, ResolveError> {
-        let Some(record) = self.store.lookup(key)? else {
-            return Ok(None);
-        };
-        Ok(if self.broken_observation(&record)?.is_none() {
-            Some(self.made(&record))
-        } else {
-            None
-        })
+    pub fn lookup(&self, keys: &[Digest]) -> Result<Vec<Option<Made>>, ResolveError> {
+        let hits = self.store.lookup_many(keys)?;
+        let offered = hits.into_iter().map(|hit| match hit {
+            Some(hit) if self.broken_observation(&hit.observed)?.is_none() => Ok(Some(self.made(&hit))),
+            _ => Ok(None),
+        });
+        offered.collect()
     }
 
-    /// Which observation of a record no longer holds.
-    fn broken_observation(&self, record: &Record) -> Result<Option<String>, ResolveError> {
-        for observed in &record.observed {
+    /// Which observation no longer holds.
+    fn broken_observation(&self, observed: &[Observed]) -> Result<Option<String>, ResolveError> {
+        for observed in observed {
             let now = match self.locate(&observed.name) {
                 Some(path) => self.state(&path)?,
                 None => FileState::Absent,
@@ -130,8 +128,8 @@ impl Resolver {
         Ok(None)
     }
 
-    /// What a record's action offers.
-    fn made(&self, record: &Record) -> Made {
+    /// What a recorded action offers.
+    fn made(&self, hit: &Hit) -> Made {
         let artefact = |output: &vtbuild_cache::Output| Artefact {
             name: output.name.clone(),
             digest: output.digest,
@@ -139,8 +137,8 @@ impl Resolver {
             path: self.store.blob_path(&output.digest),
         };
         Made {
-            artefacts: record.outputs.iter().map(artefact).collect(),
-            seconds: record.seconds,
+            artefacts: hit.outputs.iter().map(artefact).collect(),
+            seconds: hit.seconds,
         }
     }
 
@@ -178,7 +176,7 @@ impl Resolver {
             return Ok(Reason::Changed { changes });
         }
         if let Some(record) = self.store.lookup(&resolved.key)?
-            && let Some(name) = self.broken_observation(&record)?
+            && let Some(name) = self.broken_observation(&record.observed)?
         {
             return Ok(Reason::Observed { name });
         }

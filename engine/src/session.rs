@@ -79,10 +79,14 @@ impl Session {
     /// # Errors
     /// What went wrong while expanding.
     pub fn variants(&self, program: &Program, most: Option<usize>) -> Result<Vec<Variant>, Diagnostics> {
-        let variants = program.variants(&ExpandOptions::default()).take(most.unwrap_or(usize::MAX));
+        let variants = program
+            .variants(&ExpandOptions::default())
+            .take(most.unwrap_or(usize::MAX));
         let mut shared = Shared::default();
         let viewed = variants.map(|variant| view(&variant?, &mut shared));
-        viewed.collect::<Result<Vec<_>, _>>().map_err(|diagnostic| Arc::from([*diagnostic]))
+        viewed
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|diagnostic| Arc::from([*diagnostic]))
     }
 }
 
@@ -104,7 +108,9 @@ impl Shared {
 }
 
 fn view(variant: &vtbuild_cfg::Variant, shared: &mut Shared) -> Result<Variant, Box<Diagnostic>> {
-    let params = variant.params().map_err(|diagnostic| Box::new(diagnostic.clone()))?;
+    let params = variant
+        .params()
+        .map_err(|diagnostic| Box::new(diagnostic.clone()))?;
     Ok(Variant {
         name: variant.name().into(),
         shortname: variant.shortname().into(),
@@ -112,6 +118,11 @@ fn view(variant: &vtbuild_cfg::Variant, shared: &mut Shared) -> Result<Variant, 
         dep: variant.dep().into_iter().map(Arc::from).collect(),
         name_map: variant.name_map(),
         short_name_map: variant.short_name_map(),
-        params: Arc::new(params.iter().map(|(key, value)| (shared.text(key), shared.text(value))).collect()),
+        params: Arc::new(
+            params
+                .iter()
+                .map(|(key, value)| (shared.text(key), shared.text(value)))
+                .collect(),
+        ),
     })
 }

@@ -212,7 +212,7 @@ impl Work {
                 what,
             });
             let reservation = self.resolver.store().reserve(&key)?;
-            Ok(match self.resolver.lookup(&key)? {
+            Ok(match self.resolver.lookup(&[key])?.pop().flatten() {
                 Some(made) if !forced => Claimed::Served(made),
                 _ => Claimed::Ours(miss, reservation),
             })
