@@ -15,6 +15,7 @@
 mod echo;
 pub mod login;
 mod pattern;
+mod prompt;
 #[cfg(test)]
 mod real_tests;
 pub mod serial;

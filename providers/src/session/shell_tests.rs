@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::session::Feed;
+use crate::session::prompt::FITTING;
 use crate::session::test_support::{fake_line, scripted};
 
 const PROMPT: &str = "root@guest:~# ";
