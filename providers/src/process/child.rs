@@ -151,6 +151,16 @@ impl Child {
         self.wait().await
     }
 
+    /// Tells the guard that nobody else is left who could write to what it removes.
+    pub(super) fn bid_farewell(&self) {
+        if let Ok(hold) = self.hold.lock()
+            && let Some(hold) = hold.as_ref()
+        {
+            // A guard that is not told looks a little longer.
+            let _ = hold.try_write(b".");
+        }
+    }
+
     /// As [`kill`](Child::kill), without waiting.
     pub fn start_kill(&self) {
         if let Ok(mut hold) = self.hold.lock() {

@@ -123,11 +123,6 @@ impl Command {
         self.remove.push(path.into());
         self
     }
-
-    /// Program and arguments, as text for people.
-    pub fn display(&self) -> String {
-        self.to_string()
-    }
 }
 
 impl fmt::Display for Command {

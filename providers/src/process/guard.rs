@@ -1,7 +1,8 @@
 //! The guard: what vtbuild becomes when it is started as `vtbuild __guard ...`.
 //!
 //! It speaks over the link in lines: `started PID` or `failed REASON` once, then `code N` or `signal N` when the command
-//! and all its descent are dead. It reads nothing from the link but its end.
+//! and all its descent are dead. From the link it takes a byte as a farewell (nobody else is left to write to what it removes)
+//! and the end as the order to kill and go.
 
 use std::ffi::OsString;
 use std::io;
@@ -21,6 +22,9 @@ use super::remove;
 
 /// The first argument that turns a program into a guard.
 pub const WORD: &str = "__guard";
+
+/// How often a folder has to be found gone when we were abandoned: half a second.
+const ABANDONED_LOOKS: u32 = 20;
 
 /// How long a path may refuse to be removed.
 const REMOVAL_PATIENCE: Duration = Duration::from_secs(30);
@@ -163,7 +167,7 @@ async fn guard(link: OwnedFd, orders: Orders) -> io::Result<()> {
             Err(error) => {
                 remove
                     .iter()
-                    .for_each(|path| remove::until_gone(path, REMOVAL_PATIENCE));
+                    .for_each(|path| remove::until_gone(path, 1, REMOVAL_PATIENCE));
                 return say(&mut link, &format!("failed {error}")).await;
             }
         }
@@ -173,16 +177,27 @@ async fn guard(link: OwnedFd, orders: Orders) -> io::Result<()> {
     let started = child.map_or(0, |pid| pid.as_raw_nonzero().get());
     // We may have been left already; the read below says so.
     let _ = say(&mut link, &format!("started {started}")).await;
+    let mut farewell = false;
     while status.is_none() {
         tokio::select! {
-            end = link.read_u8() => if end.is_err() { break },
+            end = link.read_u8() => match end {
+                Ok(_) => farewell = true,
+                Err(_) => break,
+            },
             _ = child_ended.recv() => descent::reap(&mut note(child, &mut status)),
         }
     }
     descent::kill_all(note(child, &mut status));
+    // With our own descent dead nobody writes there any more; but a janitor whose vtbuild was killed may be faster than
+    // the other guards.
+    let looks = if child.is_some() || farewell {
+        1
+    } else {
+        ABANDONED_LOOKS
+    };
     remove
         .iter()
-        .for_each(|path| remove::until_gone(path, REMOVAL_PATIENCE));
+        .for_each(|path| remove::until_gone(path, looks, REMOVAL_PATIENCE));
     let _ = say(&mut link, &last_words(status)).await;
     Ok(())
 }

@@ -16,8 +16,9 @@ impl Janitor {
         }
     }
 
-    /// Removes what it holds and waits until it is gone.
+    /// Removes what it holds and waits until it is gone. To be called when all other children have ended.
     pub async fn finish(self) {
+        self.guard.bid_farewell();
         self.guard.kill().await;
     }
 }

@@ -6,17 +6,23 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Removes a file or a folder with all in it, and looks again a few times: a process that is being killed may write once
-/// more. Gives up after `patience`.
-pub(super) fn until_gone(path: &Path, patience: Duration) {
+/// Between two looks at a path.
+const PAUSE: Duration = Duration::from_millis(25);
+
+/// Removes a file or a folder with all in it. It is gone when it was found gone `looks` times in a row: one is enough when
+/// nobody is left who could write there. Gives up after `patience`.
+pub(super) fn until_gone(path: &Path, looks: u32, patience: Duration) {
     let deadline = Instant::now() + patience;
-    let mut absent = 0;
-    while absent < 3 && Instant::now() < deadline {
+    let mut gone = 0;
+    loop {
         match remove(path) {
-            Ok(()) => absent += 1,
-            Err(_) => absent = 0,
+            Ok(()) => gone += 1,
+            Err(_) => gone = 0,
         }
-        std::thread::sleep(Duration::from_millis(20));
+        if gone >= looks || Instant::now() >= deadline {
+            return;
+        }
+        std::thread::sleep(PAUSE);
     }
 }
 
@@ -55,7 +61,7 @@ mod tests {
         fs::create_dir_all(tree.join("locked")).unwrap();
         fs::write(tree.join("locked/file"), "x").unwrap();
         fs::set_permissions(tree.join("locked"), fs::Permissions::from_mode(0o500)).unwrap();
-        until_gone(&tree, Duration::from_secs(5));
+        until_gone(&tree, 2, Duration::from_secs(5));
         assert!(!tree.exists());
     }
 
@@ -65,7 +71,7 @@ mod tests {
         let (target, link) = (base.path().join("target"), base.path().join("link"));
         fs::create_dir(&target).unwrap();
         std::os::unix::fs::symlink(&target, &link).unwrap();
-        until_gone(&link, Duration::from_secs(5));
+        until_gone(&link, 1, Duration::from_secs(5));
         assert!(target.exists() && fs::symlink_metadata(&link).is_err());
     }
 }
