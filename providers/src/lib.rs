@@ -13,4 +13,5 @@ pub mod process;
 pub mod provider;
 pub mod qemu;
 pub mod qmp;
+pub mod requirements;
 pub mod session;
