@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Desk, errors, settings};
 use crate::host::protocol::CallError;
 use crate::host::request::{SessionId, VmCopyFrom, VmCopyTo, VmLogin};
-use crate::machine::Machine;
+use crate::machine::{Machine, RunState};
 use crate::params::Params;
 use crate::session::login::{self, LoginError};
 use crate::session::ssh::Connection;
@@ -150,6 +150,13 @@ impl Desk {
     /// What went wrong, what the guest printed last, and a picture where it has a display.
     async fn login_failed(&self, vm: &str, machine: &Machine, error: &LoginError) -> CallError {
         let mut failure = errors::login(error);
+        if let Ok(status) = machine.status().await
+            && status != RunState::Running
+        {
+            failure
+                .message
+                .push_str(&format!("\nthe machine is {status}, not running"));
+        }
         let lines = self.last_serial_lines(vm);
         if !lines.is_empty() {
             failure

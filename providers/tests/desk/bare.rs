@@ -222,6 +222,12 @@ async fn a_guest_that_never_answers_is_shown_with_its_picture_and_a_killed_one_i
         "{error}"
     );
 
+    bench.must("vm.pause", json!({"vm": "vm1"})).await;
+    let error = bench
+        .fails("vm.login", json!({"vm": "vm1", "timeout": 0.3}))
+        .await;
+    assert!(error.message.contains("the machine is paused"), "{error}");
+
     let machine = bench.desk.machine("vm1").expect("there");
     let before = Instant::now();
     let kill = async {
