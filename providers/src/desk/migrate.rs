@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use camino::Utf8Path;
 use serde_json::{Value, json};
 
 use super::{Desk, Seat, errors, settings};
@@ -12,8 +13,16 @@ use crate::machine::{MigrateError, Migration, Transport};
 impl Desk {
     pub(super) async fn vm_migrate(&self, args: VmMigrate) -> Result<Value, CallError> {
         let (machine, params) = self.alive(&args.vm)?;
-        let migration = migration(&args)?;
-        let migrated = match machine.migrate(&self.setup.launch, &migration).await {
+        let state = self
+            .setup
+            .launch
+            .run_dir
+            .join(format!("state-{}", self.next_number()));
+        let migration = migration(&args, &state)?;
+        let migrated = machine.migrate(&self.setup.launch, &migration).await;
+        // Of no use to anybody, and as large as the guest's memory.
+        let _ = std::fs::remove_file(&state);
+        let migrated = match migrated {
             Ok(migrated) => migrated,
             // The test asked for it: the machine is where it was.
             Err(MigrateError::Cancelled { after, .. }) => {
@@ -41,9 +50,10 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn migration(args: &VmMigrate) -> Result<Migration, CallError> {
+/// What the call asks for. A state that travels through a file travels through `state`.
+fn migration(args: &VmMigrate, state: &Utf8Path) -> Result<Migration, CallError> {
     supported(args)?;
-    let mut migration = Migration::new(transport(args)?);
+    let mut migration = Migration::new(transport(args, state)?);
     migration.timeout = args.timeout.0;
     migration.speed = settings::amount("vm.migrate", "speed", args.speed.as_ref())?;
     migration.downtime_ms = settings::amount("vm.migrate", "downtime", args.downtime.as_ref())?;
@@ -91,12 +101,12 @@ fn supported(args: &VmMigrate) -> Result<(), CallError> {
     ))
 }
 
-fn transport(args: &VmMigrate) -> Result<Transport, CallError> {
+fn transport(args: &VmMigrate, state: &Utf8Path) -> Result<Transport, CallError> {
     let transport = match args.protocol.as_str() {
         "tcp" => Transport::Tcp,
         "unix" => Transport::Unix,
         "fd" => Transport::Fd,
-        "exec" => exec(args)?,
+        "exec" => exec(args, state)?,
         other => {
             let message = format!(
                 "migrate {} by {other}: the protocols are tcp, unix, exec and fd",
@@ -108,11 +118,20 @@ fn transport(args: &VmMigrate) -> Result<Transport, CallError> {
     Ok(transport)
 }
 
-fn exec(args: &VmMigrate) -> Result<Transport, CallError> {
+/// Commands of the test's own get a file, as the field's tests expect of `%s`. A pipe would be quicker and wrong: `gzip -d FILE`
+/// takes a pipe that nobody has opened for writing yet for an empty file.
+fn exec(args: &VmMigrate, state: &Utf8Path) -> Result<Transport, CallError> {
     let text = |own: &Option<String>| own.clone().filter(|command| !command.trim().is_empty());
     match (text(&args.exec_src), text(&args.exec_dst)) {
         (None, None) => Ok(Transport::exec()),
-        (Some(source), Some(destination)) => Ok(Transport::Exec { source, destination }),
+        (Some(source), Some(destination)) => {
+            let file = state.to_owned();
+            Ok(Transport::ExecFile {
+                source,
+                destination,
+                file,
+            })
+        }
         _ => {
             let message = format!(
                 "migrate {} by exec: exec_src and exec_dst belong together",
@@ -133,7 +152,7 @@ mod tests {
         let own = more.as_object().expect("a map");
         args.as_object_mut().expect("a map").extend(own.clone());
         match Request::decode("vm.migrate", args).expect("decodes") {
-            Request::VmMigrate(args) => migration(&args),
+            Request::VmMigrate(args) => migration(&args, Utf8Path::new("/run/state")),
             other => panic!("{other:?}"),
         }
     }
@@ -152,7 +171,7 @@ mod tests {
         );
         assert_eq!(migration.cancel_after, Some(Duration::from_millis(2500)));
         assert!(migration.offline && migration.postcopy);
-        assert!(matches!(migration.transport, Transport::Exec { source, .. } if source == "gzip > %s"));
+        assert!(matches!(migration.transport, Transport::ExecFile { source, .. } if source == "gzip > %s"));
     }
 
     #[test]

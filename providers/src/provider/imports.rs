@@ -51,19 +51,33 @@ fn names(text: &str) -> Vec<String> {
 }
 
 fn listed(list: &str) -> impl Iterator<Item = String> {
-    let names = list.trim().trim_start_matches('(').trim_end_matches(')').split(',');
-    names.filter_map(|name| name.split_whitespace().next()).map(str::to_owned)
+    let names = list
+        .trim()
+        .trim_start_matches('(')
+        .trim_end_matches(')')
+        .split(',');
+    names
+        .filter_map(|name| name.split_whitespace().next())
+        .map(str::to_owned)
 }
 
 /// The files that importing a dotted name in `importer` loads: the packages on the way and the module itself.
 fn files_of(name: &str, importer: &Utf8Path, paths: &[Utf8PathBuf]) -> Vec<Utf8PathBuf> {
     let dots = name.len() - name.trim_start_matches('.').len();
-    let parts: Vec<&str> = name.trim_start_matches('.').split('.').filter(|part| !part.is_empty()).collect();
+    let parts: Vec<&str> = name
+        .trim_start_matches('.')
+        .split('.')
+        .filter(|part| !part.is_empty())
+        .collect();
     if dots > 0 {
         let base = importer.ancestors().nth(dots);
         return base.map(|base| loaded(base, &parts)).unwrap_or_default();
     }
-    paths.iter().map(|base| loaded(base, &parts)).find(|files| !files.is_empty()).unwrap_or_default()
+    paths
+        .iter()
+        .map(|base| loaded(base, &parts))
+        .find(|files| !files.is_empty())
+        .unwrap_or_default()
 }
 
 fn loaded(base: &Utf8Path, parts: &[&str]) -> Vec<Utf8PathBuf> {
@@ -103,11 +117,25 @@ mod tests {
         let write = |name: &str, text: &str| std::fs::write(root.join(name), text).unwrap();
         write("test.py", "import logging\nfrom provider import one\n");
         write("provider/__init__.py", "");
-        write("provider/one.py", "from .sub.two import f\nfrom provider.one import g\n");
+        write(
+            "provider/one.py",
+            "from .sub.two import f\nfrom provider.one import g\n",
+        );
         write("provider/sub/two.py", "import nowhere\n");
         write("provider/other.py", "");
         let found = imports_of(&root.join("test.py"), &[root.to_owned()]);
-        let names: Vec<_> = found.iter().map(|file| file.strip_prefix(root).unwrap().as_str()).collect();
-        assert_eq!(names, ["provider/__init__.py", "provider/one.py", "provider/sub/two.py", "test.py"]);
+        let names: Vec<_> = found
+            .iter()
+            .map(|file| file.strip_prefix(root).unwrap().as_str())
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "provider/__init__.py",
+                "provider/one.py",
+                "provider/sub/two.py",
+                "test.py"
+            ]
+        );
     }
 }

@@ -68,11 +68,15 @@ impl TestProvider {
         let folders = root.read_dir_utf8().into_iter().flatten().flatten();
         let holds_tests = |folder: &Utf8Path| folder.join("tests").is_dir();
         let backends = folders
-            .map(|entry| entry.into_path())
+            .map(camino::Utf8DirEntry::into_path)
             .filter(|folder| holds_tests(folder))
             .filter_map(|folder| Some((folder.file_name()?.to_owned(), folder)))
             .collect();
-        Self { name: name.to_owned(), root: root.to_owned(), backends }
+        Self {
+            name: name.to_owned(),
+            root: root.to_owned(),
+            backends,
+        }
     }
 
     /// The provider that a definition file describes. Its name is the file's.
@@ -80,28 +84,44 @@ impl TestProvider {
     /// # Errors
     /// When the file is malformed or names folders that are not there.
     pub fn from_definition(path: &Utf8Path) -> Result<Self, ProviderError> {
-        let malformed = |reason: String| ProviderError::Definition { path: path.to_owned(), reason };
+        let malformed = |reason: String| ProviderError::Definition {
+            path: path.to_owned(),
+            reason,
+        };
         let text = std::fs::read_to_string(path).map_err(|error| malformed(error.to_string()))?;
         let mut ini = Ini::new_cs();
         let sections = ini.read(text).map_err(malformed)?;
         let value = |section: &str, key: &str| sections.get(section)?.get(key)?.clone();
         let uri = value("provider", "uri")
             .ok_or_else(|| malformed("it has no `uri` in its section [provider]".to_owned()))?;
-        let root = local_folder(&uri, path)
-            .ok_or_else(|| ProviderError::Uri { path: path.to_owned(), uri: uri.clone() })?;
+        let root = local_folder(&uri, path).ok_or_else(|| ProviderError::Uri {
+            path: path.to_owned(),
+            uri: uri.clone(),
+        })?;
         let mut backends = BTreeMap::new();
-        for section in sections.keys().filter(|section| *section != "provider" && *section != "default") {
+        for section in sections
+            .keys()
+            .filter(|section| *section != "provider" && *section != "default")
+        {
             let folder = clean(&root.join(value(section, "subdir").unwrap_or_default()));
             if !folder.is_dir() {
                 let (path, section) = (path.to_owned(), section.clone());
-                return Err(ProviderError::Folder { path, folder, section });
+                return Err(ProviderError::Folder {
+                    path,
+                    folder,
+                    section,
+                });
             }
             // An older name for the same.
             let backend = if section == "agnostic" { GENERIC } else { section };
             backends.insert(backend.to_owned(), folder);
         }
         let name = path.file_stem().unwrap_or("provider").to_owned();
-        Ok(Self { name, root: clean(&root), backends })
+        Ok(Self {
+            name,
+            root: clean(&root),
+            backends,
+        })
     }
 
     /// The folder of a backend.
@@ -122,20 +142,31 @@ impl TestProvider {
     #[must_use]
     pub fn module(&self, backend: &str, kind: &str) -> Option<Utf8PathBuf> {
         let file = format!("{kind}.py");
-        self.folders(backend).into_iter().find_map(|folder| find(&folder.join("tests"), &file))
+        self.folders(backend)
+            .into_iter()
+            .find_map(|folder| find(&folder.join("tests"), &file))
     }
 
-    /// The folders that tests import from: the provider's own and the libraries of its backends.
+    /// The folders that tests import from: the provider's own (`from qemu.tests import migration`), those of its backends
+    /// (`from provider_lib import greeting`), and their `tests`.
     #[must_use]
     pub fn module_paths(&self, backend: &str) -> Vec<Utf8PathBuf> {
-        let libraries = self.folders(backend).into_iter().map(|folder| folder.join("provider_lib"));
-        std::iter::once(self.root.clone()).chain(libraries.filter(|folder| folder.is_dir())).collect()
+        let folders = self.folders(backend);
+        let tests = folders.iter().map(|folder| folder.join("tests"));
+        let folders = folders.iter().map(|folder| (*folder).to_owned());
+        std::iter::once(self.root.clone())
+            .chain(folders)
+            .chain(tests)
+            .collect()
     }
 
     /// The folders with what tests need beside them.
     #[must_use]
     pub fn deps_dirs(&self, backend: &str) -> Vec<Utf8PathBuf> {
-        let deps = self.folders(backend).into_iter().map(|folder| folder.join("deps"));
+        let deps = self
+            .folders(backend)
+            .into_iter()
+            .map(|folder| folder.join("deps"));
         deps.filter(|folder| folder.is_dir()).collect()
     }
 }
@@ -146,9 +177,17 @@ fn find(folder: &Utf8Path, name: &str) -> Option<Utf8PathBuf> {
     if direct.is_file() {
         return Some(direct);
     }
-    let mut folders: Vec<_> = folder.read_dir_utf8().ok()?.flatten().map(|e| e.into_path()).collect();
+    let mut folders: Vec<_> = folder
+        .read_dir_utf8()
+        .ok()?
+        .flatten()
+        .map(camino::Utf8DirEntry::into_path)
+        .collect();
     folders.sort();
-    folders.into_iter().filter(|path| path.is_dir()).find_map(|path| find(&path, name))
+    folders
+        .into_iter()
+        .filter(|path| path.is_dir())
+        .find_map(|path| find(&path, name))
 }
 
 /// The folder that a URI means, where it means one on this host. Guides write both `file:///a/b` and `file://a/b`.
@@ -174,10 +213,19 @@ mod tests {
     fn provider() -> (tempfile::TempDir, Utf8PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let root = clean(Utf8Path::from_path(dir.path()).unwrap());
-        for folder in ["generic/tests/cfg", "src/qemu/tests/sub", "src/qemu/provider_lib", "src/qemu/deps"] {
+        for folder in [
+            "generic/tests/cfg",
+            "src/qemu/tests/sub",
+            "src/qemu/provider_lib",
+            "src/qemu/deps",
+        ] {
             std::fs::create_dir_all(root.join(folder)).unwrap();
         }
-        for file in ["generic/tests/boot.py", "generic/tests/both.py", "src/qemu/tests/sub/both.py"] {
+        for file in [
+            "generic/tests/boot.py",
+            "generic/tests/both.py",
+            "src/qemu/tests/sub/both.py",
+        ] {
             std::fs::write(root.join(file), "").unwrap();
         }
         (dir, root)
@@ -193,11 +241,24 @@ mod tests {
         std::fs::write(&ini, text).unwrap();
         let provider = TestProvider::from_definition(&ini).unwrap();
         assert_eq!(provider.name, "mine");
-        assert_eq!(provider.module("qemu", "boot"), Some(root.join("generic/tests/boot.py")));
-        assert_eq!(provider.module("qemu", "both"), Some(root.join("src/qemu/tests/sub/both.py")));
-        assert_eq!(provider.module("libvirt", "both"), Some(root.join("generic/tests/both.py")));
+        assert_eq!(
+            provider.module("qemu", "boot"),
+            Some(root.join("generic/tests/boot.py"))
+        );
+        assert_eq!(
+            provider.module("qemu", "both"),
+            Some(root.join("src/qemu/tests/sub/both.py"))
+        );
+        assert_eq!(
+            provider.module("libvirt", "both"),
+            Some(root.join("generic/tests/both.py"))
+        );
         assert_eq!(provider.module("qemu", "none"), None);
-        assert_eq!(provider.module_paths("qemu"), [root.clone(), root.join("src/qemu/provider_lib")]);
+        let paths = ["", "src/qemu", "generic", "src/qemu/tests", "generic/tests"];
+        assert_eq!(
+            provider.module_paths("qemu"),
+            paths.map(|path| clean(&root.join(path)))
+        );
         assert_eq!(provider.deps_dirs("qemu"), [root.join("src/qemu/deps")]);
     }
 
@@ -207,7 +268,10 @@ mod tests {
         let ini = root.join("bad.ini");
         let cases = [
             ("[provider]\nbranch: master\n", "no `uri`"),
-            ("[provider]\nuri: https://example.org/tests.git\n", "clone the repository"),
+            (
+                "[provider]\nuri: https://example.org/tests.git\n",
+                "clone the repository",
+            ),
             ("[provider]\nuri: .\n[qemu]\nsubdir: nowhere\n", "[qemu]"),
         ];
         for (text, expected) in cases {
