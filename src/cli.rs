@@ -55,6 +55,8 @@ pub enum Command {
     List(ListArgs),
     /// Print the parameters of the selected variants
     Params(ParamsArgs),
+    /// Print the variants of a configuration file, with the options of the field's own tool for it
+    Cartesian(CartesianArgs),
     /// Draw the graph of the selected variants and all they stand on
     Graph(GraphArgs),
     /// Remove job results and scratch folders of this workspace (the cache stays)
@@ -210,6 +212,50 @@ pub struct ParamsArgs {
     /// As JSON, one object a line
     #[arg(long)]
     pub json: bool,
+}
+
+/// `vtbuild cartesian`: the options are those of the field's own tool.
+#[derive(Args, Debug, Clone)]
+pub struct CartesianArgs {
+    /// The configuration file
+    #[arg(value_name = "FILE")]
+    pub file: Utf8PathBuf,
+    /// Configuration lines that are added at the end
+    #[arg(value_name = "EXTRA TEXT")]
+    pub extra: Vec<String>,
+    /// Full names
+    #[arg(short, long)]
+    pub fullname: bool,
+    /// The contents of each dict
+    #[arg(short, long)]
+    pub contents: bool,
+    /// Dicts as Python prints them
+    #[arg(short, long = "repr")]
+    pub repr: bool,
+    /// Only the default variant of each block that has one
+    #[arg(short, long)]
+    pub defaults: bool,
+    /// With --defaults: comma-separated variables whose blocks are expanded all the same
+    #[arg(short, long, value_name = "LIST", value_delimiter = ',')]
+    pub expand: Vec<String>,
+    /// Keep suffixed keys that have the same value as the plain one
+    #[arg(short = 's', long = "skip-dups")]
+    pub keep_dups: bool,
+    /// Name the files that were read, on standard error
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// The canonical dump: one JSON object a line
+    #[arg(long, conflicts_with_all = ["sha", "names", "repr", "contents"])]
+    pub jsonl: bool,
+    /// The SHA-256 of the canonical dump, and the number of variants
+    #[arg(long, conflicts_with_all = ["names", "repr", "contents"])]
+    pub sha: bool,
+    /// Full names, one a line
+    #[arg(long, conflicts_with_all = ["repr", "contents"])]
+    pub names: bool,
+    /// Refuse what the reference implementation accepts by mistake
+    #[arg(long)]
+    pub strict: bool,
 }
 
 /// `vtbuild graph`.

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub mod cache;
+pub mod cartesian;
 pub mod clean;
 pub mod doctor;
 pub mod graph;
