@@ -15,37 +15,59 @@ use vtbuild_engine::plan::{Plan, PlanOptions};
 use vtbuild_engine::resolve::{Resolver, Roots, inputs_of};
 use vtbuild_engine::spec::{Claim, Need, RuleName, Spec};
 
-const TEST: RuleName = RuleName { name: "test", version: 1 };
-const IMAGE: RuleName = RuleName { name: "image", version: 1 };
+const TEST: RuleName = RuleName {
+    name: "test",
+    version: 1,
+};
+const IMAGE: RuleName = RuleName {
+    name: "image",
+    version: 1,
+};
 const TESTS_ON_AN_IMAGE: usize = 100;
 const TESTS_BETWEEN_DEPS: usize = 10;
 /// Names of parameters, shared by all tests as the front end shares them.
-const PARAMS: [&str; 8] = ["mem", "smp", "type", "image_name", "nic_model", "mig_protocol", "drive_format", "login_timeout"];
+const PARAMS: [&str; 8] = [
+    "mem",
+    "smp",
+    "type",
+    "image_name",
+    "nic_model",
+    "mig_protocol",
+    "drive_format",
+    "login_timeout",
+];
 
 fn main() {
-    println!("{:>8} {:>10} {:>12} {:>14} {:>10}", "nodes", "seconds", "us a node", "bytes a node", "edges");
+    println!(
+        "{:>8} {:>10} {:>12} {:>14} {:>10}",
+        "nodes", "seconds", "us a node", "bytes a node", "edges"
+    );
     for tests in [10_000, 100_000] {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let root = Utf8Path::from_path(dir.path()).expect("a UTF-8 path");
         let store = Store::open(root).expect("a new store opens");
         fill(&store, tests);
         let before = resident();
-        let began = Instant::now();
+        let (began, cpu) = (Instant::now(), on_cpu());
         let resolver = Resolver::new(store.clone(), Roots::new());
         let graph = Graph::build(specs(tests)).expect("no ring");
         let plan = Plan::make(&graph, &resolver, PlanOptions::default()).expect("the store can be read");
-        let seconds = began.elapsed().as_secs_f64();
+        let (seconds, cpu) = (began.elapsed().as_secs_f64(), on_cpu() - cpu);
         let bytes = resident().saturating_sub(before);
         assert_eq!(plan.hits(), graph.len(), "everything was recorded");
         let nodes = graph.len();
         let edges = graph.edges();
         println!(
-            "{nodes:>8} {seconds:>10.3} {:>12.2} {:>14} {edges:>10}",
+            "{nodes:>8} {seconds:>10.3} {cpu:>10.3} {:>12.2} {:>14} {edges:>8}",
             seconds * 1e6 / nodes as f64,
             bytes / nodes,
         );
         if tests == 100_000 {
-            println!("limits for 100,000: {:.2} of 0.5 s, {:.2} of 500 bytes a node", seconds / 0.5, bytes as f64 / nodes as f64 / 500.0);
+            println!(
+                "limits for 100,000: {:.2} of 0.5 s, {:.2} of 500 bytes a node",
+                seconds / 0.5,
+                bytes as f64 / nodes as f64 / 500.0
+            );
         }
     }
 }
@@ -64,13 +86,24 @@ fn specs(tests: usize) -> Vec<Arc<Spec>> {
         let mut spec = Spec::new(TEST, format!("provider.test{at}.default.tcp"));
         spec.variant = spec.label.clone();
         let value = |place: usize| Some(values[(at >> place) % values.len()].clone());
-        spec.declared = names.iter().enumerate().map(|(place, name)| (name.clone(), value(place))).collect();
+        spec.declared = names
+            .iter()
+            .enumerate()
+            .map(|(place, name)| (name.clone(), value(place)))
+            .collect();
         let otherwise = Some(images[at / TESTS_ON_AN_IMAGE].clone());
-        spec.needs = Box::new([Need { role: role.clone(), made: None, otherwise }]);
+        spec.needs = Box::new([Need {
+            role: role.clone(),
+            made: None,
+            otherwise,
+        }]);
         if at % TESTS_BETWEEN_DEPS == TESTS_BETWEEN_DEPS - 1 {
             spec.after = Box::new([Arc::from(format!("provider.test{}", at - 1))]);
         }
-        spec.claim = Claim { memory_mib: 512, vcpus: 1 };
+        spec.claim = Claim {
+            memory_mib: 512,
+            vcpus: 1,
+        };
         Arc::new(spec)
     };
     (0..tests).map(test).collect()
@@ -85,9 +118,18 @@ fn fill(store: &Store, tests: usize) {
     for &id in graph.order() {
         let spec = graph.spec(id);
         let (inputs, _) = inputs_of(&graph, id, |earlier| made[earlier.index()].as_ref()).expect("in order");
-        let key = ActionKey { spec, sources: &[], inputs: &inputs }.digest();
+        let key = ActionKey {
+            spec,
+            sources: &[],
+            inputs: &inputs,
+        }
+        .digest();
         let outputs = if spec.rule == IMAGE {
-            vec![Output { name: "disk".into(), digest: disk.digest, size: disk.size }]
+            vec![Output {
+                name: "disk".into(),
+                digest: disk.digest,
+                size: disk.size,
+            }]
         } else {
             Vec::new()
         };
@@ -97,13 +139,19 @@ fn fill(store: &Store, tests: usize) {
             size: output.size,
             path: store.blob_path(&output.digest),
         });
-        made[id.index()] =
-            Some(vtbuild_engine::resolve::Made { artefacts: artefacts.collect(), seconds: 1.0 });
+        made[id.index()] = Some(vtbuild_engine::resolve::Made {
+            artefacts: artefacts.collect(),
+            seconds: 1.0,
+        });
         records.push(record(key, spec, outputs));
     }
     for batch in records.chunks(1000) {
-        let reserved = batch.iter().map(|record| (record, store.reserve(&record.key).expect("nobody else is here")));
-        store.publish_many(reserved.collect::<Vec<_>>()).expect("records can be written");
+        let reserved = batch
+            .iter()
+            .map(|record| (record, store.reserve(&record.key).expect("nobody else is here")));
+        store
+            .publish_many(reserved.collect::<Vec<_>>())
+            .expect("records can be written");
     }
 }
 
@@ -123,9 +171,20 @@ fn record(key: Digest, spec: &Spec, outputs: Vec<Output>) -> Record {
     }
 }
 
+/// Seconds that this thread was on a CPU: the same on a busy machine and on an idle one.
+fn on_cpu() -> f64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").expect("procfs is mounted");
+    let nanos: f64 = stat.split_whitespace().next().and_then(|n| n.parse().ok()).expect("nanoseconds");
+    nanos / 1e9
+}
+
 /// The process's resident set, in bytes.
 fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").expect("procfs is mounted");
-    let pages: usize = statm.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number of pages");
+    let pages: usize = statm
+        .split_whitespace()
+        .nth(1)
+        .and_then(|n| n.parse().ok())
+        .expect("a number of pages");
     pages * 4096
 }

@@ -6,42 +6,50 @@
 //! together somewhere in what is left of the name. A provider's prefix (`bundled.` in front of every test of a provider) and
 //! inner variants of the dependency then do no harm, and `boot` never means `reboot`.
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
 
-/// Names of variants, looked up by `dep` entries.
+/// Names of variants, looked up by `dep` entries. Only names that some entry could mean are kept.
 #[derive(Debug, Default)]
 pub struct DepIndex {
-    names: Vec<Vec<Box<str>>>,
-    holding: FxHashMap<Box<str>, Vec<u32>>,
+    /// For the last label of each entry the names that hold it, with their numbers, in order.
+    holding: FxHashMap<Box<str>, Vec<(u32, Arc<str>)>>,
 }
 
 impl DepIndex {
-    /// An index of `names`, numbered in order; an empty name matches nothing.
-    pub fn of<'a>(names: impl Iterator<Item = &'a str>) -> Self {
-        let mut index = Self::default();
-        for (at, name) in names.enumerate() {
-            let labels: Vec<Box<str>> = labels(name).map(Box::from).collect();
-            let number = u32::try_from(at).expect("fewer than 2^32 variants");
-            for label in &labels {
-                let holders = index.holding.entry(label.clone()).or_default();
-                if holders.last() != Some(&number) {
-                    holders.push(number);
+    /// An index of `names`, numbered in order, for looking up `entries`. An empty name matches nothing.
+    pub fn of<'a>(
+        names: impl Iterator<Item = &'a Arc<str>>,
+        entries: impl Iterator<Item = &'a Arc<str>>,
+    ) -> Self {
+        let last = entries.filter_map(|entry| labels(entry).last());
+        let mut holding: FxHashMap<Box<str>, Vec<(u32, Arc<str>)>> =
+            last.map(|label| (Box::from(label), Vec::new())).collect();
+        if holding.is_empty() {
+            return Self::default();
+        }
+        for (number, name) in (0..).zip(names) {
+            for label in labels(name) {
+                let Some(holders) = holding.get_mut(label) else {
+                    continue;
+                };
+                if holders.last().is_none_or(|(last, _)| *last != number) {
+                    holders.push((number, name.clone()));
                 }
             }
-            index.names.push(labels);
         }
-        index
+        Self { holding }
     }
 
-    /// The numbers of the names that `dep` means, in order.
-    pub fn matching(&self, dep: &str) -> impl Iterator<Item = usize> {
-        let wanted: Vec<&str> = labels(dep).collect();
+    /// The numbers of the names that `entry`, one of those that the index was made for, means; in order.
+    pub fn matching(&self, entry: &str) -> impl Iterator<Item = usize> {
+        let wanted: Vec<&str> = labels(entry).collect();
         let holders = wanted.last().and_then(|last| self.holding.get(*last));
-        let candidates = holders.map(Vec::as_slice).unwrap_or_default();
+        let candidates = holders.map(Vec::as_slice).unwrap_or_default().iter();
         candidates
-            .iter()
-            .map(|&at| at as usize)
-            .filter(move |&at| means(&wanted, &self.names[at]))
+            .filter(move |(_, name)| means(&wanted, name))
+            .map(|(number, _)| *number as usize)
     }
 }
 
@@ -59,13 +67,15 @@ fn value_of(label: &str) -> &str {
         })
 }
 
-fn means(wanted: &[&str], name: &[Box<str>]) -> bool {
-    let shared = wanted.iter().zip(name).take_while(|(w, n)| **w == &***n).count();
+fn means(wanted: &[&str], name: &str) -> bool {
+    let name: Vec<&str> = labels(name).collect();
+    let shared = wanted
+        .iter()
+        .zip(&name)
+        .take_while(|(wanted, label)| wanted == label)
+        .count();
     let (wanted, rest) = (&wanted[shared..], &name[shared..]);
-    wanted.is_empty()
-        || rest
-            .windows(wanted.len())
-            .any(|part| part.iter().zip(wanted).all(|(n, w)| &**n == *w))
+    wanted.is_empty() || rest.windows(wanted.len()).any(|part| part == wanted)
 }
 
 #[cfg(test)]
@@ -73,7 +83,11 @@ mod tests {
     use super::*;
 
     fn matching(names: &[&str], dep: &str) -> Vec<usize> {
-        DepIndex::of(names.iter().copied()).matching(dep).collect()
+        let names: Vec<Arc<str>> = names.iter().map(|name| Arc::from(*name)).collect();
+        let entry = Arc::from(dep);
+        DepIndex::of(names.iter(), std::iter::once(&entry))
+            .matching(dep)
+            .collect()
     }
 
     #[test]

@@ -109,11 +109,11 @@ impl Graph {
 
     /// What an action waits for, in the order in which it was declared.
     pub fn waits_for(&self, id: ActionId) -> impl Iterator<Item = (ActionId, &Link)> {
-        let mut edges: Vec<_> = self
-            .shape
-            .edges_directed(index(id), Direction::Incoming)
-            .collect();
-        edges.sort_unstable_by_key(EdgeRef::id);
+        // The edges of a node are chained newest first.
+        let newest_first = self.shape.edges_directed(index(id), Direction::Incoming);
+        let mut edges: smallvec::SmallVec<[_; 4]> = newest_first.collect();
+        edges.reverse();
+        debug_assert!(edges.is_sorted_by_key(EdgeRef::id));
         edges
             .into_iter()
             .map(|edge| (action(edge.source()), edge.weight()))
@@ -161,7 +161,8 @@ impl Builder {
 
     /// Draws the edges of all nodes, adding the nodes that turn out to be needed on the way.
     fn link(&mut self) -> Result<(), GraphError> {
-        let deps = DepIndex::of(self.specs.iter().map(|spec| &*spec.variant));
+        let entries = self.specs.iter().flat_map(|spec| spec.after.iter());
+        let deps = DepIndex::of(self.specs.iter().map(|spec| &spec.variant), entries);
         let mut at = 0;
         while at < self.specs.len() {
             self.link_one(ActionId::at(at), &deps)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use camino::Utf8PathBuf;
 use vtbuild_cfg::{Diagnostic, ExpandOptions, Program};
 
-use crate::db::{Database, Setup, program};
+use crate::db::{Database, Setup, program, program_of};
 use crate::variant::Variant;
 
 /// Where a workspace's configuration comes from.
@@ -72,6 +72,15 @@ impl Session {
                 .map_err(Diagnostics::from)?;
         }
         Ok(linked)
+    }
+
+    /// The configuration that `text` is, as if it stood in a file `name` beside `tests.cfg`: it may include any file of
+    /// the set, generated ones too.
+    ///
+    /// # Errors
+    /// All that is wrong with it or with a file that it includes.
+    pub fn program_of(&self, name: &str, text: &str) -> Result<Program, Diagnostics> {
+        program_of(&self.db, self.setup, name, text)
     }
 
     /// The variants of a program, in order; at most `most` of them.

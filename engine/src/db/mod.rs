@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use camino::{Utf8Path, Utf8PathBuf};
 
 pub(crate) use inputs::{FileText, Folder, FolderList, Setup, Source};
-pub(crate) use queries::program;
+pub(crate) use queries::{program, program_of};
 
 /// How queries reach inputs that they find out about while they run.
 #[salsa::db]

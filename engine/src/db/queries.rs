@@ -77,6 +77,19 @@ pub(crate) fn program(db: &dyn Db, setup: Setup) -> LinkResult {
     Program::link(&root, &mut |path| unit(db, setup, path)).map_err(Into::into)
 }
 
+/// A configuration of another first file, whose text is `text`; it includes files as `tests.cfg` does.
+pub(crate) fn program_of(db: &dyn Db, setup: Setup, name: &str, text: &str) -> LinkResult {
+    let root = Utf8Path::new(SET).join(name);
+    let mut get = |path: &Utf8Path| {
+        if path == root {
+            Unit::File(vtbuild_cfg::parse(name, text.as_bytes()))
+        } else {
+            unit(db, setup, path)
+        }
+    };
+    Program::link(&root, &mut get).map_err(Into::into)
+}
+
 /// Where a file of the virtual set comes from: a generated one, the first folder that has it, or the path itself.
 fn unit(db: &dyn Db, setup: Setup, path: &Utf8Path) -> Unit {
     let Ok(name) = path.strip_prefix(SET) else {
