@@ -78,8 +78,15 @@ fn object(mut pairs: Vec<(&str, &str)>) -> String {
 /// Appends a JSON string.
 fn string(text: &str, out: &mut String) {
     out.push('"');
+    let escaped = |b: u8| b < 0x20 || b == b'"' || b == b'\\';
+    // Nearly no text needs escapes, and asking all bytes at once is faster than looking for the first.
+    if !text.bytes().fold(false, |any, b| any | escaped(b)) {
+        out.push_str(text);
+        out.push('"');
+        return;
+    }
     let mut rest = text;
-    while let Some(at) = rest.bytes().position(|b| b < 0x20 || b == b'"' || b == b'\\') {
+    while let Some(at) = rest.bytes().position(escaped) {
         out.push_str(&rest[..at]);
         match rest.as_bytes()[at] {
             b'"' => out.push_str("\\\""),

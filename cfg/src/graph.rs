@@ -99,6 +99,8 @@ pub(crate) struct Node {
     /// Of a group: the position of its first default variant, and the variable of its block.
     pub(crate) default_child: Option<u32>,
     pub(crate) variable: Option<Sym>,
+    /// Of a group: what was current before its block.
+    pub(crate) base: Option<NodeId>,
     /// The file of a variant, as an index of the names that the file maps use.
     pub(crate) file: u32,
     /// The item of the `- name:` line, for nodes that are variants.

@@ -110,14 +110,38 @@ pub(crate) fn assignment(line: &str) -> Option<Assignment> {
         (_, Some(b'?')) => (Operator::SetMatching, 1),
         _ => (Operator::Set, 0),
     };
-    let key_end = line[..equals - width].trim_end_matches(is_blank).len();
-    let value = &line[equals + 1..];
-    let value_start = line.len() - value.trim_start_matches(is_blank).len();
+    let key_end = trimmed_end(line, equals - width);
+    let value_start = skip_blanks(line, equals + 1);
     Some(Assignment {
         operator,
         key_end,
         value_start,
     })
+}
+
+/// Where `line[..end]` ends without trailing blanks.
+fn trimmed_end(line: &str, end: usize) -> usize {
+    let spaces = line.as_bytes()[..end]
+        .iter()
+        .rev()
+        .take_while(|&&b| b == b' ')
+        .count();
+    match line.as_bytes()[..end - spaces].last() {
+        Some(b'!'..=b'~') | None => end - spaces,
+        _ => line[..end - spaces].trim_end_matches(is_blank).len(),
+    }
+}
+
+/// The first byte from `start` on that is no blank.
+pub(crate) fn skip_blanks(line: &str, start: usize) -> usize {
+    let spaces = line.as_bytes()[start..]
+        .iter()
+        .take_while(|&&b| b == b' ')
+        .count();
+    match line.as_bytes().get(start + spaces) {
+        Some(b'!'..=b'~') | None => start + spaces,
+        _ => line.len() - line[start + spaces..].trim_start_matches(is_blank).len(),
+    }
 }
 
 /// Takes one pair of equal quotes off a value.

@@ -106,6 +106,8 @@ fn parse_text(file: Arc<str>, source: &str) -> Parsed {
         diagnostics: Vec::new(),
         stack: Vec::new(),
     };
+    parser.items.text.reserve(source.len() / 2);
+    parser.items.items.reserve(source.len() / 64);
     parser.run();
     Parsed {
         items: Arc::new(parser.items),

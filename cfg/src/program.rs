@@ -94,7 +94,19 @@ impl Program {
         texts: &[Parsed],
         get: &mut dyn FnMut(&Utf8Path) -> Unit,
     ) -> Result<Program, Vec<Diagnostic>> {
-        let mut program = self.clone();
+        self.clone().extend(texts, get)
+    }
+
+    /// Like [`Program::with_parsed`], but without a copy if nobody else holds the program.
+    ///
+    /// # Errors
+    /// Every error of the first text that has any.
+    pub fn extend(
+        self,
+        texts: &[Parsed],
+        get: &mut dyn FnMut(&Utf8Path) -> Unit,
+    ) -> Result<Program, Vec<Diagnostic>> {
+        let mut program = self;
         for text in texts {
             let graph = Arc::try_unwrap(program.graph).unwrap_or_else(|shared| Graph::clone(&shared));
             program = Linker::new(graph, get).text(text)?;

@@ -1,12 +1,14 @@
 //! Where a value came from, and why a variant is not there. Nothing is kept for it: both are recomputed when asked.
 
 mod explain;
+mod in_force;
 mod nearest;
 mod why_not;
 
 use std::sync::Arc;
 
 pub use explain::{Step, explain};
+pub use in_force::filters_in_force;
 pub use nearest::{UnknownLabel, nearest, unknown_labels};
 pub use why_not::{Removal, WhyNot, why_not};
 

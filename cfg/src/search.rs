@@ -6,6 +6,7 @@
 
 mod counting;
 mod facts;
+mod inward;
 mod join;
 mod removed;
 mod state;

@@ -23,8 +23,8 @@ impl Sym {
 pub struct Symbols {
     text: String,
     ends: Vec<u32>,
-    /// Open addressing; 0 is empty, otherwise the symbol's number plus one. Its size is a power of two.
-    slots: Vec<u32>,
+    /// Open addressing: part of the hash, and the symbol's number plus one, or 0. Its size is a power of two.
+    slots: Vec<(u32, u32)>,
 }
 
 impl PartialEq for Symbols {
@@ -69,8 +69,8 @@ impl Symbols {
         if self.slots.is_empty() {
             return None;
         }
-        let slot = self.slot_of(text);
-        self.slots[slot].checked_sub(1).map(Sym)
+        let slot = self.slot_of(text, hash(text));
+        self.slots[slot].1.checked_sub(1).map(Sym)
     }
 
     /// The number of `text`, giving it one if it is new.
@@ -78,15 +78,16 @@ impl Symbols {
         if (self.ends.len() + 1) * 2 > self.slots.len() {
             self.grow();
         }
-        let slot = self.slot_of(text);
-        if let Some(found) = self.slots[slot].checked_sub(1) {
+        let hash = hash(text);
+        let slot = self.slot_of(text, hash);
+        if let Some(found) = self.slots[slot].1.checked_sub(1) {
             return Sym(found);
         }
         let sym = Sym(u32::try_from(self.ends.len()).expect("fewer than 2^32 distinct strings"));
         self.text.push_str(text);
         self.ends
             .push(u32::try_from(self.text.len()).expect("less than 4 GiB of distinct text"));
-        self.slots[slot] = sym.0 + 1;
+        self.slots[slot] = (tag(hash), sym.0 + 1);
         sym
     }
 
@@ -95,29 +96,46 @@ impl Symbols {
         (0..self.ends.len() as u32).map(|index| (Sym(index), self.text(Sym(index))))
     }
 
-    fn slot_of(&self, text: &str) -> usize {
+    /// The bytes of a symbol, without the checks that a `str` costs.
+    fn bytes(&self, sym: u32) -> &[u8] {
+        let start = if sym == 0 {
+            0
+        } else {
+            self.ends[sym as usize - 1] as usize
+        };
+        &self.text.as_bytes()[start..self.ends[sym as usize] as usize]
+    }
+
+    fn slot_of(&self, text: &str, hash: usize) -> usize {
         let mask = self.slots.len() - 1;
-        let mut slot = hash(text) & mask;
+        let mut slot = hash & mask;
         loop {
-            match self.slots[slot].checked_sub(1) {
-                Some(found) if self.text(Sym(found)) != text => slot = (slot + 1) & mask,
-                _ => return slot,
+            let (known, number) = self.slots[slot];
+            if number == 0 || (known == tag(hash) && self.bytes(number - 1) == text.as_bytes()) {
+                return slot;
             }
+            slot = (slot + 1) & mask;
         }
     }
 
     fn grow(&mut self) {
-        let size = (self.slots.len() * 2).max(64);
-        let mut slots = vec![0; size];
+        let size = (self.slots.len() * 2).max(256);
+        let mut slots = vec![(0, 0); size];
         for (sym, text) in self.iter() {
-            let mut slot = hash(text) & (size - 1);
-            while slots[slot] != 0 {
+            let hash = hash(text);
+            let mut slot = hash & (size - 1);
+            while slots[slot].1 != 0 {
                 slot = (slot + 1) & (size - 1);
             }
-            slots[slot] = sym.0 + 1;
+            slots[slot] = (tag(hash), sym.0 + 1);
         }
         self.slots = slots;
     }
+}
+
+/// The part of a hash that does not choose the slot.
+fn tag(hash: usize) -> u32 {
+    (hash as u64 >> 32) as u32
 }
 
 fn hash(text: &str) -> usize {

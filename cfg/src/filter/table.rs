@@ -81,6 +81,14 @@ impl<L> FilterTable<L> {
             .truncate(self.blocks.last().map_or(0, |&end| end as usize));
     }
 
+    /// The same filters with the labels of each block in opposite order.
+    pub(crate) fn mirrored(mut self) -> Self {
+        for block in 0..self.blocks.len() {
+            self.labels[range(&self.blocks, block)].reverse();
+        }
+        self
+    }
+
     /// Copies every filter of `other` to the end, translating labels; the number of the first copy.
     pub(crate) fn extend_from<M>(&mut self, other: &FilterTable<M>, mut label: impl FnMut(&M) -> L) -> u32 {
         let (labels, blocks, words) = (self.labels.len(), self.blocks.len(), self.words.len());

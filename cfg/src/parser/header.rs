@@ -3,8 +3,8 @@
 use super::{Frame, Next, Parser};
 use crate::diagnostic::{Class, Diagnostic};
 use crate::items::{Item, ItemId, VariantHeader};
-use crate::lexer::{Keyword, Kind, Operator, Token, keyword, scan};
-use crate::lines::{Line, is_blank};
+use crate::lexer::{Keyword, Kind, Operator, Token, keyword, scan, skip_blanks};
+use crate::lines::Line;
 
 /// A `variants` block whose variants are being read.
 pub(super) struct VariantList {
@@ -129,7 +129,7 @@ impl<'t> Parser<'t> {
 
     /// Parses `- [@]name: [deps]` and adds its item; `false` if it is wrong.
     fn variant_line(&mut self, line: &Line<'t>, at: usize) -> bool {
-        let at = line.text.len() - line.text[at..].trim_start_matches(is_blank).len();
+        let at = skip_blanks(&line.text, at);
         let tokens = scan(&line.text, at);
         let (at_sign, names, colon) = match read_names(&tokens) {
             Ok(read) => read,

@@ -6,8 +6,10 @@ use super::{Frame, Parser};
 use crate::diagnostic::Class;
 use crate::filter::{FilterId, parse_tokens};
 use crate::items::{Item, ItemLabel};
-use crate::lexer::{Assignment, Keyword, Kind, Operator, Token, assignment, keyword, scan, unquote};
-use crate::lines::{Line, is_blank};
+use crate::lexer::{
+    Assignment, Keyword, Kind, Operator, Token, assignment, keyword, scan, skip_blanks, unquote,
+};
+use crate::lines::Line;
 
 impl<'t> Parser<'t> {
     /// Parses the statement on `line`.
@@ -19,7 +21,7 @@ impl<'t> Parser<'t> {
             }
             return;
         };
-        let at = line.text.len() - line.text[at..].trim_start_matches(is_blank).len();
+        let at = skip_blanks(&line.text, at);
         match keyword {
             Keyword::Variants => self.variants(line, at, conditional),
             Keyword::Dash => {
@@ -207,7 +209,7 @@ impl<'t> Parser<'t> {
             },
             line,
         );
-        let rest = line.text.len() - line.text[rest..].trim_start_matches(is_blank).len();
+        let rest = skip_blanks(&line.text, rest);
         if rest < line.text.len() {
             let offset = line.offset
                 + if matches!(line.text, Cow::Borrowed(_)) {

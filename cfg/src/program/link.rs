@@ -219,12 +219,19 @@ impl<'g> Linker<'g> {
     }
 
     fn run(mut self) -> Result<Program, Vec<Diagnostic>> {
+        // The items of the file that is being walked, kept so that not every item takes a reference of its own.
+        let mut open: Option<(u32, Arc<Items>)> = None;
         while let Some(frame) = self.stack.last_mut() {
             match frame {
                 Frame::Block(block) if block.next < block.end => {
                     let (file, item) = (block.file, ItemId(block.next));
                     block.next += 1;
-                    self.item(file, item);
+                    if open.as_ref().is_none_or(|(known, _)| *known != file) {
+                        open = Some((file, self.graph.files[file as usize].items.clone()));
+                    }
+                    if let Some((_, items)) = &open {
+                        self.item(items, file, item);
+                    }
                 }
                 Frame::Block(_) => self.end_block(),
                 Frame::List(list) if list.next < list.end => self.start_variant(),
@@ -248,8 +255,7 @@ impl<'g> Linker<'g> {
         }
     }
 
-    fn item(&mut self, file: u32, id: ItemId) {
-        let items: Arc<Items> = self.graph.files[file as usize].items.clone();
+    fn item(&mut self, items: &Items, file: u32, id: ItemId) {
         let origin = Origin { file, item: id };
         match items.item(id) {
             Item::Assign { operator, key, value } => {

@@ -5,6 +5,10 @@ use crate::count::Count;
 use crate::graph::{Graph, NodeId};
 use std::sync::Arc;
 
+/// How many nodes are entered before another way of counting is tried, and before the answer is "more than".
+const FIRST_BUDGET: usize = 500_000;
+const LAST_BUDGET: usize = 20_000_000;
+
 impl Walk {
     /// A search that ignores all filters but one.
     pub(crate) fn only(graph: &Arc<Graph>, options: &WalkOptions, constraint: u32) -> Self {
@@ -15,7 +19,25 @@ impl Walk {
 
     /// How many paths there are in all.
     pub(crate) fn count(mut self) -> Count {
-        self.count_all()
+        self.budget = FIRST_BUDGET;
+        let count = self.count_all();
+        if self.budget > 0 {
+            return count;
+        }
+        let inward = if self.options.defaults {
+            None
+        } else {
+            super::inward::count(&self.graph)
+        };
+        inward.unwrap_or_else(|| {
+            let mut walk = Walk::new(&self.graph, &self.options);
+            walk.budget = LAST_BUDGET;
+            let count = walk.count_all();
+            Count {
+                exact: count.exact && walk.budget > 0,
+                ..count
+            }
+        })
     }
 
     pub(super) fn count_all(&mut self) -> Count {

@@ -3,7 +3,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::filter::FilterId;
-use crate::graph::{Atom, Graph, NodeId};
+use crate::graph::{Atom, Graph, Node, NodeId};
 
 /// The questions: single atoms, and blocks of adjacent ones.
 #[derive(Clone, Default, Debug)]
@@ -12,8 +12,31 @@ pub(crate) struct Facts {
     pub(crate) blocks: Vec<Box<[Atom]>>,
 }
 
+/// Blocks that are among the questions already.
+pub(super) type Known = FxHashSet<Box<[Atom]>>;
+
 impl Facts {
-    fn add_filter(&mut self, graph: &Graph, filter: FilterId, known: &mut FxHashSet<Box<[Atom]>>) {
+    pub(super) fn new(graph: &Graph) -> Self {
+        Facts {
+            atoms: vec![0; graph.atoms.len().div_ceil(64)],
+            blocks: Vec::new(),
+        }
+    }
+
+    /// Adds what the filters of one node ask.
+    pub(super) fn add_node(&mut self, graph: &Graph, node: &Node, known: &mut Known) {
+        for constraint in &graph.constraints[node.constraints.start as usize..node.constraints.end as usize] {
+            self.add_filter(graph, constraint.filter, known);
+            let mut guard = constraint.guard;
+            while let Some(index) = guard {
+                let entry = &graph.guards[index as usize];
+                self.add_filter(graph, entry.filter, known);
+                guard = entry.parent;
+            }
+        }
+    }
+
+    fn add_filter(&mut self, graph: &Graph, filter: FilterId, known: &mut Known) {
         for block in graph.filters.get(filter).words().flatten() {
             if let [atom] = block {
                 self.atoms[atom.0 as usize / 64] |= 1 << (atom.0 % 64);
@@ -23,7 +46,7 @@ impl Facts {
         }
     }
 
-    fn add_all(&mut self, other: &Facts, known: &mut FxHashSet<Box<[Atom]>>) {
+    fn add_all(&mut self, other: &Facts, known: &mut Known) {
         for (mine, theirs) in self.atoms.iter_mut().zip(&other.atoms) {
             *mine |= theirs;
         }
@@ -51,11 +74,8 @@ impl FactTable {
     }
 
     fn collect(&self, graph: &Graph, top: NodeId) -> Facts {
-        let mut facts = Facts {
-            atoms: vec![0; graph.atoms.len().div_ceil(64)],
-            blocks: Vec::new(),
-        };
-        let mut known = FxHashSet::default();
+        let mut facts = Facts::new(graph);
+        let mut known = Known::default();
         let mut visited = FxHashSet::default();
         let mut stack = vec![top];
         while let Some(id) = stack.pop() {
@@ -69,17 +89,7 @@ impl FactTable {
                     continue;
                 }
             }
-            for constraint in
-                &graph.constraints[node.constraints.start as usize..node.constraints.end as usize]
-            {
-                facts.add_filter(graph, constraint.filter, &mut known);
-                let mut guard = constraint.guard;
-                while let Some(index) = guard {
-                    let entry = &graph.guards[index as usize];
-                    facts.add_filter(graph, entry.filter, &mut known);
-                    guard = entry.parent;
-                }
-            }
+            facts.add_node(graph, node, &mut known);
             stack.extend(graph.node_children(node));
         }
         facts

@@ -81,6 +81,21 @@ impl State {
         }
     }
 
+    /// Adds labels without a node.
+    pub(crate) fn push_labels(&mut self, labels: &[(Atom, Atom)]) {
+        for &(plain, named) in labels {
+            self.labels.push((plain, named));
+            self.count(plain);
+            if named != Atom::NONE {
+                self.count(named);
+            }
+        }
+    }
+
+    pub(crate) fn labels(&self) -> &[(Atom, Atom)] {
+        &self.labels
+    }
+
     fn count(&mut self, atom: Atom) {
         self.seen[atom.0 as usize] += 1;
         self.bits[atom.0 as usize / 64] |= 1 << (atom.0 % 64);

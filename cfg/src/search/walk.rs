@@ -79,7 +79,7 @@ pub(super) struct Frame {
 /// The search.
 pub(crate) struct Walk {
     pub(super) graph: Arc<Graph>,
-    options: WalkOptions,
+    pub(super) options: WalkOptions,
     pub(super) state: State,
     pub(super) stack: Vec<Frame>,
     /// Undecided constraints of all frames, one after the other.
@@ -92,6 +92,8 @@ pub(crate) struct Walk {
     pub(super) only: Option<u32>,
     /// How much was found in all, while counting.
     pub(super) sum: Count,
+    /// How many nodes may still be entered; counting gives up at none.
+    pub(super) budget: usize,
     /// Note what is ruled out.
     pub(super) watching: Option<Watching>,
     /// The constraint that ruled out the node that was tried last.
@@ -138,6 +140,7 @@ impl Walk {
             only: None,
             sum: Count::exact(0),
             watching: None,
+            budget: usize::MAX,
             blame: None,
             facts: FactTable::default(),
             scratch: Vec::new(),
@@ -254,6 +257,10 @@ impl Walk {
 
     /// Enters `id` unless its filters, or those above, leave nothing there.
     fn enter(&mut self, graph: &Graph, id: NodeId) -> Entered {
+        if self.budget == 0 {
+            return Entered::No;
+        }
+        self.budget -= 1;
         let node = graph.node(id);
         let depth = self.state.depth();
         let inherited = self.stack.last().map_or(0, |frame| frame.pending)..self.pending.len();

@@ -130,6 +130,7 @@ impl Linker<'_> {
         entry.children = start..start + list.children.len() as u32;
         entry.default_child = list.default_child;
         entry.variable = list.variable;
+        entry.base = Some(list.base);
         self.current = group;
     }
 }
