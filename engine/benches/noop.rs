@@ -4,6 +4,8 @@
 //! Everything is in the store. Timed is what a run does then: specs to graph, graph to plan. Memory is the growth of the
 //! process's resident set from before the specs to after the plan.
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -39,8 +41,8 @@ const PARAMS: [&str; 8] = [
 
 fn main() {
     println!(
-        "{:>8} {:>10} {:>12} {:>14} {:>10}",
-        "nodes", "seconds", "us a node", "bytes a node", "edges"
+        "{:>8} {:>10} {:>10} {:>12} {:>14} {:>8}",
+        "nodes", "seconds", "on a CPU", "us a node", "bytes a node", "edges"
     );
     for tests in [10_000, 100_000] {
         let dir = tempfile::tempdir().expect("a temporary folder");
@@ -174,7 +176,11 @@ fn record(key: Digest, spec: &Spec, outputs: Vec<Output>) -> Record {
 /// Seconds that this thread was on a CPU: the same on a busy machine and on an idle one.
 fn on_cpu() -> f64 {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").expect("procfs is mounted");
-    let nanos: f64 = stat.split_whitespace().next().and_then(|n| n.parse().ok()).expect("nanoseconds");
+    let nanos: f64 = stat
+        .split_whitespace()
+        .next()
+        .and_then(|n| n.parse().ok())
+        .expect("nanoseconds");
     nanos / 1e9
 }
 

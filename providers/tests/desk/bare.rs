@@ -37,6 +37,37 @@ async fn a_machine_without_a_guest_is_created_asked_paused_and_destroyed() {
     bench.must("vm.verify", vm.clone()).await;
     bench.must("vm.resume", json!({"vm": "vm1", "timeout": 10})).await;
 
+    let again = bench.must("vm.create", firmware(&json!({}))).await;
+    assert_ne!(again["pid"], created["pid"]);
+    assert!(!alive(
+        u32::try_from(created["pid"].as_u64().expect("a number")).expect("a pid")
+    ));
+    bench
+        .must("vm.destroy", json!({"vm": "vm1", "gracefully": false}))
+        .await;
+    assert_eq!(bench.must("vm.state", vm.clone()).await["dead"], true);
+    assert_eq!(bench.fails("vm.verify", vm.clone()).await.kind, "vm-dead");
+    assert_eq!(
+        bench
+            .must("vm.wait_for_dead", json!({"vm": "vm1", "timeout": 1}))
+            .await,
+        true
+    );
+    assert_eq!(
+        bench
+            .fails("vm.login", json!({"vm": "vm1", "timeout": 5}))
+            .await
+            .kind,
+        "vm-dead"
+    );
+    bench.must("vm.destroy", vm).await;
+}
+
+#[tokio::test]
+async fn addresses_ports_and_devices_are_told() {
+    let bench = Bench::new(None).await;
+    let vm = json!({"vm": "vm1"});
+    bench.must("vm.create", firmware(&json!({}))).await;
     assert_eq!(
         bench.must("vm.address", json!({"vm": "vm1", "index": 0})).await,
         "127.0.0.1"
@@ -62,7 +93,7 @@ async fn a_machine_without_a_guest_is_created_asked_paused_and_destroyed() {
             .kind,
         "address"
     );
-    let devices = bench.must("vm.devices", vm.clone()).await;
+    let devices = bench.must("vm.devices", vm).await;
     assert!(
         devices["cmdline"][0]
             .as_str()
@@ -76,31 +107,6 @@ async fn a_machine_without_a_guest_is_created_asked_paused_and_destroyed() {
         "{devices}"
     );
     assert_eq!(devices["macs"].as_array().map(Vec::len), Some(1));
-
-    let again = bench.must("vm.create", firmware(&json!({}))).await;
-    assert_ne!(again["pid"], created["pid"]);
-    assert!(!alive(
-        u32::try_from(created["pid"].as_u64().expect("a number")).expect("a pid")
-    ));
-    bench
-        .must("vm.destroy", json!({"vm": "vm1", "gracefully": false}))
-        .await;
-    assert_eq!(bench.must("vm.state", vm.clone()).await["dead"], true);
-    assert_eq!(bench.fails("vm.verify", vm.clone()).await.kind, "vm-dead");
-    assert_eq!(
-        bench
-            .must("vm.wait_for_dead", json!({"vm": "vm1", "timeout": 1}))
-            .await,
-        true
-    );
-    assert_eq!(
-        bench
-            .fails("vm.login", json!({"vm": "vm1", "timeout": 5}))
-            .await
-            .kind,
-        "vm-dead"
-    );
-    bench.must("vm.destroy", vm).await;
 }
 
 #[tokio::test]
