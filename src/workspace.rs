@@ -29,6 +29,8 @@ pub struct Settings {
     pub no: Vec<String>,
     /// Parameters of every variant.
     pub params: BTreeMap<String, String>,
+    /// Configuration text that is added at the end, before what the command line asks for.
+    pub config: String,
     /// Whether the built-in test provider is there.
     pub bundled_tests: bool,
 }
@@ -42,6 +44,7 @@ impl Default for Settings {
             only: Vec::new(),
             no: Vec::new(),
             params: BTreeMap::new(),
+            config: String::new(),
             bundled_tests: true,
         }
     }
@@ -97,6 +100,11 @@ impl Workspace {
     /// The folder that image names and the like are relative to.
     pub fn data_dir(&self) -> Utf8PathBuf {
         self.root.join(&self.settings.data_dir)
+    }
+
+    /// The folders in which a guest's recipe is looked for: the workspace's own before the bundled one.
+    pub fn recipe_dirs(&self) -> Vec<Utf8PathBuf> {
+        vec![self.root.join("recipes"), self.bundled.recipes()]
     }
 
     /// The folders in which a configuration file is looked for: the workspace's own before the bundled ones.
