@@ -40,7 +40,8 @@ impl fmt::Display for Count {
 
 impl Program {
     /// How many variants [`Program::variants`] would give. Parts of the tree that filters see alike are counted once;
-    /// only programs with `join` are counted by listing.
+    /// only programs with `join` are counted by listing. Where too many parts differ the answer is a lower bound, within
+    /// seconds, instead of an endless search.
     ///
     /// # Errors
     /// A join that cannot be carried out.

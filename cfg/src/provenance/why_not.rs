@@ -26,7 +26,8 @@ pub struct Removal {
 /// Why variants are not there.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct WhyNot {
-    /// How many variants match and are there.
+    /// How many variants match and are there. Not exact if the search was cut short; the removals are then those of the
+    /// part that was searched.
     pub present: Count,
     /// The filters that removed others, the one that removed most first. Every candidate counts once, for the first
     /// filter that the search from the outermost block inwards finds against it.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 /// How many nodes are entered before another way of counting is tried, and before the answer is "more than".
 const FIRST_BUDGET: usize = 500_000;
-const LAST_BUDGET: usize = 20_000_000;
+pub(super) const LAST_BUDGET: usize = 5_000_000;
 
 impl Walk {
     /// A search that ignores all filters but one.

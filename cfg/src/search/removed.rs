@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::counting::LAST_BUDGET;
 use super::state::Verdict;
 use super::walk::{Walk, WalkOptions};
 use crate::count::Count;
