@@ -58,7 +58,12 @@ impl Walk {
             profiles: FxHashMap::default(),
             total: Vec::new(),
         });
+        walk.budget = LAST_BUDGET;
         let count = walk.count_all();
+        let count = Count {
+            exact: count.exact && walk.budget > 0,
+            ..count
+        };
         (
             count,
             walk.watching.map(|watching| watching.total).unwrap_or_default(),
