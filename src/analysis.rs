@@ -1,6 +1,9 @@
 //! From the command line to variants: the lines that are added to a configuration, and what they select.
 
-use vtbuild_cfg::Program;
+use camino::Utf8Path;
+use vtbuild_cfg::filter::Filter;
+use vtbuild_cfg::provenance::{Statement, unknown_labels};
+use vtbuild_cfg::{Count, Diagnostic, ExpandOptions, Program, Variants};
 use vtbuild_engine::session::{Diagnostics, ExtraLine, Layout, ProviderLayout, Session};
 use vtbuild_engine::variant::Variant;
 use vtbuild_providers::provider::GENERIC;
@@ -9,6 +12,9 @@ use crate::cli::SelectArgs;
 use crate::exit::{Exit, Failure};
 use crate::report::diagnostics;
 use crate::workspace::Workspace;
+
+/// How the origins of lines end that stand in the workspace's file.
+const SETTINGS: &str = "in vtbuild.toml";
 
 /// A workspace with its configuration read and the wanted variants chosen.
 pub struct Analysis {
@@ -36,7 +42,7 @@ impl Analysis {
     /// Reads the configuration of a workspace with these lines at its end.
     pub fn with_lines(workspace: Workspace, lines: Vec<ExtraLine>) -> Result<Self, Failure> {
         let session = Session::new(layout(&workspace));
-        let program = session.program(&lines).map_err(|found| broken(&found))?;
+        let program = session.program(&lines).map_err(|found| refused(&found, &lines))?;
         Ok(Self {
             workspace,
             session,
@@ -60,19 +66,106 @@ impl Analysis {
         }
     }
 
+    /// The selected variants as they come, in order.
+    pub fn stream(&self) -> Variants {
+        self.program.variants(&ExpandOptions::default())
+    }
+
+    /// How many variants are selected. They are not listed for that.
+    pub fn count(&self) -> Result<Count, Failure> {
+        self.program
+            .count(&ExpandOptions::default())
+            .map_err(|error| wrong(&error))
+    }
+
+    /// The selected variants, unless they are more than `most`: then an error that says how many there are and how to
+    /// have fewer. `doing` completes "that is too many to …".
+    pub fn at_most(&self, most: usize, doing: &str) -> Result<Vec<Variant>, Failure> {
+        // Finding out that there are too many must not take as long as making them all.
+        if self.stream().nth(most).is_some() {
+            let message = format!(
+                "the target selects {} variants, too many to {doing} by mistake (more than {most})\n{NARROW}\n  or insist with --all",
+                self.count()?
+            );
+            return Err(Failure::new(Exit::Usage, message));
+        }
+        self.variants(None)
+    }
+
+    /// A statement's place as people find it: files of the workspace relative to it, lines of a command line by the
+    /// option that they came from.
+    pub fn place(&self, statement: &Statement) -> String {
+        if self.lines.iter().any(|line| *line.origin == *statement.file) {
+            return statement.file.to_string();
+        }
+        let file = Utf8Path::new(&*statement.file);
+        let shown = file.strip_prefix(&self.workspace.root).unwrap_or(file);
+        format!("{shown}:{}", statement.line)
+    }
+
     /// Why nothing is selected, as well as can be told.
     pub fn nothing(&self) -> Failure {
         let mut message = "nothing is selected".to_owned();
+        let mut unknown = String::new();
         for line in &self.lines {
-            message.push_str(&format!("\n  {}  (from {})", line.text, line.origin));
+            message.push_str(&format!(
+                "\n  {}  (from {})",
+                line.text.trim().replace('\n', "\n  "),
+                line.origin
+            ));
+            unknown.push_str(&unknown_names(&self.program, &line.text));
         }
+        if unknown.is_empty() {
+            message.push_str(
+                "\n  every name in these filters exists, but no variant passes them all together with the filters of the configuration",
+            );
+            message.push_str("\n  help: `vtbuild why-not //TARGET` names the filter that is in the way");
+        }
+        message.push_str(&unknown);
         Failure::new(Exit::NothingSelected, message)
     }
 }
 
+/// How a selection is made smaller.
+pub const NARROW: &str =
+    "  help: narrow it with a target (//migrate..tcp), --guest-os NAME, --only FILTER or --no FILTER";
+
+/// For each name in a filter line that no variant carries: a line that says so and offers the nearest ones.
+pub fn unknown_names(program: &Program, line: &str) -> String {
+    let filter = ["only ", "no "].iter().find_map(|word| line.strip_prefix(word));
+    let parsed: Option<Filter> = filter.and_then(|filter| filter.parse().ok());
+    let unknown = parsed.map(|filter| unknown_labels(program, &filter));
+    unknown.unwrap_or_default().iter().map(no_such_name).collect()
+}
+
+/// A line that says that no variant has a name, and offers the nearest ones.
+pub fn no_such_name(unknown: &vtbuild_cfg::provenance::UnknownLabel) -> String {
+    let nearest: Vec<String> = unknown.nearest.iter().map(|name| format!("`{name}`")).collect();
+    let hint = match nearest.as_slice() {
+        [] => "; `vtbuild list --tree` shows the names there are".to_owned(),
+        names => format!("; did you mean {}?", names.join(" or ")),
+    };
+    format!("\n  no variant is called `{}`{hint}", unknown.label)
+}
+
+/// A configuration that cannot be used because of one mistake.
+pub fn wrong(error: &Diagnostic) -> Failure {
+    Failure::config(diagnostics::render(std::slice::from_ref(error)))
+}
+
 /// A configuration that cannot be used, with everything that is wrong with it.
-fn broken(found: &Diagnostics) -> Failure {
+pub fn broken(found: &Diagnostics) -> Failure {
     Failure::config(diagnostics::render(found))
+}
+
+/// The same, where what is wrong may be a line of the command line.
+fn refused(found: &Diagnostics, lines: &[ExtraLine]) -> Failure {
+    let file = found.first().map(|diagnostic| &*diagnostic.location.file);
+    let typed = lines
+        .iter()
+        .any(|line| Some(&*line.origin) == file && !line.origin.ends_with(SETTINGS));
+    let exit = if typed { Exit::Usage } else { Exit::Config };
+    Failure::new(exit, diagnostics::render(found))
 }
 
 fn layout(workspace: &Workspace) -> Layout {
@@ -117,6 +210,9 @@ fn lines(workspace: &Workspace, select: &SelectArgs) -> Result<Vec<ExtraLine>, F
         .params
         .iter()
         .for_each(|(key, value)| add("params in vtbuild.toml", format!("{key} = {value}")));
+    if !settings.config.trim().is_empty() {
+        add("config in vtbuild.toml", settings.config.clone());
+    }
     for param in &select.params {
         let (key, value) = param.split_once('=').ok_or_else(|| {
             Failure::new(

@@ -40,10 +40,12 @@ pub struct Cli {
 
 /// The arguments with `-//FILTER` written as `!//FILTER`, which does not look like an option.
 pub fn arguments() -> impl Iterator<Item = std::ffi::OsString> {
-    std::env::args_os().map(|arg| match arg.to_str().and_then(|text| text.strip_prefix("-//")) {
-        Some(filter) => format!("!//{filter}").into(),
-        None => arg,
-    })
+    std::env::args_os().map(
+        |arg| match arg.to_str().and_then(|text| text.strip_prefix("-//")) {
+            Some(filter) => format!("!//{filter}").into(),
+            None => arg,
+        },
+    )
 }
 
 /// The commands.
@@ -55,6 +57,8 @@ pub enum Command {
     List(ListArgs),
     /// Print the parameters of the selected variants
     Params(ParamsArgs),
+    /// Say which filter is in the way of a variant that is not there
+    WhyNot(WhyNotArgs),
     /// Print the variants of a configuration file, with the options of the field's own tool for it
     Cartesian(CartesianArgs),
     /// Draw the graph of the selected variants and all they stand on
@@ -133,6 +137,9 @@ pub struct RunArgs {
     /// Run each selected test N times, whatever the cache knows
     #[arg(long, value_name = "N")]
     pub runs: Option<u32>,
+    /// Run them all, even if there are more than 10,000
+    #[arg(long)]
+    pub all: bool,
     /// Run the selected tests even if they are known to pass
     #[arg(short, long)]
     pub force: bool,
@@ -182,36 +189,95 @@ pub enum Progress {
 
 /// `vtbuild list`.
 #[derive(Args, Debug, Clone)]
+#[command(after_help = "\
+The lines that start with # are the filters in force: those of tests.cfg, of vtbuild.toml and of the command line.
+
+Examples:
+  vtbuild list //migrate              what `vtbuild //migrate` would run
+  vtbuild list //... --tree           all names, each below what it belongs to
+  vtbuild list //... --count          how many there are, however many: they are not listed for that
+  vtbuild list --guests               one guest a line; (missing FILE) where its image is not there
+  vtbuild list --guests --only q35    the same for another machine type")]
 pub struct ListArgs {
     /// Which variants
     #[command(flatten)]
     pub select: SelectArgs,
-    /// Full names and the number of parameters
+    /// Full names, what a variant stands on, and the number of parameters
     #[arg(short, long)]
     pub verbose: bool,
+    /// Guests instead of tests, and whether their images are there
+    #[arg(long, alias = "vt-list-guests")]
+    pub guests: bool,
     /// Only how many there are
     #[arg(long)]
     pub count: bool,
+    /// Names as a tree
+    #[arg(long, conflicts_with_all = ["json", "verbose", "guests", "count"])]
+    pub tree: bool,
     /// As JSON, one object a line
-    #[arg(long)]
+    #[arg(long, conflicts_with = "count")]
     pub json: bool,
-    /// List them all, however many there are
+    /// List them all, even if there are more than 20,000
     #[arg(long)]
     pub all: bool,
 }
 
+/// `vtbuild why-not`.
+#[derive(Args, Debug, Clone)]
+#[command(after_help = "\
+Every variant that would match, but is not there, is counted once: for the first filter against it. Filters of
+vtbuild.toml, of the command line, of the guest and of tests.cfg are told like all others.
+
+Examples:
+  vtbuild why-not //migrate..unix
+  vtbuild why-not type_specific.bundled.migrate.unix
+  vtbuild why-not //boot --guest-os Win10
+
+Exits with 4 where no variant ever had such names.")]
+pub struct WhyNotArgs {
+    /// What is missed, as a name or //FILTER, and the rest of the selection
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// How many statements are named
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub most: usize,
+    /// As one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `vtbuild params`.
 #[derive(Args, Debug, Clone)]
+#[command(after_help = "\
+Examples:
+  vtbuild params //migrate.default.tcp              everything that the test will see
+  vtbuild params //boot -k mem -k '*_vm1'           one key, and keys by pattern
+  vtbuild params //boot -k image_name --with-source the statements that made it, with file and line
+  vtbuild params //boot --json | jq .params.mem     for other programs
+
+With --with-source each key is followed by the statements that changed it, in the order in which they took effect:
+  FILE:LINE: the statement
+      OPERATOR  value before -> value after
+      under FILE:LINE: the condition that it stands under, if any")]
 pub struct ParamsArgs {
     /// Which variants
     #[command(flatten)]
     pub select: SelectArgs,
-    /// Only keys that contain this text; several mean any of them
-    #[arg(short, long, value_name = "TEXT")]
+    /// Only this key; `*` stands for any text and `?` for one character; several mean any of them
+    #[arg(short, long, value_name = "KEY")]
     pub key: Vec<String>,
+    /// For each key the statements that made its value
+    #[arg(short = 's', long)]
+    pub with_source: bool,
+    /// Full names
+    #[arg(short, long)]
+    pub fullname: bool,
     /// As JSON, one object a line
     #[arg(long)]
     pub json: bool,
+    /// Print them all, even if there are more than 20,000
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// `vtbuild cartesian`: the options are those of the field's own tool.

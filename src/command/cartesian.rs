@@ -16,7 +16,7 @@ use super::warn;
 use crate::cli::CartesianArgs;
 use crate::exit::{Exit, Failure};
 use crate::report::diagnostics;
-use python::Value;
+pub use python::{Value, write_repr};
 
 /// How much output is gathered before it is written.
 const BUFFER: usize = 64 * 1024;
@@ -175,7 +175,7 @@ fn listing(args: &CartesianArgs, variant: &Variant) -> Result<String, Box<Diagno
             text.push_str(" = ");
             match value {
                 Value::Text(value) => text.push_str(value),
-                value => python::write_repr(&value, &mut text),
+                value => write_repr(&value, &mut text),
             }
             text.push('\n');
         }
@@ -191,7 +191,7 @@ fn repr(_: &CartesianArgs, variant: &Variant) -> Result<String, Box<Diagnostic>>
 }
 
 /// Keys and values in code-point order of the keys, the list and the maps among them.
-fn sorted(variant: &Variant) -> Result<Vec<(&str, Value<'_>)>, Box<Diagnostic>> {
+pub fn sorted(variant: &Variant) -> Result<Vec<(&str, Value<'_>)>, Box<Diagnostic>> {
     let params = variant.params().map_err(|error| Box::new(error.clone()))?;
     let mut pairs: Vec<(&str, Value<'_>)> = params
         .sorted()

@@ -1,83 +1,129 @@
 //! `vtbuild list`.
 
+mod guests;
+mod tree;
+
 use std::fmt::Write;
 
 use serde_json::json;
-use vtbuild_engine::variant::Variant;
+use vtbuild_cfg::provenance::filters_in_force;
+use vtbuild_cfg::{Diagnostic, Variant};
 
-use super::print;
-use crate::analysis::Analysis;
+use super::{Output, plural, print, warn};
+use crate::analysis::{Analysis, NARROW, wrong};
 use crate::cli::ListArgs;
 use crate::exit::{Exit, Failure};
 
 /// How many variants are listed unless all are asked for.
 const MOST: usize = 20_000;
+/// The file whose filters people forget.
+const ROOT: &str = "tests.cfg";
 
-/// Lists variants.
+/// Lists variants, or guests.
 pub fn list(args: &ListArgs) -> Result<Exit, Failure> {
+    if args.guests {
+        return guests::list(args);
+    }
     let analysis = Analysis::of(&args.select)?;
-    let most = (!args.all).then_some(MOST + 1);
-    let mut variants = analysis.variants(most)?;
-    let cut = !args.all && variants.len() > MOST;
-    variants.truncate(if args.all { usize::MAX } else { MOST });
     if args.count {
-        return count(&variants, cut);
+        return count(&analysis);
     }
-    let mut text = String::new();
+    let mut out = Output::new();
+    let most = if args.all { usize::MAX } else { MOST };
+    let mut tree = tree::Tree::default();
+    let mut listed = 0_usize;
+    let lines = analysis.stream().map_parallel(|variant| line(variant, args));
+    for line in lines.take(most.saturating_add(1)) {
+        let line = line.map_err(|error| wrong(&error))?;
+        if listed == most {
+            return cut(&analysis, args, &tree, out);
+        }
+        if listed == 0 && !args.json {
+            out.write(&heading(&analysis))?;
+        }
+        listed += 1;
+        if args.tree {
+            tree.add(&line);
+        } else if !out.write(&line)? {
+            return Ok(Exit::Good);
+        }
+    }
+    if listed == 0 {
+        return Err(analysis.nothing());
+    }
+    if args.tree {
+        out.write(&tree.text())?;
+    }
     if !args.json {
-        text.push_str(&heading(&analysis));
+        out.write(&format!("\n{}\n", plural(listed, "variant")))?;
     }
-    for variant in &variants {
-        line(&mut text, variant, args);
-    }
-    if !args.json {
-        let _ = writeln!(text, "\n{} variants", variants.len());
-    }
-    if cut {
-        let _ = writeln!(
-            text,
-            "more than {MOST}: narrow the target, or list them all with --all"
-        );
-    }
-    print(&text)?;
+    out.finish()?;
     Ok(Exit::Good)
 }
 
-fn count(variants: &[Variant], cut: bool) -> Result<Exit, Failure> {
-    let more = if cut { "more than " } else { "" };
-    print(&format!("{more}{}\n", variants.len()))?;
+/// Ends a listing that would be too long.
+fn cut(analysis: &Analysis, args: &ListArgs, tree: &tree::Tree, mut out: Output) -> Result<Exit, Failure> {
+    if args.tree {
+        out.write(&tree.text())?;
+    }
+    out.finish()?;
+    drop(out);
+    warn(&format!(
+        "these are the first {MOST} of {} variants\n{NARROW}\n  help: --count only counts, --tree shows the names, --all lists them all",
+        analysis.count()?
+    ));
     Ok(Exit::Good)
 }
 
-/// The filters in force, those that nobody typed included.
+fn count(analysis: &Analysis) -> Result<Exit, Failure> {
+    let count = analysis.count()?;
+    if count.variants == 0 {
+        return Err(analysis.nothing());
+    }
+    print(&format!("{count}\n"))?;
+    Ok(Exit::Good)
+}
+
+/// The filters in force: those of the first configuration file that stand outside of all choice, and the lines that were
+/// added, be it by the command line or by `vtbuild.toml`.
 fn heading(analysis: &Analysis) -> String {
     let mut text = String::new();
+    for statement in filters_in_force(&analysis.program) {
+        let file = statement.file.rsplit('/').next();
+        if file == Some(ROOT) {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "# {}  ({})", statement.text, analysis.place(&statement));
+        }
+    }
     for line in &analysis.lines {
         let _ = writeln!(text, "# {}  ({})", line.text, line.origin);
     }
     text
 }
 
-fn line(text: &mut String, variant: &Variant, args: &ListArgs) {
-    // Writing to a string cannot fail.
-    let _ = if args.json {
+/// What is listed of a variant.
+fn line(variant: Result<Variant, Box<Diagnostic>>, args: &ListArgs) -> Result<String, Box<Diagnostic>> {
+    let variant = variant?;
+    let id = variant.test_name();
+    if args.tree || !(args.json || args.verbose) {
+        return Ok(id + "\n");
+    }
+    let params = variant.params().map_err(|error| Box::new(error.clone()))?;
+    if args.json {
         let object = json!({
-            "id": variant.test_id,
-            "shortname": variant.shortname,
-            "name": variant.name,
-            "dep": variant.dep,
-            "params": variant.params.len(),
+            "id": id,
+            "shortname": variant.shortname(),
+            "name": variant.name(),
+            "dep": variant.dep(),
+            "params": params.iter().count(),
         });
-        writeln!(text, "{object}")
-    } else if args.verbose {
-        writeln!(
-            text,
-            "{}\n    {}\n    {} parameters",
-            variant.test_id,
-            variant.name,
-            variant.params.len()
-        )
-    } else {
-        writeln!(text, "{}", variant.test_id)
-    };
+        return Ok(format!("{object}\n"));
+    }
+    let mut text = format!("{id}\n    {}\n", variant.name());
+    for dep in variant.dep() {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "    after {dep}");
+    }
+    let _ = writeln!(text, "    {}", plural(params.iter().count(), "parameter"));
+    Ok(text)
 }

@@ -1,52 +1,160 @@
 //! `vtbuild params`.
 
+mod sources;
+
 use std::fmt::Write;
 
-use serde_json::{Map, Value};
-use vtbuild_engine::variant::Variant;
+use serde_json::{Map, Value as Json, json};
+use vtbuild_cfg::Variant;
 
-use super::print;
-use crate::analysis::Analysis;
+use super::cartesian::{Value, sorted, write_repr};
+use super::{Output, warn};
+use crate::analysis::{Analysis, NARROW, wrong};
 use crate::cli::ParamsArgs;
 use crate::exit::{Exit, Failure};
+
+/// How many variants are printed unless all are asked for.
+const MOST: usize = 20_000;
 
 /// Prints the parameters of variants, sorted by key.
 pub fn params(args: &ParamsArgs) -> Result<Exit, Failure> {
     let analysis = Analysis::of(&args.select)?;
-    let mut text = String::new();
-    for (at, variant) in (1..).zip(&analysis.variants(None)?) {
-        let wanted =
-            |key: &str| args.key.is_empty() || args.key.iter().any(|part| key.contains(part.as_str()));
-        let mut shown: Vec<(&str, &str)> = variant
-            .params
-            .iter()
-            .map(|(key, value)| (&**key, &**value))
-            .filter(|(key, _)| wanted(key))
-            .collect();
-        shown.sort_unstable();
-        if args.json {
-            json(&mut text, variant, &shown);
-        } else {
-            listing(&mut text, at, variant, &shown);
+    let most = if args.all { usize::MAX } else { MOST };
+    let mut out = Output::new();
+    let mut none = true;
+    for (index, variant) in analysis.stream().enumerate() {
+        if index == most {
+            out.finish()?;
+            warn(&format!(
+                "these are the first {most} of {} variants; --all prints them all\n{NARROW}",
+                analysis.count()?
+            ));
+            return Ok(Exit::Good);
+        }
+        none = false;
+        let text = one(
+            &analysis,
+            args,
+            index + 1,
+            &variant.map_err(|error| wrong(&error))?,
+        )?;
+        if !out.write(&text)? {
+            return Ok(Exit::Good);
         }
     }
-    print(&text)?;
+    if none {
+        return Err(analysis.nothing());
+    }
+    out.finish()?;
     Ok(Exit::Good)
 }
 
-fn json(text: &mut String, variant: &Variant, shown: &[(&str, &str)]) {
-    let params: Map<String, Value> = shown
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), (*value).into()))
-        .collect();
-    let object = serde_json::json!({ "id": variant.test_id, "name": variant.name, "params": params });
-    // Writing to a string cannot fail.
-    let _ = writeln!(text, "{object}");
+fn one(analysis: &Analysis, args: &ParamsArgs, at: usize, variant: &Variant) -> Result<String, Failure> {
+    let pairs = sorted(variant).map_err(|error| wrong(&error))?;
+    let wanted = |key: &str| args.key.is_empty() || args.key.iter().any(|pattern| matches(pattern, key));
+    let shown = pairs.into_iter().filter(|(key, _)| wanted(key));
+    let mut text = String::new();
+    if args.json {
+        let mut params = Map::new();
+        for (key, value) in shown {
+            let sources = if args.with_source {
+                Some(sources::of(analysis, variant, key)?)
+            } else {
+                None
+            };
+            params.insert(key.to_owned(), json_entry(&value, sources));
+        }
+        let object = json!({ "id": variant.test_name(), "shortname": variant.shortname(), "name": variant.name(), "params": params });
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{object}");
+        return Ok(text);
+    }
+    let shortname = variant.shortname();
+    let name = if args.fullname { variant.name() } else { &shortname };
+    let _ = writeln!(text, "dict {at:>4}:  {name}");
+    for (key, value) in shown {
+        let _ = writeln!(text, "    {key} = {}", plain(&value));
+        if args.with_source {
+            for source in sources::of(analysis, variant, key)? {
+                text.push_str(&source.text());
+            }
+        }
+    }
+    Ok(text)
 }
 
-fn listing(text: &mut String, at: usize, variant: &Variant, shown: &[(&str, &str)]) {
-    let _ = writeln!(text, "dict {at:4}:  {}", variant.shortname);
-    for (key, value) in shown {
-        let _ = writeln!(text, "    {key} = {value}");
+fn plain(value: &Value<'_>) -> String {
+    match value {
+        Value::Text(value) => (*value).to_owned(),
+        value => {
+            let mut text = String::new();
+            write_repr(value, &mut text);
+            text
+        }
+    }
+}
+
+fn json_entry(value: &Value<'_>, sources: Option<Vec<sources::Source>>) -> Json {
+    let value = match value {
+        Value::Text(text) => json!(text),
+        Value::List(items) => json!(items),
+        Value::Map(pairs) => pairs
+            .iter()
+            .map(|(file, labels)| (file.clone(), json!(labels)))
+            .collect::<Map<_, _>>()
+            .into(),
+    };
+    match sources {
+        None => value,
+        Some(sources) => json!({
+            "value": value,
+            "sources": sources.iter().map(sources::Source::json).collect::<Vec<_>>(),
+        }),
+    }
+}
+
+/// Whether a key is what a pattern asks for: `*` stands for any text, `?` for one character, everything else for itself.
+fn matches(pattern: &str, key: &str) -> bool {
+    let (pattern, key): (Vec<char>, Vec<char>) = (pattern.chars().collect(), key.chars().collect());
+    let (mut p, mut k) = (0, 0);
+    // Where the last `*` stands, and the first character after what it has been tried for.
+    let mut star: Option<(usize, usize)> = None;
+    while k < key.len() {
+        match pattern.get(p) {
+            Some('*') => {
+                star = Some((p, k));
+                p += 1;
+            }
+            Some(&c) if c == '?' || c == key[k] => (p, k) = (p + 1, k + 1),
+            _ => match star {
+                Some((at, tried)) => {
+                    star = Some((at, tried + 1));
+                    (p, k) = (at + 1, tried + 1);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|&c| c == '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn patterns() {
+        for (pattern, key, fits) in [
+            ("mem", "mem", true),
+            ("mem", "mem_vm1", false),
+            ("mem*", "mem_vm1", true),
+            ("*_vm?", "mem_vm1", true),
+            ("*a*b", "xxaxxaxb", true),
+            ("*a*b", "xxaxxaxbc", false),
+            ("**", "", true),
+            ("?", "", false),
+        ] {
+            assert_eq!(matches(pattern, key), fits, "{pattern} {key}");
+        }
     }
 }

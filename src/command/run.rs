@@ -23,6 +23,9 @@ use crate::scratch::Scratch;
 use crate::wiring::{self, Wiring};
 use crate::workspace::Workspace;
 
+/// How many tests are run without being insisted upon.
+const MOST: usize = 10_000;
+
 /// Runs what is selected, as far as the cache does not know the answer.
 pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     if args.select.targets.is_empty() {
@@ -34,7 +37,11 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     workspace.warnings.iter().for_each(|text| warn(text));
     let store = open_store(workspace)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let variants = analysis.variants(None)?;
+    let variants = if args.all {
+        analysis.variants(None)?
+    } else {
+        analysis.at_most(MOST, "run")?
+    };
     let wiring = runtime.block_on(Wiring::of(workspace, &variants, args.accel))?;
     let graph = Arc::new(wiring.graph(&variants)?);
     let resolver = Arc::new(Resolver::new(store, roots(workspace)));

@@ -1,7 +1,7 @@
 //! The filters that every variant has to pass: those that people forget they have written.
 
 use super::Statement;
-use crate::graph::{Constraint, Graph, Node, NodeId};
+use crate::graph::{Atom, Constraint, Graph, Node, NodeId, NodeLabel};
 use crate::program::Program;
 
 /// The unconditional `only` and `no` statements that all variants of `program` stand under, the outermost first: those
@@ -25,26 +25,32 @@ pub fn filters_in_force(program: &Program) -> Vec<Statement> {
 /// The child of a node where the filters found so far leave just one.
 fn only_choice(graph: &Graph, node: &Node, found: &[&Constraint]) -> Option<NodeId> {
     let children = graph.node_children(node);
-    let mut left = children
-        .iter()
-        .copied()
-        .filter(|&child| found.iter().all(|constraint| leaves(graph, children, child, constraint)));
+    let mut left = children.iter().copied().filter(|&child| {
+        found
+            .iter()
+            .all(|constraint| leaves(graph, children, child, constraint))
+    });
     let first = left.next()?;
     left.next().is_none().then_some(first)
 }
 
-/// Whether a filter leaves `child`, as far as can be told from the labels of the block's variants alone.
-fn leaves(graph: &Graph, children: &[NodeId], child: NodeId, constraint: &Constraint) -> bool {
-    if constraint.is_no {
-        return true;
-    }
-    let names = |id: NodeId| {
-        let labels = graph.node_labels(graph.node(id));
-        let asked = graph.filters.get(constraint.filter);
-        asked.words().any(|word| {
-            word.flat_map(|block| block.iter().copied())
-                .any(|atom| labels.iter().any(|label| label.plain == atom || label.named == atom))
-        })
+/// Whether a filter may leave `child`: it does unless each of its words asks for a label that only siblings of it have.
+fn leaves(graph: &Graph, siblings: &[NodeId], child: NodeId, constraint: &Constraint) -> bool {
+    let contradicts = |atom: Atom| {
+        let here: usize = siblings.iter().map(|&id| carried(graph, id, atom)).sum();
+        let anywhere = graph.labels.iter().filter(|label| is(label, atom)).count();
+        carried(graph, child, atom) == 0 && here > 0 && here == anywhere
     };
-    names(child) || !children.iter().any(|&other| names(other))
+    let mut words = graph.filters.get(constraint.filter).words();
+    constraint.is_no || words.any(|mut word| word.all(|block| !block.iter().any(|&atom| contradicts(atom))))
+}
+
+/// How many labels of a node are what `atom` asks for.
+fn carried(graph: &Graph, id: NodeId, atom: Atom) -> usize {
+    let labels = graph.node_labels(graph.node(id));
+    labels.iter().filter(|label| is(label, atom)).count()
+}
+
+fn is(label: &NodeLabel, atom: Atom) -> bool {
+    label.plain == atom || label.named == atom
 }
