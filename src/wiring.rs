@@ -54,7 +54,7 @@ impl Wiring {
         let facts = HostFacts {
             backend: workspace.settings.vt_type.clone(),
             data_dir: workspace.data_dir(),
-            recipes: workspace.bundled.recipes(),
+            recipes: workspace.recipe_dirs(),
             python: workspace.bundled.python_digest,
             qemu,
             accel,

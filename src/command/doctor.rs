@@ -142,12 +142,11 @@ impl Report {
     }
 }
 
-/// Bundled guests and what the host lacks for building each.
+/// Guests that can be built and what the host lacks for each.
 fn recipes(workspace: &Workspace, report: &mut Report) {
-    let folder = workspace.bundled.recipes();
-    let names = folder.read_dir_utf8().into_iter().flatten().flatten();
-    for name in names.map(|entry| entry.file_name().to_owned()) {
-        let recipe = match Recipe::named(&name, &folder) {
+    let folders = workspace.recipe_dirs();
+    for name in Recipe::names(&folders) {
+        let recipe = match Recipe::named(&name, &folders) {
             Ok(recipe) => recipe,
             Err(error) => {
                 report.bad("guest recipe", &format!("failed to {error}"), false);

@@ -31,13 +31,13 @@ const BUILD_MEMORY_MIB: u32 = 1024;
 /// The image rule.
 pub struct ImageRule {
     launcher: Launcher,
-    recipes: Utf8PathBuf,
+    recipes: Vec<Utf8PathBuf>,
 }
 
 impl ImageRule {
-    /// A rule that finds recipes by name below `recipes`.
+    /// A rule that finds recipes by name in the folders `recipes`, the first that has it.
     #[must_use]
-    pub fn new(launcher: Launcher, recipes: Utf8PathBuf) -> Self {
+    pub fn new(launcher: Launcher, recipes: Vec<Utf8PathBuf>) -> Self {
         Self { launcher, recipes }
     }
 }

@@ -9,17 +9,19 @@ use vtbuild_providers::qemu::find_program;
 
 /// The role of the output that guests boot from.
 pub const DISK: &str = "disk";
+/// The file that makes a folder a recipe.
+const FILE: &str = "recipe.toml";
 
 /// Why a recipe cannot be used.
 #[derive(Debug, Error)]
 pub enum RecipeError {
     /// There is none of that name.
-    #[error("find the recipe `{name}` in {folder}; there are: {known}")]
+    #[error("find the recipe `{name}` in {folders}; there are: {known}")]
     Unknown {
         /// The name asked for.
         name: String,
         /// Where recipes are.
-        folder: Utf8PathBuf,
+        folders: String,
         /// The names there are.
         known: String,
     },
@@ -72,26 +74,45 @@ enum HostNeed {
 }
 
 impl Recipe {
-    /// The recipe `name` below `recipes`.
+    /// The recipe `name` in the first of the folders `recipes` that has it.
     ///
     /// # Errors
     /// When there is none, or it makes no sense.
-    pub fn named(name: &str, recipes: &Utf8Path) -> Result<Self, RecipeError> {
-        let folder = recipes.join(name);
+    pub fn named(name: &str, recipes: &[Utf8PathBuf]) -> Result<Self, RecipeError> {
         // A name with a slash or dots could lead out of the folder of recipes.
-        if name.contains('/') || name.starts_with('.') || !folder.join("recipe.toml").is_file() {
-            let known = known(recipes).join(", ");
-            return Err(RecipeError::Unknown {
+        let sound = !name.contains('/') && !name.starts_with('.');
+        let mut folders = recipes.iter().map(|folder| folder.join(name));
+        match folders.find(|folder| sound && folder.join(FILE).is_file()) {
+            Some(folder) => Self::in_folder(&folder),
+            None => Err(RecipeError::Unknown {
                 name: name.to_owned(),
-                folder: recipes.to_owned(),
-                known,
-            });
+                folders: recipes
+                    .iter()
+                    .map(|f| f.as_str())
+                    .collect::<Vec<_>>()
+                    .join(" or "),
+                known: Self::names(recipes).join(", "),
+            }),
         }
-        Self::in_folder(&folder)
+    }
+
+    /// The names of the recipes in any of the folders `recipes`, sorted.
+    #[must_use]
+    pub fn names(recipes: &[Utf8PathBuf]) -> Vec<String> {
+        let entries = recipes.iter().filter_map(|folder| folder.read_dir_utf8().ok());
+        let mut names: Vec<String> = entries
+            .flatten()
+            .flatten()
+            .filter(|entry| entry.path().join(FILE).is_file())
+            .map(|entry| entry.file_name().to_owned())
+            .collect();
+        names.sort();
+        names.dedup();
+        names
     }
 
     fn in_folder(folder: &Utf8Path) -> Result<Self, RecipeError> {
-        let path = folder.join("recipe.toml");
+        let path = folder.join(FILE);
         let malformed = |reason: String| RecipeError::Malformed {
             path: path.clone(),
             reason,
@@ -153,16 +174,6 @@ fn on_path(program: &str) -> bool {
             .any(|dir| Utf8Path::new(dir).join(program).is_file())
 }
 
-fn known(recipes: &Utf8Path) -> Vec<String> {
-    let entries = recipes.read_dir_utf8().into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries
-        .filter(|entry| entry.path().join("recipe.toml").is_file())
-        .map(|entry| entry.file_name().to_owned())
-        .collect();
-    names.sort();
-    names
-}
-
 fn files_below(folder: &Utf8Path) -> Vec<Utf8PathBuf> {
     let files = walkdir::WalkDir::new(folder)
         .sort_by_file_name()
@@ -178,13 +189,14 @@ fn files_below(folder: &Utf8Path) -> Vec<Utf8PathBuf> {
 mod tests {
     use super::*;
 
-    fn recipe(text: &str) -> (tempfile::TempDir, Utf8PathBuf) {
+    fn recipe(text: &str) -> (tempfile::TempDir, [Utf8PathBuf; 2]) {
         let dir = tempfile::tempdir().unwrap();
         let root = Utf8PathBuf::from_path_buf(dir.path().to_owned()).unwrap();
         std::fs::create_dir_all(root.join("mini/overlay")).unwrap();
         std::fs::write(root.join("mini/recipe.toml"), text).unwrap();
         std::fs::write(root.join("mini/overlay/inittab"), "").unwrap();
-        (dir, root)
+        let empty = root.join("own");
+        (dir, [empty, root])
     }
 
     const GOOD: &str = "name = 'mini'\nimage_size = '1G'\nsource_date_epoch = 1\n\
@@ -193,8 +205,8 @@ mod tests {
 
     #[test]
     fn every_file_of_the_folder_counts() {
-        let (_dir, root) = recipe(GOOD);
-        let recipe = Recipe::named("mini", &root).unwrap();
+        let (_dir, folders) = recipe(GOOD);
+        let recipe = Recipe::named("mini", &folders).unwrap();
         let names: Vec<_> = recipe
             .files
             .iter()
@@ -213,18 +225,27 @@ mod tests {
     }
 
     #[test]
+    fn the_first_folder_that_has_a_recipe_wins() {
+        let (_dir, folders) = recipe(GOOD);
+        std::fs::create_dir_all(folders[0].join("mini")).unwrap();
+        std::fs::write(folders[0].join("mini/recipe.toml"), GOOD.replace("1G", "7G")).unwrap();
+        assert_eq!(Recipe::named("mini", &folders).unwrap().image_size, "7G");
+        assert_eq!(Recipe::names(&folders), ["mini"]);
+    }
+
+    #[test]
     fn mistakes_are_said() {
-        let (_dir, root) =
+        let (_dir, folders) =
             recipe("name = 'mini'\nimage_size = '1G'\nsource_date_epoch = 1\n[outputs]\nx = 'kernel'\n");
-        let error = Recipe::named("mini", &root).unwrap_err().to_string();
+        let error = Recipe::named("mini", &folders).unwrap_err().to_string();
         assert!(
             error.contains("recipe.toml") && error.contains("no output has the role `disk`"),
             "{error}"
         );
-        let error = Recipe::named("maxi", &root).unwrap_err().to_string();
+        let error = Recipe::named("maxi", &folders).unwrap_err().to_string();
         assert!(error.contains("there are: mini"), "{error}");
         assert!(matches!(
-            Recipe::named("../mini", &root),
+            Recipe::named("../mini", &folders),
             Err(RecipeError::Unknown { .. })
         ));
     }

@@ -25,8 +25,8 @@ pub struct HostFacts {
     pub backend: String,
     /// The folder that image names are relative to.
     pub data_dir: Utf8PathBuf,
-    /// The folder of image recipes.
-    pub recipes: Utf8PathBuf,
+    /// The folders of image recipes, first to last.
+    pub recipes: Vec<Utf8PathBuf>,
     /// The content of the Python test host.
     pub python: Digest,
     /// The emulator, where there is one.
@@ -222,10 +222,10 @@ fn migrates(params: &Params) -> bool {
 fn images(vm: &str, view: &Params) -> Result<Vec<ImageUse>, ParamError> {
     let untouched = view.switch("not_preprocess")?.unwrap_or(false)
         || view.switch("skip_image_processing")?.unwrap_or(false);
-    let mut images = Vec::new();
-    for name in view.objects("images") {
-        let params = view.object(name);
-        let spec = ImageSpec::from_params(name, &params, Utf8Path::new(""))?;
+    let mut images: Vec<ImageUse> = Vec::new();
+    for name in with_chains(view)? {
+        let params = view.object(&name);
+        let spec = ImageSpec::from_params(&name, &params, Utf8Path::new(""))?;
         let on = |key: &str| Ok::<_, ParamError>(params.switch(key)?.unwrap_or(false));
         let origin = match (
             untouched,
@@ -249,6 +249,23 @@ fn images(vm: &str, view: &Params) -> Result<Vec<ImageUse>, ParamError> {
         });
     }
     Ok(images)
+}
+
+/// The images of a machine, each after those that `image_chain` puts it on. Those need not be in `images` themselves.
+fn with_chains(view: &Params) -> Result<Vec<String>, ParamError> {
+    let mut names: Vec<String> = Vec::new();
+    for name in view.objects("images") {
+        let spec = ImageSpec::from_params(name, &view.object(name), Utf8Path::new(""))?;
+        let below = spec.chain.iter().take_while(|member| *member != name);
+        let below: Vec<&str> =
+            if spec.backing().is_some() { below.map(String::as_str).collect() } else { Vec::new() };
+        for member in below.into_iter().chain([name]) {
+            if !names.iter().any(|known| known == member) {
+                names.push(member.to_owned());
+            }
+        }
+    }
+    Ok(names)
 }
 
 /// What an image stands on: the one that a dependency made, else a recipe's disk, else the file in the data folder.
@@ -294,7 +311,8 @@ fn boot_files(params: &Params, facts: &HostFacts) -> Vec<SourceFile> {
     let mut files = Vec::new();
     for vm in params.objects("vms") {
         let view = params.object(vm);
-        if view.text("image_recipe").is_some() {
+        let from_recipe = |name: &&str| view.object(name).text("image_recipe").is_some();
+        if view.objects("images").iter().any(from_recipe) {
             continue;
         }
         for name in ["kernel", "initrd", "bios_path"]

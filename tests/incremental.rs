@@ -1,0 +1,190 @@
+//! What runs after an edit, and above all what does not. No machine is needed for that: the tests are the sandbox's own.
+
+mod support;
+
+use rustix::process::Signal;
+use support::provider::BARE;
+use support::{Sandbox, until};
+
+const CFG: &str = "- plain:
+    # A comment.
+    virt_test_type = qemu libvirt
+    type = plain
+    vms = \"\"
+    images = \"\"
+    start_vm = no
+    variants:
+        - one:
+            colour = red
+            size = 1
+        - two:
+            colour = blue
+        - three:
+            type = greeter
+";
+
+const GREETER: &str =
+    "from provider_lib import greeting\n\n\ndef run(test, params, env):\n    test.log.info(greeting.TEXT)\n";
+
+/// A workspace of three tests, all of them run once.
+fn three() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.provide(CFG);
+    sandbox.write("mine/generic/tests/greeter.py", GREETER);
+    sandbox.write("mine/generic/provider_lib/greeting.py", "TEXT = 'hello'\n");
+    assert_eq!(ran(&sandbox), ["one", "three", "two"]);
+    sandbox
+}
+
+/// What a run of everything runs.
+fn ran(sandbox: &Sandbox) -> Vec<String> {
+    sandbox.run("//... --progress plain").exit(0).ran()
+}
+
+const ALL: &str = "mine/generic/tests/cfg/all.cfg";
+
+#[test]
+fn what_changes_nothing_runs_nothing() {
+    let sandbox = three();
+    let again = sandbox
+        .run("//...")
+        .exit(0)
+        .says(&["PASS 3 | ERROR 0", "CACHED     : 3 of 3"]);
+    assert!(again.ran().is_empty());
+
+    let edits: [(&str, fn(&Sandbox)); 4] = [
+        ("a comment", |s| {
+            s.edit(ALL, "# A comment.", "# Another comment,\n    # of two lines.")
+        }),
+        ("layout", |s| {
+            s.edit(ALL, "colour = red\n", "colour   =   red\n\n\n")
+        }),
+        ("a touch", |s| {
+            s.write(
+                "mine/generic/tests/plain.py",
+                &s.read("mine/generic/tests/plain.py"),
+            )
+        }),
+        ("another file", |s| s.write("mine/generic/tests/unused.py", "")),
+    ];
+    for (what, edit) in edits {
+        edit(&sandbox);
+        assert!(ran(&sandbox).is_empty(), "{what} made something run");
+    }
+    assert!(sandbox.started().is_empty());
+}
+
+#[test]
+fn the_order_of_unrelated_blocks_does_not_count() {
+    let sandbox = three();
+    let (one, two) = (
+        "        - one:\n            colour = red\n            size = 1\n",
+        "        - two:\n            colour = blue\n",
+    );
+    sandbox.edit(ALL, &format!("{one}{two}"), &format!("{two}{one}"));
+    sandbox.edit(
+        ALL,
+        "colour = red\n            size = 1",
+        "size = 1\n            colour = red",
+    );
+    let listed = sandbox.run("list //...");
+    let place = |name: &str| listed.stdout().find(name).unwrap();
+    assert!(
+        place("plain.two") < place("plain.one"),
+        "the edit has an effect: {}",
+        listed.stdout()
+    );
+    assert!(ran(&sandbox).is_empty());
+}
+
+#[test]
+fn one_key_of_one_variant_runs_that_test_and_says_why() {
+    let sandbox = three();
+    sandbox.edit(ALL, "colour = blue", "colour = green");
+    sandbox.run("//... --dry-run").exit(0).says(&[
+        "run    test mine.plain.two: params.colour: \"blue\" -> \"green\"\n",
+        "2 would be served from the cache, 1 would run",
+    ]);
+    let run = sandbox
+        .run("//... --explain")
+        .exit(0)
+        .says(&["mine.plain.two: runs because params.colour: \"blue\" -> \"green\""]);
+    assert_eq!(run.ran(), ["two"]);
+    // What it was before is still known.
+    sandbox.edit(ALL, "colour = green", "colour = blue");
+    assert!(ran(&sandbox).is_empty());
+}
+
+#[test]
+fn a_key_for_everybody_runs_everything() {
+    let sandbox = three();
+    sandbox.write(
+        "vtbuild.toml",
+        "bundled-tests = false\nparams = { weather = \"rain\" }\n",
+    );
+    assert_eq!(ran(&sandbox), ["one", "three", "two"]);
+}
+
+#[test]
+fn python_runs_those_who_import_it() {
+    let sandbox = three();
+    sandbox.edit("mine/generic/tests/plain.py", "'as asked'", "'as was asked'");
+    assert_eq!(ran(&sandbox), ["one", "two"]);
+    sandbox.edit("mine/generic/provider_lib/greeting.py", "hello", "good day");
+    assert_eq!(ran(&sandbox), ["three"]);
+    // It comes before the one that was imported until now.
+    sandbox.write("mine/qemu/provider_lib/greeting.py", "TEXT = 'moin'\n");
+    assert_eq!(ran(&sandbox), ["three"]);
+}
+
+#[test]
+fn a_file_read_at_run_time_counts_too() {
+    let sandbox = Sandbox::new();
+    sandbox.provide(&format!("- plain:\n    type = reader\n{BARE}"));
+    let reader = "import importlib\nimport os\n\nfrom virttest import data_dir\n\n\ndef run(test, params, env):\n    importlib.import_module('provider_lib.' + 'late')\n    open(os.path.join(data_dir.get_deps_dir('words'), 'text')).read()\n";
+    sandbox.write("mine/generic/tests/reader.py", reader);
+    sandbox.write("mine/generic/provider_lib/late.py", "");
+    sandbox.write("mine/generic/deps/words/text", "a");
+    assert_eq!(ran(&sandbox), ["plain"]);
+    assert!(ran(&sandbox).is_empty());
+    sandbox.write("mine/generic/deps/words/text", "b");
+    let run = sandbox
+        .run("//... --explain")
+        .exit(0)
+        .says(&["mine/generic/deps/words/text changed"]);
+    assert_eq!(run.ran(), ["plain"]);
+    sandbox.write("mine/generic/provider_lib/late.py", "# An edit.\n");
+    assert_eq!(ran(&sandbox), ["plain"]);
+}
+
+#[test]
+fn what_was_finished_before_a_kill_is_not_done_again() {
+    let sandbox = Sandbox::new();
+    let gate = sandbox.root().join("gate");
+    sandbox.provide(&format!(
+        "- plain:\n    type = plain\n{BARE}    variants:\n        - one:\n        - two: one\n            type = gate\n            gate = {gate}\n"
+    ));
+    let wait = "import os\nimport time\n\n\ndef run(test, params, env):\n    while not os.path.exists(params['gate']):\n        time.sleep(0.02)\n";
+    sandbox.write("mine/generic/tests/gate.py", wait);
+    let running = sandbox.start("//... --progress plain");
+    until(60, "the second test runs", || {
+        running.stdout().contains("plain.one: PASS").then_some(())
+    });
+    until(60, "the second test has started", || {
+        let log = sandbox.latest().join("events.jsonl");
+        let text = std::fs::read_to_string(log).unwrap_or_default();
+        text.lines()
+            .any(|line| line.contains("\"started\"") && line.contains("plain.two"))
+            .then_some(())
+    });
+    running.signal(Signal::KILL);
+    drop(running.wait().says(&["plain.one: PASS"]));
+    until(10, "nothing runs any more", || {
+        sandbox.processes().is_empty().then_some(())
+    });
+    until(10, "no scratch is left", || {
+        sandbox.scratch().is_empty().then_some(())
+    });
+    std::fs::write(&gate, "").unwrap();
+    assert_eq!(ran(&sandbox), ["two"]);
+}

@@ -1,0 +1,64 @@
+//! Sandboxes with real guests: one image is built for all of them, and they take turns.
+
+use std::fs::{self, File};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::Sandbox;
+
+/// Builds the bundled guest's image and starts no machine.
+const BUILD: &str = "//selftest.pass -p vms=vm1 -p images=image1 --accel tcg --progress plain";
+
+fn shared() -> Utf8PathBuf {
+    Utf8PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("guest")
+}
+
+impl Sandbox {
+    /// A sandbox whose cache has the bundled guest's image. Until it is dropped no other test process runs guests.
+    pub(crate) fn with_guest() -> Self {
+        let shared = shared();
+        fs::create_dir_all(&shared).unwrap();
+        let turn = File::create(shared.join("turn")).unwrap();
+        turn.lock().unwrap();
+        let mut sandbox = Self::new();
+        sandbox.turn = Some(turn);
+        if shared.join("cache").is_dir() {
+            copy_store(&shared.join("cache"), &sandbox.cache());
+        }
+        // A hit, unless the recipe has changed since. Missing programs fail here, with the command that installs them.
+        let built = sandbox.run(BUILD);
+        let (output, verdict) = (built.stdout().to_owned(), built.verdict("selftest.pass"));
+        assert_eq!(
+            verdict.status, "PASS",
+            "the guest's image cannot be built: {output}"
+        );
+        if output.contains("image jeos-12: PASS") {
+            let _ = fs::remove_dir_all(shared.join("cache"));
+            copy_store(&sandbox.cache(), &shared.join("cache"));
+        }
+        sandbox
+    }
+}
+
+/// Copies a store that nobody uses. Its blobs are never written to, so that links will do.
+fn copy_store(from: &Utf8Path, to: &Utf8Path) {
+    for path in super::files_below(from) {
+        let inside = path.strip_prefix(from).unwrap();
+        let first = inside
+            .components()
+            .next()
+            .map(|part| part.as_str())
+            .unwrap_or_default();
+        if !["VERSION", "cas", "index"].contains(&first) {
+            continue;
+        }
+        let copy = to.join(inside);
+        fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        let linked = first == "cas" && fs::hard_link(&path, &copy).is_ok();
+        if !linked {
+            fs::copy(&path, &copy).unwrap();
+            let modified = fs::metadata(&path).unwrap().modified().unwrap();
+            let _ = File::open(&copy).unwrap().set_modified(modified);
+        }
+    }
+}
