@@ -12,7 +12,7 @@ use crate::graph::{Graph, Link};
 use crate::key::{ActionKey, InputDigest};
 use crate::outcome::Artefact;
 use crate::reason::Reason;
-use crate::spec::{ActionId, RuleName, Spec};
+use crate::spec::{ActionId, Declared, RuleName, Spec};
 
 /// The rule of files that people own (an image that no rule makes). Such an action is never run: it is a hit where the
 /// file exists. Its one source is the file; its one output is called [`FILE_OUTPUT`].
@@ -147,7 +147,12 @@ impl Resolver {
     pub fn owned_file(spec: &Spec, resolved: &Resolved) -> Option<Made> {
         let (source, state) = spec.sources.first().zip(resolved.sources.first())?;
         let FileState::File { digest, size } = state else {
-            return None;
+            let yes = |(name, value): &Declared| &**name == OPTIONAL && value.as_deref() == Some("yes");
+            let nothing = || Made {
+                artefacts: Arc::new([]),
+                seconds: 0.0,
+            };
+            return spec.declared.iter().any(yes).then(nothing);
         };
         let path = source.path.clone();
         let artefact = Artefact {

@@ -462,17 +462,17 @@ impl Work {
         }
         for (earlier, _) in self.graph.waits_for(id) {
             let spec = self.graph.spec(earlier);
-            if spec.rule == FILE && self.owned_file_moved(spec, resolved)? {
+            if spec.rule == FILE && self.owned_file_moved(spec)? {
                 return Ok(Some(format!("{} changed while it ran", spec.sources[0].path)));
             }
         }
         Ok(None)
     }
 
-    fn owned_file_moved(&self, spec: &Spec, resolved: &Resolved) -> Result<bool, ResolveError> {
-        let now = self.resolver.fresh(&spec.sources[0].path)?;
-        let used = resolved.inputs.iter().flat_map(|input| input.outputs.iter());
-        Ok(!used.into_iter().any(|(_, digest)| Some(*digest) == now))
+    /// Whether a file that somebody owns is no longer what it was when this run first looked at it.
+    fn owned_file_moved(&self, spec: &Spec) -> Result<bool, ResolveError> {
+        let then = self.resolver.resolve(spec, Vec::new())?;
+        Ok(self.resolver.moved_since(spec, &then)?.is_some())
     }
 
     fn take_in(&self, outputs: &[Produced]) -> Result<Vec<Artefact>, ResolveError> {

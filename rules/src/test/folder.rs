@@ -47,6 +47,8 @@ pub(super) struct DataFolder {
     real: Utf8PathBuf,
     img: QemuImg,
     open: Mutex<BTreeMap<Place, OpenImage>>,
+    /// The same by machine and object, for chains, which name objects.
+    objects: Mutex<BTreeMap<(String, String), OpenImage>>,
     /// Images of the workspace that the test turned out to use without having declared them.
     found: std::sync::Mutex<Vec<Utf8PathBuf>>,
 }
@@ -64,6 +66,7 @@ impl DataFolder {
             real: real.to_owned(),
             img,
             open: Mutex::default(),
+            objects: Mutex::default(),
             found: std::sync::Mutex::default(),
         };
         make_folder(&folder.root)?;
@@ -130,10 +133,8 @@ impl DataFolder {
             }
             (_, None) => self.create(&image.spec, vm, path).await?,
         };
-        self.open
-            .lock()
-            .await
-            .insert((Some(vm.to_owned()), image.spec.file.clone()), file);
+        self.objects.lock().await.insert((vm.to_owned(), image.spec.name.clone()), file.clone());
+        self.open.lock().await.insert((Some(vm.to_owned()), image.spec.file.clone()), file);
         Ok(())
     }
 
@@ -185,20 +186,13 @@ impl DataFolder {
         make_parent(&path)?;
         let mut create = Create::of(spec);
         if let Some(below) = spec.backing() {
-            let open = self.open.lock().await;
-            // Chains name objects; the file of one is known when it was prepared before, which the chain's order ensures.
-            let base = open
-                .iter()
-                .find(|((owner, file), _)| owner.as_deref() == Some(vm) && file.as_str().contains(below));
-            let base = base.or_else(|| open.iter().rfind(|((owner, _), _)| owner.as_deref() == Some(vm)));
-            let (_, base) = base.ok_or_else(|| {
-                let message = format!(
-                    "make {}: `image_chain` puts it on {below}, which comes later in `images`",
-                    spec.name
-                );
-                FolderError::Image(message)
+            let objects = self.objects.lock().await;
+            let base = objects.get(&(vm.to_owned(), below.to_owned())).ok_or_else(|| {
+                FolderError::Image(format!("make {}: its `image_chain` puts it on {below}, which is not there", spec.name))
             })?;
             create.backing = Some((base.file.clone(), base.format.clone()));
+            // As large as what it covers.
+            create.size = None;
         }
         let created = self.img.create(&path, &create).await;
         created.map_err(|error| FolderError::Image(error.to_string()))?;
@@ -224,11 +218,10 @@ impl DataFolder {
     /// Links what the workspace's folder has and the test's has not. Folders that both have are merged.
     fn link_the_rest(&self, ours: &Utf8Path, theirs: &Utf8Path) -> Result<(), FolderError> {
         for entry in theirs.read_dir_utf8().into_iter().flatten().flatten() {
-            let (ours, theirs) = (ours.join(entry.file_name()), entry.into_path());
+            let entry_name = entry.file_name().to_owned();
+            let (ours, theirs) = (ours.join(&entry_name), entry.into_path());
             // Our own results and the version control's store are no test data.
-            if [Some("job-results"), Some(".git"), Some("target")]
-                .contains(&ours.file_name().map(Some).unwrap_or(None))
-            {
+            if ["job-results", ".git", "target"].contains(&entry_name.as_str()) {
                 continue;
             }
             let kept = std::fs::symlink_metadata(&ours).is_ok();

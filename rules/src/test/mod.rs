@@ -50,8 +50,11 @@ pub struct TestRule {
     setup: TestSetup,
     sockets: Utf8PathBuf,
     /// Installations of QEMU by the names that parameters give them. Looked for once.
-    qemus: Mutex<HashMap<(Option<String>, Option<String>), Qemu>>,
+    qemus: Mutex<HashMap<QemuNames, Qemu>>,
 }
+
+/// `qemu_binary` and `qemu_img_binary`.
+type QemuNames = (Option<String>, Option<String>);
 
 impl TestRule {
     /// A rule that keeps machines' sockets below `sockets`: a short path.
