@@ -5,6 +5,22 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::exit;
 
+/// What the long help adds.
+const EXAMPLES: &str = concat!(
+    "Targets:\n",
+    "  //...              every variant of the configuration\n",
+    "  //migrate..tcp     variants with both labels, in any order (`..`)\n",
+    "  //migrate.default  variants with both labels, one directly after the other (`.`)\n",
+    "  //boot,reboot      either (`,`)\n",
+    "  -//migrate         all but these\n\n",
+    "Examples:\n",
+    "  vtbuild //migrate..tcp                 run what has not passed yet in its present form\n",
+    "  vtbuild run //boot --guest-os LinuxCustom.FooLinux\n",
+    "  vtbuild list //migrate                 what would be selected, without running it\n",
+    "  vtbuild params //migrate.default.tcp   the parameters of a variant\n",
+    "  vtbuild doctor                         what this host lacks, and the command that mends it",
+);
+
 /// A build engine whose targets are virtualization tests.
 ///
 /// Expands a Cartesian configuration into variants, prepares the guest images they need, boots real guests, runs the tests,
@@ -14,20 +30,7 @@ use crate::exit;
     version,
     args_conflicts_with_subcommands = true,
     after_help = exit::TABLE,
-    after_long_help = concat!(
-        "Targets:\n",
-        "  //...              every variant of the configuration\n",
-        "  //migrate..tcp     variants with both labels, in any order (`..`)\n",
-        "  //migrate.default  variants with both labels, one directly after the other (`.`)\n",
-        "  //boot,reboot      either (`,`)\n",
-        "  -//migrate         all but these\n\n",
-        "Examples:\n",
-        "  vtbuild //migrate..tcp                 run what has not passed yet in its present form\n",
-        "  vtbuild run //boot --guest-os LinuxCustom.FooLinux\n",
-        "  vtbuild list //migrate                 what would be selected, without running it\n",
-        "  vtbuild params //migrate.default.tcp   the parameters of a variant\n",
-        "  vtbuild doctor                         what this host lacks, and the command that mends it",
-    )
+    after_long_help = format!("{EXAMPLES}\n\n{}", exit::TABLE),
 )]
 pub struct Cli {
     /// Options of a plain run.

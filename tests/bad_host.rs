@@ -1,0 +1,78 @@
+//! A host that refuses: no room, no right to write, no programs.
+
+mod support;
+
+use std::process::Command;
+
+use support::Sandbox;
+
+#[test]
+fn a_cache_that_cannot_be_written() {
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.command(env!("CARGO_BIN_EXE_vtbuild"));
+    command.args(["//selftest.pass", "--cache-dir", "/proc/nowhere"]);
+    let run = sandbox.finish(command).exit(5);
+    drop(run.complains(&[
+        "failed to make the cache folder /proc/nowhere",
+        "choose another with --cache-dir",
+    ]));
+}
+
+#[test]
+fn a_cache_of_another_layout_is_left_alone() {
+    let sandbox = Sandbox::new();
+    std::fs::write(sandbox.cache().join("VERSION"), "vtbuild cache, layout 999\n").unwrap();
+    drop(sandbox.run("//selftest.pass").exit(5).complains(&["layout 999"]));
+}
+
+#[test]
+fn a_job_folder_that_cannot_be_made() {
+    let sandbox = Sandbox::new();
+    sandbox.write("job-results", "a file");
+    drop(
+        sandbox
+            .run("//selftest.pass")
+            .exit(5)
+            .complains(&["failed to make the job's folder", "job-results"]),
+    );
+}
+
+#[test]
+fn a_disk_that_is_full() {
+    let sandbox = Sandbox::new();
+    let probe = Command::new("unshare").args(["-m", "true"]).output();
+    if !probe.is_ok_and(|done| done.status.success()) {
+        println!("SKIPPED: mount namespaces are not permitted here, so there is no full disk to be had");
+        return;
+    }
+    // The bundled files fit, the index does not.
+    let script = format!(
+        "mount -t tmpfs -o size=3m full {cache} && dd if=/dev/zero of={cache}/filler bs=4k 2>/dev/null; exec {program} //selftest.pass",
+        cache = sandbox.cache(),
+        program = env!("CARGO_BIN_EXE_vtbuild"),
+    );
+    let mut command = sandbox.command("unshare");
+    command.args(["-m", "sh", "-c", &script]);
+    let run = sandbox.finish(command).exit(5);
+    drop(run.complains(&["error: failed to", "No space left on device"]));
+}
+
+#[test]
+fn a_host_without_python() {
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.command(env!("CARGO_BIN_EXE_vtbuild"));
+    command
+        .args(["//selftest.pass", "--accel", "tcg"])
+        .env("PATH", sandbox.root().join("bin"));
+    for name in ["qemu-system-x86_64", "qemu-img"] {
+        let real = support::real_program(name)
+            .expect("QEMU is installed: apt-get install qemu-system-x86 qemu-utils");
+        std::os::unix::fs::symlink(real, sandbox.root().join("bin").join(name)).unwrap();
+    }
+    let run = sandbox.finish(command).exit(1);
+    assert!(
+        run.verdict("pass").reason.unwrap().contains("python3"),
+        "{}",
+        run.whole()
+    );
+}
