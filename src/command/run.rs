@@ -32,6 +32,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         let message = "name what to run: `vtbuild //migrate..tcp`, or `vtbuild //...` for everything (see `vtbuild --help`)";
         return Err(Failure::new(Exit::Usage, message));
     }
+    let began = Instant::now();
     let analysis = Analysis::of(&args.select)?;
     let workspace = &analysis.workspace;
     workspace.warnings.iter().for_each(|text| warn(text));
@@ -51,7 +52,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     if args.dry_run {
         return dry_run(&graph, &plan);
     }
-    runtime.block_on(carry_out(args, workspace, wiring, graph, resolver, plan))
+    runtime.block_on(carry_out(args, workspace, wiring, graph, resolver, plan, began))
 }
 
 /// Opens the cache and says what was found wrong with it.
@@ -79,6 +80,7 @@ async fn carry_out(
     graph: Arc<Graph>,
     resolver: Arc<Resolver>,
     plan: Plan,
+    began: Instant,
 ) -> Result<Exit, Failure> {
     let results = args
         .results
@@ -103,7 +105,6 @@ async fn carry_out(
     ];
     let relay = tokio::spawn(report::relay(stream, reporters));
     let canceller = listen_for_signals()?;
-    let began = Instant::now();
     let run = Run {
         rules: wiring.rules(&scratch.path),
         places: Places {

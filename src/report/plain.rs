@@ -1,8 +1,10 @@
 //! A line for each thing that happens: for logs, pipes and CI.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 
 use vtbuild_engine::event::{Event, Finished};
+use vtbuild_engine::spec::ActionId;
 
 use super::{Heading, Reporter, tally};
 
@@ -11,6 +13,8 @@ pub struct Plain<W: Write + Send> {
     out: W,
     heading: Heading,
     done: usize,
+    /// Actions under way that nobody asked for by name.
+    preparing: BTreeSet<ActionId>,
 }
 
 impl<W: Write + Send> Plain<W> {
@@ -20,6 +24,7 @@ impl<W: Write + Send> Plain<W> {
             out,
             heading,
             done: 0,
+            preparing: BTreeSet::new(),
         };
         for line in plain.heading.lines.clone() {
             plain.line(&line);
@@ -57,19 +62,28 @@ impl<W: Write + Send> Reporter for Plain<W> {
         match event {
             Event::Planned { .. } => {}
             Event::Started {
-                label, rule, reason, ..
+                id,
+                label,
+                rule,
+                reason,
+                ..
             } => {
                 let wanted = *rule == self.heading.wanted_rule;
+                if !wanted {
+                    self.preparing.insert(*id);
+                }
                 if self.heading.explain {
                     self.line(&format!("{rule} {label}: runs because {reason}"));
                 } else if !wanted {
                     self.line(&format!("{rule} {label}: started"));
                 }
             }
-            Event::Step { label, text, .. } if self.heading.explain => {
-                self.line(&format!("        {label}: {text}"));
+            Event::Step { id, label, text } => {
+                // What prepares tests takes minutes and is watched; tests are many and have logs of their own.
+                if self.heading.explain || self.preparing.contains(id) {
+                    self.line(&format!("        {label}: {text}"));
+                }
             }
-            Event::Step { .. } => {}
             Event::Waiting { label, what } => self.line(&format!("{label}: waits for {what}")),
             Event::Retried {
                 label,
