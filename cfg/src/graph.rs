@@ -99,6 +99,9 @@ pub(crate) struct Node {
     /// Of a group: the position of its first default variant, and the variable of its block.
     pub(crate) default_child: Option<u32>,
     pub(crate) variable: Option<Sym>,
+    /// Of the last group within a variant: the variable of the block that the variant stands in. If that one is to be
+    /// expanded, other implementations go on after this group's default variant too.
+    pub(crate) enclosing: Option<Sym>,
     /// Of a group: what was current before its block.
     pub(crate) base: Option<NodeId>,
     /// The file of a variant, as an index of the names that the file maps use.

@@ -43,6 +43,18 @@ impl Matcher {
         (self.plain && !self.text.contains('|')).then_some(&*self.text)
     }
 
+    /// Refuses a text that is no pattern, whether or not there is a key to try it on.
+    ///
+    /// # Errors
+    /// The text is not a regular expression.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.plain {
+            return Ok(());
+        }
+        let compiled = self.regex.get_or_init(|| compile(&self.text)).as_ref();
+        compiled.map(|_| ()).map_err(Clone::clone)
+    }
+
     /// Whether the pattern matches `key`.
     ///
     /// # Errors

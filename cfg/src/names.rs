@@ -85,10 +85,8 @@ pub(crate) fn maps(graph: &Graph, mapped: &[NodeId]) -> Vec<(String, String, Str
     out
 }
 
+/// Labels further out go first. The dot is written even where a variant has no label of its own.
+/// Labels further out go first. The dot is written even where a variant has no label of its own.
 fn prefix(inner: &mut String, outer: &str) {
-    *inner = match (outer.is_empty(), inner.is_empty()) {
-        (true, _) => return,
-        (_, true) => outer.to_owned(),
-        _ => format!("{outer}.{inner}"),
-    };
+    *inner = format!("{outer}.{inner}");
 }

@@ -15,7 +15,7 @@ use crate::lines::{Line, Lines};
 use crate::spans::{LineOrigin, Span, Spans};
 
 /// A parsed file.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Parsed {
     items: Arc<Items>,
     spans: Arc<Spans>,
@@ -46,6 +46,16 @@ impl Parsed {
     /// The paths of its include statements, as written.
     pub fn includes(&self) -> impl Iterator<Item = (ItemId, &str)> {
         self.items.includes()
+    }
+
+    /// The same file without places and diagnostics: equal for texts that differ only in comments and layout.
+    #[must_use]
+    pub fn unplaced(&self) -> Parsed {
+        Parsed {
+            items: self.items.clone(),
+            spans: Arc::new(Spans::new(self.spans.file().clone(), "".into())),
+            diagnostics: Arc::default(),
+        }
     }
 
     /// The same file, with places told in terms of the files that it was generated from.
@@ -105,6 +115,7 @@ fn parse_text(file: Arc<str>, source: &str) -> Parsed {
         spans,
         diagnostics: Vec::new(),
         stack: Vec::new(),
+        after_empty_block: false,
     };
     parser.items.text.reserve(source.len() / 2);
     parser.items.items.reserve(source.len() / 64);
@@ -143,6 +154,8 @@ struct Parser<'t> {
     spans: Spans,
     diagnostics: Vec<Diagnostic>,
     stack: Vec<Frame>,
+    /// A `variants` block without variants came last, and no other block was opened since.
+    after_empty_block: bool,
 }
 
 impl<'t> Parser<'t> {
@@ -177,6 +190,12 @@ impl<'t> Parser<'t> {
             self.peeked = self.lines.next();
         }
         self.peeked.as_ref()
+    }
+
+    /// Begins to read a block.
+    fn open(&mut self, block: Frame) {
+        self.after_empty_block = false;
+        self.stack.push(block);
     }
 
     /// The next line if it stands deeper than `above`, or one that was pushed back.

@@ -85,9 +85,16 @@ impl Applier {
             Operator::Prepend => "?<=",
             _ => "?=",
         };
-        for key in self.matching(graph, stmt, matcher)? {
+        let keys = self.matching(graph, stmt, matcher)?;
+        // What `${}` stands for is settled before the first key changes.
+        let value = if substitutes && !keys.is_empty() {
+            self.substitute(graph, value)
+        } else {
+            value
+        };
+        for key in keys {
             let old = self.dict.get(key);
-            let new = self.combine(graph, operator, substitutes, old, value);
+            let new = self.combine(graph, operator, false, old, value);
             self.dict.set(key, new);
             if W::ON {
                 let text = |at| graph.text(at, self.dict.own());
@@ -114,6 +121,11 @@ impl Applier {
                 .into_iter()
                 .collect());
         }
+        let fail = |error| {
+            let message = format!("apply the key pattern `{}`: {error}", matcher.text());
+            self.fail(graph, stmt, "key-pattern", message)
+        };
+        matcher.check().map_err(fail)?;
         let mut hits = Vec::new();
         for (key, _) in self.dict.iter() {
             let hit = if self.dict.is_plain(key) {
@@ -121,11 +133,7 @@ impl Applier {
             } else {
                 matcher.matches(&self.dict.key_text(graph, key))
             };
-            let hit = hit.map_err(|error| {
-                let message = format!("apply the key pattern `{}`: {error}", matcher.text());
-                self.fail(graph, stmt, "key-pattern", message)
-            })?;
-            if hit {
+            if hit.map_err(fail)? {
                 hits.push(key);
             }
         }

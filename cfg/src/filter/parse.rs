@@ -49,8 +49,10 @@ pub(crate) fn parse_tokens<L>(
         dots: 1,
         in_block: 0,
         blocks: 0,
+        late: None,
     };
-    match parser.run() {
+    let result = parser.run();
+    match result.and_then(|()| parser.late.take().map_or(Ok(()), Err)) {
         Ok(()) => Ok(table.end_filter()),
         Err(error) => {
             table.abandon();
@@ -69,6 +71,8 @@ struct Parser<'a, L> {
     /// Labels in the open block, and finished blocks in the open word.
     in_block: u32,
     blocks: u32,
+    /// What is wrong although the grammar allows it; an error of the grammar goes first.
+    late: Option<FilterError>,
 }
 
 impl<'a, L> Parser<'a, L> {
@@ -86,12 +90,12 @@ impl<'a, L> Parser<'a, L> {
                 Kind::Word(word) => {
                     self.joint()?;
                     let label = (self.label)(None, word);
-                    self.push(label)?;
+                    self.push(label);
                 }
                 Kind::Open => {
                     self.joint()?;
                     let label = self.parenthesised()?;
-                    self.push(label)?;
+                    self.push(label);
                 }
                 Kind::Dot => self.dots += 1,
                 Kind::Comma | Kind::Blank => {
@@ -99,7 +103,7 @@ impl<'a, L> Parser<'a, L> {
                     continue;
                 }
                 Kind::End => {
-                    self.close_word()?;
+                    self.close_word();
                     return Ok(());
                 }
                 _ => return Err(self.unexpected("unexpected token in a filter")),
@@ -130,28 +134,27 @@ impl<'a, L> Parser<'a, L> {
         Err(FilterError::new(self.token(), message).help(help))
     }
 
-    fn push(&mut self, label: L) -> Result<(), FilterError> {
+    fn push(&mut self, label: L) {
         if self.dots == 2 {
-            self.end_block()?;
+            self.end_block();
         }
         self.table.push_label(label);
         self.in_block += 1;
         self.dots = 0;
-        Ok(())
     }
 
-    fn end_block(&mut self) -> Result<(), FilterError> {
+    fn end_block(&mut self) {
         if self.in_block == 0 {
             let error = FilterError::new(self.token(), "no variant name before `.`");
-            return Err(FilterError {
+            self.late.get_or_insert(FilterError {
                 late: true,
                 ..error.help("remove the blank before the dot, or the dot")
             });
+            return;
         }
         self.table.end_block();
         self.in_block = 0;
         self.blocks += 1;
-        Ok(())
     }
 
     /// `(name)` or `(name=value)`, blanks allowed inside.
@@ -208,26 +211,29 @@ impl<'a, L> Parser<'a, L> {
                 error.help("a blank is already an `or`: write `a, b` or `a b`, and no blanks around dots")
             );
         }
-        self.close_word()?;
+        self.close_word();
+        let first = self.at == 0;
         self.dots = 1;
         self.at += 1;
         while self.token().kind == Kind::Blank {
             self.at += 1;
         }
         match self.token().kind {
+            Kind::Comma | Kind::Dot if first => {
+                Err(self.unexpected("a filter must start with a variant name"))
+            }
             Kind::Word(_) | Kind::Comma | Kind::Dot | Kind::Open | Kind::End => Ok(()),
             _ => Err(self.unexpected("expected a variant name")),
         }
     }
 
-    fn close_word(&mut self) -> Result<(), FilterError> {
+    fn close_word(&mut self) {
         if self.in_block > 0 {
-            self.end_block()?;
+            self.end_block();
         }
         if self.blocks > 0 {
             self.table.end_word();
             self.blocks = 0;
         }
-        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use super::{Frame, Next, Parser};
 use crate::diagnostic::{Class, Diagnostic};
 use crate::items::{Item, ItemId, VariantHeader};
-use crate::lexer::{Keyword, Kind, Operator, Token, keyword, scan, skip_blanks};
+use crate::lexer::{Keyword, Kind, Operator, Token, assignment, keyword, scan, skip_blanks};
 use crate::lines::Line;
 
 /// A `variants` block whose variants are being read.
@@ -89,16 +89,18 @@ impl<'t> Parser<'t> {
         let (first, indent) = (list.dash.is_none(), list.indent);
         let above = if first { list.above } else { indent };
         let Next::Line(line) = self.next_line(above) else {
-            self.missing_default();
+            // A header with nothing below it does nothing, whatever it asks for.
+            if first {
+                self.after_empty_block = true;
+            } else {
+                self.missing_default();
+            }
             self.end_list();
             return;
         };
         let line_indent = i64::from(line.indent);
         let Some((Keyword::Dash, at)) = keyword(&line.text) else {
-            let message = "expected a `-` line with a variant's name";
-            let help = "statements of a variant must be indented deeper than its `-`";
-            self.report(&line, (0, line.text.len()), Class::Parser, "variant", message)
-                .help = Some(help.into());
+            self.not_a_variant(&line, first);
             self.skip_block(line_indent);
             if first && line_indent <= indent {
                 self.end_list();
@@ -114,11 +116,24 @@ impl<'t> Parser<'t> {
             return;
         }
         let header = Some(self.items.items.len() - 1);
-        self.stack.push(Frame::Block {
+        self.open(Frame::Block {
             above: dash,
             header,
             conditional: false,
         });
+    }
+
+    /// Reports a line that stands where a `-` line must.
+    fn not_a_variant(&mut self, line: &Line<'_>, first: bool) {
+        let assigns = !first && assignment(&line.text).is_some();
+        let scanned = keyword(&line.text).is_none() && !assigns;
+        if scanned && self.lexical_error(line, &scan(&line.text, 0)[..1]) {
+            return;
+        }
+        let message = "expected a `-` line with a variant's name";
+        let help = "statements of a variant must be indented deeper than its `-`";
+        self.report(line, (0, line.text.len()), Class::Parser, "variant", message)
+            .help = Some(help.into());
     }
 
     fn end_list(&mut self) {

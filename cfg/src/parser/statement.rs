@@ -16,8 +16,9 @@ impl<'t> Parser<'t> {
     pub(super) fn statement(&mut self, line: &Line<'t>, conditional: bool) {
         let Some((keyword, at)) = keyword(&line.text) else {
             match assignment(&line.text) {
-                Some(found) => self.assign(line, found),
-                None => self.condition(line),
+                Some(_) if self.after_empty_block && self.no_assignment(line) => {}
+                Some(found) if !self.after_empty_block => self.assign(line, found),
+                _ => self.condition(line),
             }
             return;
         };
@@ -38,6 +39,10 @@ impl<'t> Parser<'t> {
             Keyword::Only => self.filtered(line, at, Item::Only),
             Keyword::No => self.filtered(line, at, Item::No),
             Keyword::Join if conditional => {
+                let tokens = scan(&line.text, at);
+                if self.lexical_error(line, &tokens) || self.filter(line, &tokens).is_none() {
+                    return;
+                }
                 self.report(
                     line,
                     (0, 4),
@@ -55,6 +60,27 @@ impl<'t> Parser<'t> {
             Keyword::Del => self.named(line, at, true),
             Keyword::Suffix => self.named(line, at, false),
         }
+    }
+
+    /// Refuses an assignment after a `variants` block without variants. Other implementations read such lines character
+    /// by character, like the header, up to the next block, and take no value from them.
+    fn no_assignment(&mut self, line: &Line<'_>) -> bool {
+        let tokens = scan(&line.text, 0);
+        let ends = |token: &Token| matches!(token.kind, Kind::Colon | Kind::Operator(_));
+        let Some(end) = tokens.iter().position(ends) else {
+            return false;
+        };
+        let starts = matches!(tokens[0].kind, Kind::Word(_) | Kind::Bang);
+        if !starts || tokens[end].kind == Kind::Colon {
+            return false;
+        }
+        if !self.lexical_error(line, &tokens[..(end + 2).min(tokens.len())]) {
+            let at = (tokens[end].start, tokens[end].end);
+            let message = "no assignment can follow a `variants` block that has no variants";
+            self.report(line, at, Class::Parser, "after-empty-variants", message)
+                .help = Some("remove the empty `variants:` line, or move it to the end of its block".into());
+        }
+        true
     }
 
     fn assign(&mut self, line: &Line<'_>, found: Assignment) {
@@ -225,7 +251,7 @@ impl<'t> Parser<'t> {
                 offset,
             });
         }
-        self.stack.push(Frame::Block {
+        self.open(Frame::Block {
             above: indent,
             header: Some(item),
             conditional: true,
@@ -243,7 +269,17 @@ impl<'t> Parser<'t> {
             }
         };
         let Some(colon) = tokens.iter().position(|token| token.kind == Kind::Colon) else {
-            self.no_colon(line, &tokens, negated);
+            tokens.retain(|token| token.kind != Kind::Blank);
+            let lexical = matches!(
+                tokens.last(),
+                Some(Token {
+                    kind: Kind::Unexpected(_) | Kind::Unterminated,
+                    ..
+                })
+            );
+            if !negated || lexical || self.filter(line, &tokens[1..]).is_some() {
+                self.no_colon(line, &tokens, negated);
+            }
             return None;
         };
         let rest = tokens[colon].end;

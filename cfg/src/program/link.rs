@@ -270,6 +270,13 @@ impl<'g> Linker<'g> {
             }
             Item::Only(filter) => self.constrain(self.filter(file, *filter), false, origin),
             Item::No(filter) => self.constrain(self.filter(file, *filter), true, origin),
+            Item::Join(_) if self.guard.is_some() => {
+                let at = self.graph.files[file as usize].spans.location(id);
+                self.report_until(at.line);
+                let message = "`join` inside a conditional block";
+                let error = Diagnostic::error(Class::Other, "join-in-condition", message, at);
+                self.error(error.with_help("the file is included from a conditional block"));
+            }
             Item::Join(filter) => self.join(self.filter(file, *filter), origin),
             Item::Condition { filter, negated, end } => {
                 let (filter, negated) = (self.filter(file, *filter), *negated);
@@ -317,6 +324,7 @@ impl<'g> Linker<'g> {
                 self.skip_to(*end);
                 if self.guard.is_some() {
                     let at = self.graph.files[file as usize].spans.location(id);
+                    self.report_until(at.line);
                     let message = "`variants` is not allowed inside a conditional block";
                     let help = "the file is included from a conditional block";
                     self.error(
@@ -501,7 +509,7 @@ impl<'g> Linker<'g> {
         };
         let due: Vec<Diagnostic> = diagnostics[*reported..]
             .iter()
-            .take_while(|d| d.location.line < line)
+            .take_while(|d| d.location.line <= line)
             .cloned()
             .collect();
         *reported += due.len();

@@ -13,6 +13,7 @@ use crate::diagnostic::Diagnostic;
 use crate::expand::ExpandOptions;
 use crate::graph::{Constraint, Graph, NodeId};
 use crate::raw::RawDict;
+use crate::symbols::Sym;
 
 /// What an expansion is asked for, as far as the search is concerned.
 #[derive(Clone, Default, Debug)]
@@ -60,6 +61,8 @@ pub(super) struct Frame {
     tried: u32,
     /// The first child to try in defaults mode.
     default_child: Option<u32>,
+    /// Whether the others follow the default variant even if that gave something.
+    all_after_default: bool,
     /// Where this frame's undecided constraints start.
     pending: usize,
     /// How many labels there were before this node's.
@@ -269,6 +272,7 @@ impl Walk {
             node: id,
             tried: 0,
             default_child: None,
+            all_after_default: false,
             pending,
             depth,
             found: false,
@@ -305,7 +309,8 @@ impl Walk {
         }
         frame.default_child = node
             .default_child
-            .filter(|_| self.options.defaults && !self.expands(graph, id));
+            .filter(|_| self.options.defaults && !self.expands(graph, node.variable));
+        frame.all_after_default = self.expands(graph, node.enclosing);
         self.stack.push(frame);
         Entered::Yes
     }
@@ -371,12 +376,9 @@ impl Walk {
         key
     }
 
-    fn expands(&self, graph: &Graph, id: NodeId) -> bool {
-        let variable = graph
-            .node(id)
-            .variable
-            .map(|variable| graph.symbols.text(variable));
-        variable.is_some_and(|variable| self.options.expand.iter().any(|wanted| wanted == variable))
+    fn expands(&self, graph: &Graph, variable: Option<Sym>) -> bool {
+        let named = |wanted: &String| variable.is_some_and(|variable| graph.symbols.text(variable) == wanted);
+        self.options.expand.iter().any(named)
     }
 }
 
@@ -385,7 +387,7 @@ impl Frame {
     fn next_child(&mut self, graph: &Graph) -> Option<NodeId> {
         let children = graph.node_children(graph.node(self.node));
         let tried = self.tried;
-        let enough = self.default_child.is_some() && tried == 1 && self.found;
+        let enough = self.default_child.is_some() && tried == 1 && self.found && !self.all_after_default;
         if tried as usize == children.len() || enough {
             return None;
         }

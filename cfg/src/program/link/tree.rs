@@ -107,6 +107,7 @@ impl Linker<'_> {
         entry.hidden = header.is_default;
         entry.file = base_name;
         entry.origin = Some(origin);
+        entry.enclosing = variable;
         if let Some(Frame::List(list)) = self.stack.last_mut() {
             if header.is_default && list.default_child.is_none() {
                 list.default_child = Some(list.children.len() as u32);
