@@ -12,6 +12,7 @@ use vtbuild_engine::plan::{Forecast, Plan, PlanOptions};
 use vtbuild_engine::resolve::{Resolver, Roots};
 use vtbuild_engine::schedule::claims::Capacity;
 use vtbuild_engine::schedule::run::{Places, Run, RunOptions, Summary};
+use vtbuild_engine::variant::Variant;
 use vtbuild_providers::process::Launcher;
 
 use super::{print, warn};
@@ -38,11 +39,14 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     workspace.warnings.iter().for_each(|text| warn(text));
     let store = open_store(workspace)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let variants = if args.all {
+    let mut variants = if args.all {
         analysis.variants(None)?
     } else {
         analysis.at_most(MOST, "run")?
     };
+    if args.select.targets.iter().any(|target| target == "//...") {
+        leave_out_manual(&mut variants);
+    }
     let wiring = runtime.block_on(Wiring::of(workspace, &variants, args.accel))?;
     let graph = Arc::new(wiring.graph(&variants)?);
     let resolver = Arc::new(Resolver::new(store, roots(workspace)));
@@ -53,6 +57,25 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         return dry_run(&graph, &plan);
     }
     runtime.block_on(carry_out(args, workspace, wiring, graph, resolver, plan, began))
+}
+
+/// Variants with `manual = yes` (tests that fail on purpose, say, or that need a hand) run when they are named, not with
+/// everything.
+fn leave_out_manual(variants: &mut Vec<Variant>) {
+    let before = variants.len();
+    let manual = |variant: &Variant| {
+        variant
+            .params
+            .iter()
+            .any(|(key, value)| &**key == "manual" && &**value == "yes")
+    };
+    variants.retain(|variant| !manual(variant));
+    let left_out = before - variants.len();
+    if left_out > 0 {
+        warn(&format!(
+            "{left_out} variants with `manual = yes` are left out of //...; they run when they are named"
+        ));
+    }
 }
 
 /// Opens the cache and says what was found wrong with it.
