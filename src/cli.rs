@@ -72,6 +72,8 @@ pub enum Command {
     Cache(CacheArgs),
     /// Say what is missing on this host and the command that mends it
     Doctor(DoctorArgs),
+    /// Serve an editor: a language server for configuration files on standard input and output
+    Lsp(LspArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -406,4 +408,15 @@ pub struct DoctorArgs {
     /// Where the workspace and the cache are
     #[command(flatten)]
     pub place: PlaceArgs,
+}
+
+/// `vtbuild lsp`.
+#[derive(Args, Debug, Clone)]
+pub struct LspArgs {
+    /// Where the workspace and the cache are [default: the workspace around the editor's folder]
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    /// Talk over standard input and output, as it always does; some editors say so
+    #[arg(long, hide = true)]
+    pub stdio: bool,
 }

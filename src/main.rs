@@ -5,6 +5,7 @@ mod bundled;
 mod cli;
 mod command;
 mod exit;
+mod lsp;
 mod report;
 mod scratch;
 mod wiring;
@@ -48,6 +49,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Some(Command::Clean(args)) => command::clean::clean(args),
         Some(Command::Cache(args)) => command::cache::cache(args),
         Some(Command::Doctor(args)) => command::doctor::doctor(args),
+        Some(Command::Lsp(args)) => lsp::serve(args),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "vtbuild", &mut script);

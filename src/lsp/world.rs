@@ -1,0 +1,400 @@
+//! What the open files belong to: a workspace with its virtual configuration set, or nothing but their folders.
+//!
+//! A file is read the way a run reads it: as a member of the set, as a piece of one of its generated files, or by itself.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use vtbuild_cfg::{Diagnostic, LineOrigin, Parsed, Program, Unit};
+use vtbuild_engine::generate::{
+    Generated, GuestEntry, GuestFolder, Piece, ProviderPieces, guest_os, subtests,
+};
+use vtbuild_engine::session::ProviderLayout;
+use vtbuild_providers::provider::GENERIC;
+
+use super::document::{Document, Shared, is_guest};
+use super::files::{Files, Found, configs_below};
+use super::text::Text;
+use crate::cli::PlaceArgs;
+use crate::workspace::Workspace;
+
+/// The folder that the virtual configuration set is in.
+const SET: &str = "cfg";
+const TESTS: &str = "tests.cfg";
+const SUBTESTS: &str = "subtests.cfg";
+const GUEST_OS: &str = "guest-os.cfg";
+
+/// The files under the server's eyes.
+#[derive(Default)]
+pub struct World {
+    /// All files.
+    pub files: Files,
+    /// The folders that the editor works in.
+    folders: Vec<Utf8PathBuf>,
+    config_dirs: Vec<Utf8PathBuf>,
+    providers: Vec<ProviderLayout>,
+    /// The lines that a plain run adds to the configuration.
+    lines: Vec<String>,
+    /// The folder of files that the program carries in itself.
+    bundled: Option<Utf8PathBuf>,
+}
+
+/// For each line of a generated text the file and the line that it came from.
+pub type Origins = Vec<Option<(Arc<str>, u32)>>;
+
+/// A file as the language reads it.
+pub struct Reading {
+    /// The path that its includes are relative to.
+    root: Utf8PathBuf,
+    /// The text that is parsed in its place, with the origins of its lines, where it is a piece of a generated file.
+    pub generated: Option<(Text, Origins)>,
+    parsed: Parsed,
+}
+
+impl World {
+    /// Looks for a workspace around the first folder, or where `place` says. What is wrong with it is returned as text.
+    pub fn open(folders: Vec<Utf8PathBuf>, place: &PlaceArgs) -> (Self, Vec<String>) {
+        let mut world = Self {
+            folders,
+            ..Self::default()
+        };
+        let mut place = place.clone();
+        if place.workspace.is_none() {
+            let around = world.folders.first().and_then(|folder| {
+                let mut above = folder.ancestors();
+                above.find(|dir| dir.join("vtbuild.toml").is_file())
+            });
+            place.workspace = around
+                .or(world.folders.first().map(|folder| &**folder))
+                .map(Utf8Path::to_owned);
+        }
+        let warnings = match Workspace::open(&place) {
+            Ok(workspace) => world.adopt(&workspace),
+            Err(failure) => vec![failure.message],
+        };
+        (world, warnings)
+    }
+
+    fn adopt(&mut self, workspace: &Workspace) -> Vec<String> {
+        let settings = &workspace.settings;
+        let providers = workspace.providers.iter().map(|provider| {
+            let folder = |backend: &str| provider.backend(backend).map(|folder| folder.join("tests/cfg"));
+            ProviderLayout {
+                name: provider.name.clone(),
+                specific: folder(&settings.vt_type),
+                generic: folder(GENERIC),
+            }
+        });
+        self.providers = providers.collect();
+        self.config_dirs = workspace.config_dirs();
+        self.bundled = workspace.bundled.sets().parent().map(Utf8Path::to_owned);
+        if !self.folders.contains(&workspace.root) {
+            self.folders.push(workspace.root.clone());
+        }
+        let only = std::iter::once(&settings.guest_os).chain(&settings.only);
+        self.lines = only.map(|filter| format!("only {filter}")).collect();
+        self.lines
+            .extend(settings.no.iter().map(|filter| format!("no {filter}")));
+        let params = settings.params.iter();
+        self.lines
+            .extend(params.map(|(key, value)| format!("{key} = {value}")));
+        workspace.warnings.clone()
+    }
+
+    /// The lines that a plain run adds to the configuration.
+    pub fn lines(&self) -> &[String] {
+        &self.lines
+    }
+
+    /// Whether a file is one of those that the program carries in itself, which nobody edits.
+    pub fn is_bundled(&self, path: &Utf8Path) -> bool {
+        self.bundled
+            .as_ref()
+            .is_some_and(|bundled| path.starts_with(bundled))
+    }
+
+    /// Every configuration file of the workspace, the bundled ones and open ones included.
+    pub fn documents(&mut self) -> Vec<Shared> {
+        let provided = self
+            .providers
+            .iter()
+            .flat_map(|provider| [&provider.specific, &provider.generic]);
+        let roots = self
+            .folders
+            .iter()
+            .chain(&self.config_dirs)
+            .chain(provided.flatten());
+        let mut paths: BTreeSet<Utf8PathBuf> = roots.flat_map(|root| configs_below(root)).collect();
+        paths.extend(self.files.all_opened().map(|document| document.path.clone()));
+        paths
+            .iter()
+            .filter_map(|path| self.files.document(path))
+            .collect()
+    }
+
+    /// The provider whose tests a file defines.
+    fn provider(&self, path: &Utf8Path) -> Option<&ProviderLayout> {
+        self.providers.iter().find(|provider| {
+            let mut folders = [&provider.specific, &provider.generic].into_iter().flatten();
+            folders.any(|folder| path.starts_with(folder))
+        })
+    }
+
+    /// The path that a file's includes are relative to.
+    fn root(&self, document: &Document) -> Utf8PathBuf {
+        let path = &document.path;
+        let member = self
+            .config_dirs
+            .iter()
+            .find_map(|dir| path.strip_prefix(dir).ok());
+        let generated = if is_guest(path) {
+            Some((GUEST_OS, member.is_some()))
+        } else if self.provider(path).is_some() {
+            Some((SUBTESTS, true))
+        } else {
+            document.is_headless().then_some((SUBTESTS, false))
+        };
+        match (generated, member) {
+            (Some((name, true)), _) => Utf8Path::new(SET).join(name),
+            (Some((name, false)), _) => path.with_file_name(name),
+            (None, Some(name)) => Utf8Path::new(SET).join(name),
+            (None, None) => path.clone(),
+        }
+    }
+
+    /// A file as the language reads it.
+    pub fn reading(&self, document: &Document) -> Reading {
+        let root = self.root(document);
+        let generated = if is_guest(&document.path) {
+            let guest = GuestEntry {
+                name: "guest".into(),
+                piece: Some(piece(document)),
+                folder: None,
+            };
+            guest_os(&GuestFolder { entries: vec![guest] })
+        } else if root.file_name() == Some(SUBTESTS) && document.path.file_name() != Some(SUBTESTS) {
+            let provider = self.provider(&document.path);
+            subtests(&[ProviderPieces {
+                name: provider.map_or("provider", |provider| &provider.name).into(),
+                specific: Vec::new(),
+                generic: vec![piece(document)],
+            }])
+        } else {
+            return Reading {
+                root,
+                generated: None,
+                parsed: document.parsed().clone(),
+            };
+        };
+        Reading {
+            root,
+            parsed: vtbuild_cfg::parse(document.path.as_str(), generated.text.as_bytes()),
+            generated: Some((Text::new(generated.text), generated.origins)),
+        }
+    }
+
+    /// Whether a file belongs to the workspace's configuration set.
+    fn is_in_set(&self, path: &Utf8Path) -> bool {
+        let provided = self
+            .providers
+            .iter()
+            .flat_map(|provider| [&provider.specific, &provider.generic]);
+        let mut folders = provided.flatten().chain(&self.config_dirs);
+        folders.any(|folder| path.starts_with(folder))
+    }
+
+    /// The files whose names mean the same as those of a document, itself first: those of the configuration set, or
+    /// all others of the workspace; and what they include.
+    pub fn relatives(&mut self, document: &Document) -> Vec<Shared> {
+        let in_set = self.is_in_set(&document.path);
+        let mut found = self.documents();
+        found.retain(|file| self.is_in_set(&file.path) == in_set);
+        let mut known: BTreeSet<Utf8PathBuf> = found.iter().map(|file| file.path.clone()).collect();
+        let mut next = 0;
+        while let Some(file) = found.get(next).cloned() {
+            next += 1;
+            for written in &file.names().includes {
+                let included = self.included(&file, written);
+                found.extend(included.filter(|included| known.insert(included.path.clone())));
+            }
+        }
+        found.sort_by_key(|file| file.path != document.path);
+        found
+    }
+
+    /// A file with all that it includes.
+    ///
+    /// # Errors
+    /// All that is wrong with any of them.
+    pub fn link(&mut self, reading: &Reading) -> Result<Program, Vec<Diagnostic>> {
+        if reading.parsed.includes().next().is_none() && !reading.parsed.diagnostics().is_empty() {
+            return Err(reading.parsed.diagnostics().to_vec());
+        }
+        let root = reading.root.clone();
+        Program::link(&root, &mut |path| {
+            if path == root {
+                Unit::File(reading.parsed.clone())
+            } else {
+                self.unit(path)
+            }
+        })
+    }
+
+    /// The configuration that a file is a part of: the workspace's, or that of the outermost file that includes it.
+    pub fn program(&mut self, document: &Document) -> Option<Program> {
+        if self.is_in_set(&document.path) {
+            let whole = Utf8Path::new(SET).join(TESTS);
+            if let Ok(program) = Program::link(&whole, &mut |path| self.unit(path)) {
+                return Some(program);
+            }
+        }
+        let outermost = self.outermost(document);
+        let reading = self.reading(outermost.as_deref().unwrap_or(document));
+        self.link(&reading).ok()
+    }
+
+    /// The outermost file that includes a file, through however many others.
+    fn outermost(&mut self, document: &Document) -> Option<Shared> {
+        let all = self.documents();
+        let mut seen = BTreeSet::from([document.path.clone()]);
+        let mut found: Option<Shared> = None;
+        loop {
+            let inner = found.as_ref().map_or(&document.path, |found| &found.path).clone();
+            let includes = |outer: &&Shared| {
+                !seen.contains(&outer.path)
+                    && outer
+                        .parsed()
+                        .includes()
+                        .any(|(_, written)| beside(&outer.path, written) == inner)
+            };
+            let Some(outer) = all.iter().find(includes).cloned() else {
+                return found;
+            };
+            seen.insert(outer.path.clone());
+            found = Some(outer);
+        }
+    }
+
+    /// The file that an include statement of a document means, if there is one on disk.
+    pub fn included(&mut self, document: &Document, written: &str) -> Option<Shared> {
+        let path = beside(&self.root(document), written);
+        match path.strip_prefix(SET) {
+            Ok(name) => {
+                let dirs = self.config_dirs.clone();
+                dirs.iter().find_map(|dir| self.files.document(&dir.join(name)))
+            }
+            Err(_) => self.files.document(&path),
+        }
+    }
+
+    /// What the linker gets for a path.
+    fn unit(&mut self, path: &Utf8Path) -> Unit {
+        let Ok(name) = path.strip_prefix(SET) else {
+            return unit(self.files.get(path));
+        };
+        for dir in self.config_dirs.clone() {
+            match self.files.get(&dir.join(name)) {
+                Found::Absent => {}
+                found => return unit(found),
+            }
+        }
+        let generated = match name.as_str() {
+            SUBTESTS => self.subtests(),
+            GUEST_OS => {
+                let roots: Vec<_> = self.config_dirs.iter().map(|dir| dir.join("guest-os")).collect();
+                guest_os(&self.guest_folder(&roots))
+            }
+            _ => return Unit::Absent,
+        };
+        let parsed = vtbuild_cfg::parse(name.as_str(), generated.text.as_bytes());
+        Unit::File(parsed.with_origins(origins(&generated)))
+    }
+
+    fn subtests(&mut self) -> Generated {
+        let providers = self.providers.clone();
+        let mut pieces = |folder: &Option<Utf8PathBuf>| -> Vec<Piece> {
+            let paths = folder.iter().flat_map(|folder| configs_below(folder));
+            paths
+                .filter_map(|path| self.files.document(&path))
+                .map(|document| piece(&document))
+                .collect()
+        };
+        let providers = providers.iter().map(|provider| ProviderPieces {
+            name: provider.name.as_str().into(),
+            specific: pieces(&provider.specific),
+            generic: pieces(&provider.generic),
+        });
+        subtests(&providers.collect::<Vec<_>>())
+    }
+
+    /// The guest definitions of several folders seen as one: the first that has a file wins, folders are merged.
+    fn guest_folder(&mut self, folders: &[Utf8PathBuf]) -> GuestFolder {
+        let mut names = BTreeSet::new();
+        for entry in folders
+            .iter()
+            .filter_map(|folder| folder.read_dir_utf8().ok())
+            .flatten()
+            .flatten()
+        {
+            let name = entry.file_name();
+            let stem = name.strip_suffix(".cfg");
+            let named = if entry.path().is_dir() { Some(name) } else { stem };
+            names.extend(named.map(str::to_owned));
+        }
+        let mut entries = Vec::new();
+        for name in names {
+            let file = format!("{name}.cfg");
+            let found = folders
+                .iter()
+                .find_map(|folder| self.files.document(&folder.join(&file)));
+            let below: Vec<Utf8PathBuf> = folders
+                .iter()
+                .map(|folder| folder.join(&name))
+                .filter(|folder| folder.is_dir())
+                .collect();
+            entries.push(GuestEntry {
+                name: name.as_str().into(),
+                piece: found.map(|document| piece(&document)),
+                folder: (!below.is_empty()).then(|| self.guest_folder(&below)),
+            });
+        }
+        GuestFolder { entries }
+    }
+}
+
+fn unit(found: Found) -> Unit {
+    match found {
+        Found::File(document) => Unit::File(document.parsed().clone()),
+        Found::Absent => Unit::Absent,
+        Found::NotAFile => Unit::NotAFile,
+        Found::Unreadable(why) => Unit::Unreadable(why),
+    }
+}
+
+fn piece(document: &Document) -> Piece {
+    Piece {
+        file: document.path.as_str().into(),
+        text: document.str().into(),
+    }
+}
+
+/// The path that an include statement in the file at `path` means.
+fn beside(path: &Utf8Path, written: &str) -> Utf8PathBuf {
+    let home = std::env::var("HOME").unwrap_or_default();
+    match written.strip_prefix('~') {
+        Some(rest) if !home.is_empty() && (rest.is_empty() || rest.starts_with('/')) => {
+            format!("{}{rest}", home.trim_end_matches('/')).into()
+        }
+        _ => path.with_file_name(written),
+    }
+}
+
+/// The lines of a generated file that came from others, each as a stretch of its own.
+fn origins(generated: &Generated) -> Vec<LineOrigin> {
+    let origin = |(first, origin): (u32, &Option<(Arc<str>, u32)>)| {
+        let (file, line) = origin.clone()?;
+        Some(LineOrigin { first, file, line })
+    };
+    (1..).zip(&generated.origins).filter_map(origin).collect()
+}
