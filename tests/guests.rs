@@ -1,0 +1,129 @@
+//! The main job with real guests: migrations between two QEMUs, and the same again without any.
+
+mod support;
+
+use support::{Sandbox, files_below};
+
+fn words(list: &[&str]) -> Vec<String> {
+    list.iter().map(|word| (*word).to_owned()).collect()
+}
+
+#[test]
+fn migrate_over_tcp_then_nothing_then_only_what_an_edit_touched() {
+    let sandbox = Sandbox::with_guest();
+    sandbox.count_calls();
+    let first = sandbox
+        .run("//migrate..tcp --jobs 2 --accel tcg")
+        .exit(0)
+        .says(&["RESULTS    : PASS 3 | ERROR 0"]);
+    let names: Vec<String> = first.verdicts().into_iter().map(|verdict| verdict.name).collect();
+    for variant in ["default", "with_set_speed", "with_reboot"] {
+        let name = format!("type_specific.bundled.migrate.{variant}.tcp");
+        assert!(names.contains(&name), "{names:?}");
+    }
+    let logs = files_below(&sandbox.logs_of("migrate.default.tcp"));
+    for part in ["debug.log", "params", "serial", "qmp"] {
+        assert!(
+            logs.iter().any(|path| path.file_name().unwrap().contains(part)),
+            "{part} is not in {logs:?}"
+        );
+    }
+    let calls = sandbox.calls();
+    assert!(calls > 6, "two QEMUs a migration: {calls}");
+
+    let again = sandbox
+        .run("//migrate..tcp --jobs 2 --accel tcg")
+        .exit(0)
+        .says(&["CACHED     : 3 of 3"]);
+    assert!(again.ran().is_empty());
+    assert_eq!(sandbox.calls(), calls, "a run of hits starts no QEMU");
+    // One key of one variant.
+    let shared = sandbox.cache().join("bundled");
+    let set = files_below(&shared)
+        .into_iter()
+        .find(|path| path.ends_with("qemu/cfg/tests.cfg"))
+        .unwrap();
+    let text = std::fs::read_to_string(set).unwrap();
+    sandbox.write(
+        "qemu/cfg/tests.cfg",
+        &format!("{text}\nwith_set_speed:\n    mig_speed = 2G\n"),
+    );
+    let edited = sandbox.run("//migrate..tcp --jobs 2 --accel tcg").exit(0);
+    assert_eq!(edited.verdict("migrate.with_set_speed.tcp").cached, false);
+    assert_eq!(edited.ran(), words(&["tcp"]));
+    assert!(sandbox.scratch().is_empty() && sandbox.processes().is_empty());
+}
+
+#[test]
+fn a_guest_boots_reboots_shuts_down_and_tells_its_uptime() {
+    let sandbox = Sandbox::with_guest();
+    let run = sandbox
+        .run("//boot,reboot,shutdown,uptime --no migrate --jobs 2 --accel tcg")
+        .exit(0);
+    let mut names: Vec<String> = run.verdicts().into_iter().map(|verdict| verdict.name).collect();
+    names.sort();
+    assert_eq!(
+        names,
+        words(&[
+            "bundled.boot",
+            "bundled.reboot",
+            "bundled.shutdown",
+            "bundled.uptime"
+        ]),
+        "{}",
+        run.whole()
+    );
+    assert_eq!(run.ran(), words(&["boot", "reboot", "shutdown", "uptime"]));
+    let log = std::fs::read_to_string(sandbox.logs_of("bundled.uptime").join("debug.log")).unwrap();
+    assert!(
+        log.contains("Guest uptime result is:") && log.contains("load average"),
+        "{log}"
+    );
+}
+
+#[test]
+fn migrate_over_unix_exec_and_fd() {
+    let sandbox = Sandbox::with_guest();
+    let run = sandbox
+        .run("//migrate.default -//tcp --jobs 2 --accel tcg")
+        .exit(0);
+    assert_eq!(run.ran(), words(&["default_exec", "fd", "gzip_exec", "unix"]));
+}
+
+#[test]
+fn a_guest_of_one_s_own() {
+    let sandbox = Sandbox::with_guest();
+    let disks = files_below(&sandbox.cache().join("cas"));
+    let is_disk = |path: &&camino::Utf8PathBuf| {
+        let mut magic = [0; 4];
+        let mut file = std::fs::File::open(path).unwrap();
+        std::io::Read::read_exact(&mut file, &mut magic).is_ok() && magic == *b"QFI\xfb"
+    };
+    let disk = disks.iter().find(is_disk).unwrap();
+    std::fs::create_dir_all(sandbox.path("images")).unwrap();
+    std::fs::copy(disk, sandbox.path("images/foo-linux.qcow2")).unwrap();
+    let before = std::fs::metadata(sandbox.path("images/foo-linux.qcow2"))
+        .unwrap()
+        .modified()
+        .unwrap();
+    sandbox.write(
+        "shared/cfg/guest-os/Linux/LinuxCustom/foo.cfg",
+        "FooLinux:\n    image_name = images/foo-linux\n",
+    );
+    let run = sandbox
+        .run("//migrate.default.tcp --guest-os LinuxCustom.FooLinux --accel tcg")
+        .exit(0);
+    assert_eq!(run.ran(), words(&["tcp"]));
+    let after = std::fs::metadata(sandbox.path("images/foo-linux.qcow2"))
+        .unwrap()
+        .modified()
+        .unwrap();
+    assert_eq!(before, after, "a person's image is not written to");
+    assert!(
+        sandbox
+            .run("//migrate.default.tcp --guest-os LinuxCustom.FooLinux --accel tcg")
+            .exit(0)
+            .ran()
+            .is_empty()
+    );
+}
