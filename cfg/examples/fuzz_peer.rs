@@ -36,7 +36,11 @@ fn args() -> Result<Args, String> {
     let mut given = std::env::args().skip(1);
     while let Some(option) = given.next() {
         let value = given.next().ok_or_else(|| format!("{option} needs a value"))?;
-        let number = || value.parse::<u64>().map_err(|_| format!("{option} needs a number, not {value}"));
+        let number = || {
+            value
+                .parse::<u64>()
+                .map_err(|_| format!("{option} needs a number, not {value}"))
+        };
         match &*option {
             "--programs" => args.programs = number()? as usize,
             "--seed" => args.seed = number()?,
@@ -53,7 +57,8 @@ fn fuzz() -> Result<bool, String> {
     let python = args
         .python
         .ok_or("name the interpreter of the reference by --python or VTBUILD_PEER_PYTHON (cfg/conformance/peer.sh makes it)")?;
-    let mut oracle = Oracle::start(&python).map_err(|error| format!("failed to start {}: {error}", python.display()))?;
+    let mut oracle =
+        Oracle::start(&python).map_err(|error| format!("failed to start {}: {error}", python.display()))?;
     let tally = conformance::run(&mut oracle, args.seed, args.programs, args.most, |tally| {
         if tally.programs % 1000 == 0 {
             eprintln!("{}", tally.summary());
