@@ -9,6 +9,7 @@ use camino::Utf8Path;
 use crate::diagnostic::Diagnostic;
 use crate::graph::Graph;
 use crate::parser::{Parsed, parse};
+use crate::spans::Spans;
 use link::Linker;
 
 /// What a [`Loader`] found at a path.
@@ -112,6 +113,19 @@ impl Program {
             program = Linker::new(graph, get).text(text)?;
         }
         Ok(program)
+    }
+
+    /// The same program with its places in `spans`, one for each of its files: the way to link
+    /// [unplaced](Parsed::unplaced) files once and to learn where things stand only when somebody asks.
+    #[must_use]
+    pub fn with_spans(self, spans: impl IntoIterator<Item = Arc<Spans>>) -> Program {
+        let mut graph = Arc::unwrap_or_clone(self.graph);
+        for (file, spans) in graph.files.iter_mut().zip(spans) {
+            file.spans = spans;
+        }
+        Program {
+            graph: Arc::new(graph),
+        }
     }
 
     /// The files that were linked, in the order in which they were first met.

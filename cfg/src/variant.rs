@@ -1,5 +1,7 @@
 //! One variant: a path of the tree, from which everything else is made when it is asked for.
 
+mod fingerprint;
+
 use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 
@@ -10,6 +12,7 @@ use crate::graph::{Graph, NodeId, TextRef};
 use crate::names;
 use crate::params::Params;
 use crate::raw::RawDict;
+pub use fingerprint::{Fingerprint, Fingerprints};
 
 thread_local! {
     /// Working space, reused from variant to variant.

@@ -1,12 +1,13 @@
 //! A workspace under analysis: files as inputs, and what they expand to.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use camino::Utf8PathBuf;
 use vtbuild_cfg::{Diagnostic, ExpandOptions, Program};
 
-use crate::db::{Database, Setup, program, program_of};
-use crate::variant::Variant;
+use crate::db::{Broken, Database, Selection, Setup, expanded, program, program_of, selected, with_lines};
+use crate::variant::{Texts, Variant};
 
 /// Where a workspace's configuration comes from.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -29,7 +30,7 @@ pub struct ProviderLayout {
 }
 
 /// One line that is added after the configuration, and where people find it (`--guest-os`, `vtbuild.toml`).
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ExtraLine {
     /// Who asked for it.
     pub origin: String,
@@ -65,13 +66,10 @@ impl Session {
     /// # Errors
     /// All that is wrong with its files, or with a line.
     pub fn program(&self, lines: &[ExtraLine]) -> Result<Program, Diagnostics> {
-        let mut linked = program(&self.db, self.setup).clone()?;
-        for line in lines {
-            linked = linked
-                .with_text(&line.origin, &line.text)
-                .map_err(Diagnostics::from)?;
-        }
-        Ok(linked)
+        let linked = program(&self.db, self.setup)
+            .as_ref()
+            .map_err(Diagnostics::clone)?;
+        with_lines(linked, lines).map_err(Diagnostics::from)
     }
 
     /// The configuration that `text` is, as if it stood in a file `name` beside `tests.cfg`: it may include any file of
@@ -83,6 +81,32 @@ impl Session {
         program_of(&self.db, self.setup, name, text)
     }
 
+    /// The variants that the configuration with `lines` after it has, in order. They are kept: after an edit only what
+    /// it reached is made again.
+    ///
+    /// # Errors
+    /// All that is wrong with its files or with a line, or what went wrong while expanding.
+    pub fn select(&self, lines: &[ExtraLine]) -> Result<Vec<Variant>, Diagnostics> {
+        let selection = Selection::new(&self.db, lines.to_vec());
+        let made = || {
+            let mut all = Vec::new();
+            for &shard in selected(&self.db, self.setup, selection)
+                .as_ref()
+                .map_err(|&b| b)?
+            {
+                all.extend_from_slice(expanded(&self.db, shard).as_ref().map_err(|&b| b)?);
+            }
+            Ok(all)
+        };
+        // What is wrong is told with its place, which only the whole program knows.
+        made().or_else(|Broken| self.variants(&self.program(lines)?, None))
+    }
+
+    /// How often each query ran since this was last asked, by the query's name.
+    pub fn take_runs(&self) -> BTreeMap<String, usize> {
+        self.db.take_runs()
+    }
+
     /// The variants of a program, in order; at most `most` of them.
     ///
     /// # Errors
@@ -91,47 +115,10 @@ impl Session {
         let variants = program
             .variants(&ExpandOptions::default())
             .take(most.unwrap_or(usize::MAX));
-        let mut shared = Shared::default();
-        let viewed = variants.map(|variant| view(&variant?, &mut shared));
+        let mut texts = Texts::default();
+        let viewed = variants.map(|variant| Variant::of(&variant?, &mut texts));
         viewed
             .collect::<Result<Vec<_>, _>>()
             .map_err(|diagnostic| Arc::from([*diagnostic]))
     }
-}
-
-/// Texts that stand in many variants, kept once.
-#[derive(Default)]
-struct Shared {
-    texts: rustc_hash::FxHashSet<Arc<str>>,
-}
-
-impl Shared {
-    fn text(&mut self, text: &str) -> Arc<str> {
-        if let Some(known) = self.texts.get(text) {
-            return known.clone();
-        }
-        let text: Arc<str> = Arc::from(text);
-        self.texts.insert(text.clone());
-        text
-    }
-}
-
-fn view(variant: &vtbuild_cfg::Variant, shared: &mut Shared) -> Result<Variant, Box<Diagnostic>> {
-    let params = variant
-        .params()
-        .map_err(|diagnostic| Box::new(diagnostic.clone()))?;
-    Ok(Variant {
-        name: variant.name().into(),
-        shortname: variant.shortname().into(),
-        test_id: variant.test_name().into(),
-        dep: variant.dep().into_iter().map(Arc::from).collect(),
-        name_map: variant.name_map(),
-        short_name_map: variant.short_name_map(),
-        params: Arc::new(
-            params
-                .iter()
-                .map(|(key, value)| (shared.text(key), shared.text(value)))
-                .collect(),
-        ),
-    })
 }

@@ -4,21 +4,29 @@
 //! places and found in the third is noticed when it appears in the first. Queries are pure:
 //!
 //! ```text
-//! Source --parsed--> text with places --+
-//! Folder, Source --subtests, guest_os--> generated text, parsed
-//!                                       +--> program --> (expanded outside: results are not worth keeping twice)
+//! Source ------------------------------> parsed --> items --+--> linked --> selected --> shard, shard, ...
+//! Folder, Source --> generated text ---> parsed --> items --+       |
+//!                                          +---- places ------------+--> program
 //! ```
+//!
+//! An edit is stopped as early as its meaning allows. Comments and layout end at `items`, which has no places and is
+//! compared by content; only `program`, that diagnostics and provenance ask for, reads places. An edit of a statement
+//! links and searches again, and makes the parameters again of those shards that the statement is part of.
 
 mod inputs;
 mod queries;
+mod shards;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 pub(crate) use inputs::{FileText, Folder, FolderList, Setup, Source};
-pub(crate) use queries::{program, program_of};
+pub(crate) use queries::{Broken, program, program_of};
+pub(crate) use shards::{Selection, expanded, selected, with_lines};
+
+use crate::variant::Texts;
 
 /// How queries reach inputs that they find out about while they run.
 #[salsa::db]
@@ -27,7 +35,12 @@ pub(crate) trait Db: salsa::Database {
     fn source(&self, path: &Utf8Path) -> Source;
     /// The folder at `path`, likewise.
     fn folder(&self, path: &Utf8Path) -> Folder;
+    /// The texts that variants share.
+    fn texts(&self) -> MutexGuard<'_, Texts>;
 }
+
+/// How often each query ran, by its name.
+pub(crate) type Runs = BTreeMap<String, usize>;
 
 /// The inputs that were asked for so far.
 #[derive(Default)]
@@ -38,10 +51,37 @@ struct Known {
 
 /// The database of one session.
 #[salsa::db]
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Database {
     storage: salsa::Storage<Self>,
     known: Arc<Mutex<Known>>,
+    texts: Arc<Mutex<Texts>>,
+    runs: Arc<Mutex<Runs>>,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        let runs: Arc<Mutex<Runs>> = Arc::default();
+        let counted = runs.clone();
+        let count = move |event: salsa::Event| {
+            if let salsa::EventKind::WillExecute { database_key } = event.kind {
+                let shown = format!("{database_key:?}");
+                let name = shown.split('(').next().unwrap_or_default().to_owned();
+                *lock(&counted).entry(name).or_default() += 1;
+            }
+        };
+        Self {
+            storage: salsa::Storage::new(Some(Box::new(count))),
+            known: Arc::default(),
+            texts: Arc::default(),
+            runs,
+        }
+    }
+}
+
+/// What the locks guard stays whole whatever panics.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[salsa::db]
@@ -50,7 +90,7 @@ impl salsa::Database for Database {}
 #[salsa::db]
 impl Db for Database {
     fn source(&self, path: &Utf8Path) -> Source {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.known);
         if let Some(source) = known.sources.get(path) {
             return *source;
         }
@@ -60,13 +100,17 @@ impl Db for Database {
     }
 
     fn folder(&self, path: &Utf8Path) -> Folder {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.known);
         if let Some(folder) = known.folders.get(path) {
             return *folder;
         }
         let folder = Folder::new(self, path.to_owned(), FolderList::read(path));
         known.folders.insert(path.to_owned(), folder);
         folder
+    }
+
+    fn texts(&self) -> MutexGuard<'_, Texts> {
+        lock(&self.texts)
     }
 }
 
@@ -75,7 +119,7 @@ impl Database {
     pub(crate) fn refresh(&mut self) -> Vec<Utf8PathBuf> {
         use salsa::Setter;
         let (sources, folders) = {
-            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = lock(&self.known);
             (known.sources.clone(), known.folders.clone())
         };
         let mut changed = Vec::new();
@@ -94,7 +138,15 @@ impl Database {
                 changed.push(path);
             }
         }
+        if !changed.is_empty() {
+            self.texts().forget_unused();
+        }
         changed.sort();
         changed
+    }
+
+    /// How often each query ran since this was last asked.
+    pub(crate) fn take_runs(&self) -> Runs {
+        std::mem::take(&mut *lock(&self.runs))
     }
 }

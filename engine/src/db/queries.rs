@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use vtbuild_cfg::{Diagnostic, LineOrigin, Parsed, Program, Unit};
+use vtbuild_cfg::{Diagnostic, LineOrigin, Parsed, Program, Spans, Unit};
 
 use super::{Db, FileText, Setup, Source};
 use crate::generate::{Generated, GuestEntry, GuestFolder, Piece, ProviderPieces, guest_os, subtests};
@@ -25,6 +25,35 @@ fn parsed(db: &dyn Db, source: Source) -> Unit {
         FileText::Absent => Unit::Absent,
         FileText::NotAFile => Unit::NotAFile,
         FileText::Unreadable(why) => Unit::Unreadable(why.clone()),
+    }
+}
+
+/// What a file says, without where: cut-off for edits of comments and layout.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum FileItems {
+    /// A file without mistakes.
+    Sound(Parsed),
+    /// Anything else that is there.
+    Broken,
+    Absent,
+}
+
+impl FileItems {
+    fn of(parsed: &Parsed) -> Self {
+        if parsed.diagnostics().is_empty() {
+            Self::Sound(parsed.unplaced())
+        } else {
+            Self::Broken
+        }
+    }
+}
+
+#[salsa::tracked(returns(ref))]
+fn items(db: &dyn Db, source: Source) -> FileItems {
+    match parsed(db, source) {
+        Unit::File(parsed) => FileItems::of(parsed),
+        Unit::Absent => FileItems::Absent,
+        Unit::NotAFile | Unit::Unreadable(_) => FileItems::Broken,
     }
 }
 
@@ -70,11 +99,107 @@ fn parsed_guest_os(db: &dyn Db, setup: Setup) -> Parsed {
     parse_generated(GUEST_OS, generated_guest_os(db, setup))
 }
 
-/// The whole configuration: `tests.cfg` and all that it includes.
+#[salsa::tracked(returns(ref))]
+fn items_subtests(db: &dyn Db, setup: Setup) -> FileItems {
+    FileItems::of(parsed_subtests(db, setup))
+}
+
+#[salsa::tracked(returns(ref))]
+fn items_guest_os(db: &dyn Db, setup: Setup) -> FileItems {
+    FileItems::of(parsed_guest_os(db, setup))
+}
+
+/// Who supplies a file of the virtual set.
+#[derive(Clone, Copy)]
+enum Supplier {
+    Source(Source),
+    Subtests,
+    GuestOs,
+}
+
+impl Supplier {
+    /// A generated file, the first folder that has it, or the path itself.
+    fn of(db: &dyn Db, setup: Setup, path: &Utf8Path) -> Option<Self> {
+        let Ok(name) = path.strip_prefix(SET) else {
+            return Some(Self::Source(db.source(path)));
+        };
+        let places = setup.layout(db).config_dirs.iter();
+        let found = places
+            .map(|dir| db.source(&dir.join(name)))
+            .find(|&source| *items(db, source) != FileItems::Absent);
+        match (found, name.as_str()) {
+            (Some(source), _) => Some(Self::Source(source)),
+            (None, SUBTESTS) => Some(Self::Subtests),
+            (None, GUEST_OS) => Some(Self::GuestOs),
+            (None, _) => None,
+        }
+    }
+
+    fn items(self, db: &dyn Db, setup: Setup) -> &FileItems {
+        match self {
+            Self::Source(source) => items(db, source),
+            Self::Subtests => items_subtests(db, setup),
+            Self::GuestOs => items_guest_os(db, setup),
+        }
+    }
+
+    fn unit(self, db: &dyn Db, setup: Setup) -> Unit {
+        match self {
+            Self::Source(source) => parsed(db, source).clone(),
+            Self::Subtests => Unit::File(parsed_subtests(db, setup).clone()),
+            Self::GuestOs => Unit::File(parsed_guest_os(db, setup).clone()),
+        }
+    }
+
+    fn spans(self, db: &dyn Db, setup: Setup) -> Option<Arc<Spans>> {
+        match self.unit(db, setup) {
+            Unit::File(parsed) => Some(parsed.spans()),
+            Unit::Absent | Unit::NotAFile | Unit::Unreadable(_) => None,
+        }
+    }
+}
+
+/// A configuration in which something is wrong. What it is, only diagnostics say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, salsa::SalsaValue)]
+pub(crate) struct Broken;
+
+/// A linked configuration whose places are left out, and who can tell them.
+pub(super) struct Linked {
+    pub(super) program: Program,
+    files: Vec<Supplier>,
+}
+
+/// `tests.cfg` and all that it includes, without places.
+#[salsa::tracked(returns(ref), no_eq)]
+pub(super) fn linked(db: &dyn Db, setup: Setup) -> Result<Linked, Broken> {
+    let mut files = Vec::new();
+    let mut get = |path: &Utf8Path| {
+        let Some(supplier) = Supplier::of(db, setup, path) else {
+            return Unit::Absent;
+        };
+        match supplier.items(db, setup) {
+            FileItems::Sound(parsed) => {
+                files.push(supplier);
+                Unit::File(parsed.clone())
+            }
+            FileItems::Broken => Unit::NotAFile,
+            FileItems::Absent => Unit::Absent,
+        }
+    };
+    let program = Program::link(&root(), &mut get).map_err(|_| Broken)?;
+    Ok(Linked { program, files })
+}
+
+/// The whole configuration with its places: `tests.cfg` and all that it includes.
 #[salsa::tracked(returns(ref), no_eq)]
 pub(crate) fn program(db: &dyn Db, setup: Setup) -> LinkResult {
-    let root = Utf8Path::new(SET).join("tests.cfg");
-    Program::link(&root, &mut |path| unit(db, setup, path)).map_err(Into::into)
+    match linked(db, setup) {
+        Ok(linked) => {
+            let spans = linked.files.iter().filter_map(|file| file.spans(db, setup));
+            Ok(linked.program.clone().with_spans(spans))
+        }
+        Err(Broken) => Program::link(&root(), &mut |path| unit(db, setup, path)).map_err(Into::into),
+    }
 }
 
 /// A configuration of another first file, whose text is `text`; it includes files as `tests.cfg` does.
@@ -90,22 +215,13 @@ pub(crate) fn program_of(db: &dyn Db, setup: Setup, name: &str, text: &str) -> L
     Program::link(&root, &mut get).map_err(Into::into)
 }
 
-/// Where a file of the virtual set comes from: a generated one, the first folder that has it, or the path itself.
+fn root() -> Utf8PathBuf {
+    Utf8Path::new(SET).join("tests.cfg")
+}
+
+/// A file of the virtual set, with its places.
 fn unit(db: &dyn Db, setup: Setup, path: &Utf8Path) -> Unit {
-    let Ok(name) = path.strip_prefix(SET) else {
-        return parsed(db, db.source(path)).clone();
-    };
-    for dir in &setup.layout(db).config_dirs {
-        let source = db.source(&dir.join(name));
-        if *source.text(db) != FileText::Absent {
-            return parsed(db, source).clone();
-        }
-    }
-    match name.as_str() {
-        SUBTESTS => Unit::File(parsed_subtests(db, setup).clone()),
-        GUEST_OS => Unit::File(parsed_guest_os(db, setup).clone()),
-        _ => Unit::Absent,
-    }
+    Supplier::of(db, setup, path).map_or(Unit::Absent, |supplier| supplier.unit(db, setup))
 }
 
 fn parse_generated(name: &str, generated: &Generated) -> Parsed {
