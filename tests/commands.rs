@@ -33,10 +33,7 @@ fn list_names_variants_and_the_filters_that_nobody_typed() {
     assert_eq!(sandbox.run("list //migrate..tcp --count").exit(0).stdout(), "3\n");
     let json = sandbox.run("list //selftest.second --json").exit(0).json();
     assert_eq!(json["id"], "bundled.selftest.second");
-    assert!(
-        json["dep"][0].as_str().unwrap().ends_with(".first"),
-        "{json}"
-    );
+    assert!(json["dep"][0].as_str().unwrap().ends_with(".first"), "{json}");
     let subtracted = sandbox
         .run("list //migrate..tcp -//default --only with_reboot")
         .exit(0);
