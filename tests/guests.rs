@@ -49,7 +49,7 @@ fn migrate_over_tcp_then_nothing_then_only_what_an_edit_touched() {
         &format!("{text}\nwith_set_speed:\n    mig_speed = 2G\n"),
     );
     let edited = sandbox.run("//migrate..tcp --jobs 2 --accel tcg").exit(0);
-    assert_eq!(edited.verdict("migrate.with_set_speed.tcp").cached, false);
+    assert!(!edited.verdict("migrate.with_set_speed.tcp").cached);
     assert_eq!(edited.ran(), words(&["tcp"]));
     assert!(sandbox.scratch().is_empty() && sandbox.processes().is_empty());
 }
