@@ -168,7 +168,8 @@ fn refused(found: &Diagnostics, lines: &[ExtraLine]) -> Failure {
     Failure::new(exit, diagnostics::render(found))
 }
 
-fn layout(workspace: &Workspace) -> Layout {
+/// Where the configuration of a workspace comes from.
+pub fn layout(workspace: &Workspace) -> Layout {
     let backend = workspace.settings.vt_type.as_str();
     let cfg = |provider: &vtbuild_providers::provider::TestProvider, backend: &str| {
         provider.backend(backend).map(|folder| folder.join("tests/cfg"))
@@ -192,7 +193,7 @@ fn lines(workspace: &Workspace, select: &SelectArgs) -> Result<Vec<ExtraLine>, F
         lines.push(ExtraLine {
             origin: origin.to_owned(),
             text,
-        })
+        });
     };
     match &select.guest_os {
         Some(guest) => add("--guest-os", format!("only {guest}")),

@@ -62,6 +62,8 @@ pub enum Command {
     Params(ParamsArgs),
     /// Say which filter is in the way of a variant that is not there
     WhyNot(WhyNotArgs),
+    /// Find what is allowed in a configuration, but hardly what its author meant
+    Lint(LintArgs),
     /// Print the variants of a configuration file, with the options of the field's own tool for it
     Cartesian(CartesianArgs),
     /// Draw the graph of the selected variants and all they stand on
@@ -283,6 +285,40 @@ pub struct ParamsArgs {
     /// Print them all, even if there are more than 20,000
     #[arg(long)]
     pub all: bool,
+}
+
+/// `vtbuild lint`.
+#[derive(Args, Debug, Clone)]
+#[command(after_help = "\
+What is found, as FILE:LINE:COLUMN: warning[CODE]: MESSAGE:
+  never-matches        a filter asks only for names that no variant carries
+  unknown-label        one alternative of a filter does
+  unknown-dependency   what a variant depends on does not exist
+  always-dropped       a filter inside of a variant removes it, whatever it is combined with
+  shadowed-assignment  a key is set twice in one block, and nothing can tell the first value
+  tab                  tabs, which count as blanks up to the next multiple of eight columns
+  unread-key           with --pedantic: a key that no rule, no test and no ${...} reads
+Includes that are missing or cyclic, and all else that makes no sense, are errors.
+
+Exits with 0 where nothing is found, 1 with warnings, 3 with errors.
+
+Examples:
+  vtbuild lint                          the configuration of this workspace, providers' tests included
+  vtbuild lint qemu/cfg/tests.cfg       one file and what it includes
+  vtbuild lint --json | jq -r .code     for other programs")]
+pub struct LintArgs {
+    /// A configuration file, or the folder of a workspace or of a tests.cfg [default: this workspace]
+    #[arg(value_name = "DIR|FILE")]
+    pub path: Option<Utf8PathBuf>,
+    /// Also note keys that are set, but never read by anything known
+    #[arg(long)]
+    pub pedantic: bool,
+    /// As JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+    /// Where the workspace and the cache are
+    #[command(flatten)]
+    pub place: PlaceArgs,
 }
 
 /// `vtbuild cartesian`: the options are those of the field's own tool.

@@ -44,6 +44,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Some(Command::List(args)) => command::list::list(args),
         Some(Command::Params(args)) => command::params::params(args),
         Some(Command::WhyNot(args)) => command::why_not::why_not(args),
+        Some(Command::Lint(args)) => command::lint::lint(args),
         Some(Command::Cartesian(args)) => command::cartesian::cartesian(args),
         Some(Command::Graph(args)) => command::graph::graph(args),
         Some(Command::Clean(args)) => command::clean::clean(args),

@@ -25,6 +25,8 @@
 //! | [`variant`] | one variant, everything computed when asked for |
 //! | [`count`] | how many variants there are, without listing them |
 //! | [`provenance`] | where a value came from, why a variant is not there, nearest names |
+//! | [`lint`] | what is allowed, but hardly what its author meant |
+//! | [`format`] | one canonical layout that means the same |
 //! | [`dump`] | the canonical dump |
 //! | [`diagnostic`] | what is told to a person about a mistake |
 
@@ -34,10 +36,12 @@ pub mod diagnostic;
 pub mod dump;
 pub mod expand;
 pub mod filter;
+pub mod format;
 mod graph;
 pub mod items;
 mod lexer;
 mod lines;
+pub mod lint;
 mod matcher;
 mod names;
 pub mod params;

@@ -72,6 +72,29 @@ impl Spans {
         self.spans.get(item.index()).map_or(0, |span| span.line)
     }
 
+    /// The text of the file.
+    pub(crate) fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The place of one character, whatever the line holds.
+    pub(crate) fn line_location(&self, line: u32, column: u32) -> Location {
+        let (file, shown) = self.map(line);
+        let text = self
+            .source
+            .lines()
+            .nth(line.saturating_sub(1) as usize)
+            .unwrap_or_default();
+        Location {
+            file,
+            line: shown,
+            column,
+            length: 1,
+            bytes: 0..0,
+            text: expand_tabs(text).into_owned(),
+        }
+    }
+
     /// The whole place of an item.
     pub fn location(&self, item: ItemId) -> Location {
         let span = self

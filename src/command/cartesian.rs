@@ -74,7 +74,7 @@ fn load(args: &CartesianArgs) -> Result<Program, Failure> {
 }
 
 /// The parsed file at `path`. Only a regular file is opened: a pipe would wait for its writer.
-fn unit(path: &Utf8Path) -> Unit {
+pub fn unit(path: &Utf8Path) -> Unit {
     match std::fs::metadata(path) {
         Ok(found) if !found.is_file() => Unit::NotAFile,
         Ok(_) => match std::fs::read(path) {

@@ -55,7 +55,7 @@ pub fn list(args: &ListArgs) -> Result<Exit, Failure> {
         out.write(&tree.text())?;
     }
     if !args.json {
-        out.write(&format!("\n{}\n", plural(listed, "variant")))?;
+        out.write(&format!("\n{}\n", plural(&listed, "variant")))?;
     }
     out.finish()?;
     Ok(Exit::Good)
@@ -124,6 +124,6 @@ fn line(variant: Result<Variant, Box<Diagnostic>>, args: &ListArgs) -> Result<St
         // Writing to a string cannot fail.
         let _ = writeln!(text, "    after {dep}");
     }
-    let _ = writeln!(text, "    {}", plural(params.iter().count(), "parameter"));
+    let _ = writeln!(text, "    {}", plural(&params.iter().count(), "parameter"));
     Ok(text)
 }

@@ -5,6 +5,7 @@ pub mod cartesian;
 pub mod clean;
 pub mod doctor;
 pub mod graph;
+pub mod lint;
 pub mod list;
 pub mod params;
 pub mod run;
@@ -24,7 +25,7 @@ pub fn print(text: &str) -> Result<(), Failure> {
 }
 
 /// A number with its noun: `1 variant`, `2 variants`.
-pub fn plural(number: impl ToString, noun: &str) -> String {
+pub fn plural(number: &impl ToString, noun: &str) -> String {
     let number = number.to_string();
     let ending = if number == "1" { "" } else { "s" };
     format!("{number} {noun}{ending}")

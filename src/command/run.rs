@@ -199,7 +199,7 @@ fn host_memory_mib() -> u32 {
     // The field's width differs between architectures.
     #[expect(clippy::useless_conversion, reason = "`totalram` is not u64 everywhere")]
     let bytes = u64::from(info.totalram) * u64::from(info.mem_unit);
-    u32::try_from(bytes / 4 * 3 >> 20).unwrap_or(u32::MAX)
+    u32::try_from((bytes / 4 * 3) >> 20).unwrap_or(u32::MAX)
 }
 
 /// SIGINT, SIGTERM and SIGHUP stop the run in good order; a second one ends the process at once, and the guards of its

@@ -100,7 +100,7 @@ fn as_text(analysis: &Analysis, asked: &str, filter: &str, answer: &WhyNot, most
         return text;
     }
     if answer.present.variants > 0 {
-        let _ = writeln!(text, "there: {}", plural(answer.present, "variant"));
+        let _ = writeln!(text, "there: {}", plural(&answer.present, "variant"));
     }
     for removal in answer.removals.iter().take(most) {
         one(&mut text, analysis, removal);
@@ -109,7 +109,7 @@ fn as_text(analysis: &Analysis, asked: &str, filter: &str, answer: &WhyNot, most
         let _ = writeln!(
             text,
             "and {}; --most {} names them all",
-            plural(rest, "more statement"),
+            plural(&rest, "more statement"),
             answer.removals.len()
         );
     }
@@ -125,7 +125,7 @@ fn one(text: &mut String, analysis: &Analysis, removal: &Removal) {
     let _ = writeln!(
         text,
         "    removed {}, the first in {}",
-        plural(removal.candidates, "variant"),
+        plural(&removal.candidates, "variant"),
         removal.example
     );
 }

@@ -35,15 +35,13 @@ pub fn list(args: &ListArgs) -> Result<Exit, Failure> {
         return Ok(Exit::Good);
     }
     let mut out = Output::new();
-    if !args.json {
-        for line in &lines {
-            out.write(&format!("# {line}\n"))?;
-        }
-    }
     let mut number = 0_usize;
     for variant in program.variants(&ExpandOptions::default()) {
         let guest = guest(&variant.map_err(|error| wrong(&error))?, &analysis.workspace)
             .map_err(|error| wrong(&error))?;
+        if number == 0 && !args.json {
+            out.write(&lines.iter().map(|line| format!("# {line}\n")).collect::<String>())?;
+        }
         number += 1;
         out.write(&guest.line(args))?;
     }
@@ -55,7 +53,7 @@ pub fn list(args: &ListArgs) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::NothingSelected, message));
     }
     if !args.json {
-        out.write(&format!("\n{}\n", plural(number, "guest")))?;
+        out.write(&format!("\n{}\n", plural(&number, "guest")))?;
     }
     out.finish()?;
     Ok(Exit::Good)

@@ -1,0 +1,187 @@
+//! `vtbuild lint`.
+
+mod keys;
+
+use std::fmt::Write;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde_json::json;
+use vtbuild_cfg::{Diagnostic, Program, Severity};
+use vtbuild_engine::session::Session;
+
+use super::cartesian::unit;
+use super::{plural, print};
+use crate::analysis::layout;
+use crate::cli::{LintArgs, PlaceArgs};
+use crate::exit::{Exit, Failure};
+use crate::workspace::Workspace;
+
+/// The file that a folder's configuration begins with.
+const ROOT: &str = "tests.cfg";
+
+/// What is looked at, and how its files are shown.
+struct Subject {
+    program: Result<Program, Vec<Diagnostic>>,
+    /// Files below it are shown relative to it.
+    root: Utf8PathBuf,
+    /// Findings in files below it are nobody's here to mend.
+    foreign: Option<Utf8PathBuf>,
+    /// Folders with Python that reads keys.
+    python: Vec<Utf8PathBuf>,
+}
+
+/// Prints warnings and errors.
+pub fn lint(args: &LintArgs) -> Result<Exit, Failure> {
+    let subject = subject(args)?;
+    let found = match &subject.program {
+        Err(errors) => errors.clone(),
+        Ok(program) => {
+            let mut found = vtbuild_cfg::lint::lint(program);
+            if args.pedantic {
+                found.extend(keys::unread(program, &subject.python));
+            }
+            let foreign = |warning: &Diagnostic| {
+                let file = Utf8Path::new(&*warning.location.file);
+                subject
+                    .foreign
+                    .as_ref()
+                    .is_some_and(|root| file.starts_with(root))
+            };
+            found.retain(|warning| !foreign(warning));
+            found
+        }
+    };
+    let mut text = String::new();
+    for diagnostic in &found {
+        text.push_str(&if args.json {
+            as_json(diagnostic, &subject.root)
+        } else {
+            as_text(diagnostic, &subject.root)
+        });
+    }
+    if !args.json {
+        text.push_str(&summary(&found));
+    }
+    print(&text)?;
+    Ok(match () {
+        () if subject.program.is_err() => Exit::Config,
+        () if found.iter().any(|it| it.code != keys::CODE) => Exit::Failed,
+        () => Exit::Good,
+    })
+}
+
+fn subject(args: &LintArgs) -> Result<Subject, Failure> {
+    match &args.path {
+        None => of_workspace(&args.place),
+        Some(dir) if dir.join("vtbuild.toml").is_file() => of_workspace(&PlaceArgs {
+            workspace: Some(dir.clone()),
+            ..args.place.clone()
+        }),
+        Some(dir) if dir.is_dir() => match dir.join(ROOT) {
+            file if file.is_file() => Ok(of_file(&file)),
+            _ => Err(Failure::new(
+                Exit::Usage,
+                format!("there is neither vtbuild.toml nor {ROOT} in {dir}; name a configuration file"),
+            )),
+        },
+        Some(file) if file.exists() => Ok(of_file(file)),
+        Some(file) => Err(Failure::new(Exit::Usage, format!("there is no file {file}"))),
+    }
+}
+
+fn of_workspace(place: &PlaceArgs) -> Result<Subject, Failure> {
+    let workspace = Workspace::open(place)?;
+    let session = Session::new(layout(&workspace));
+    let mut python: Vec<Utf8PathBuf> = workspace
+        .providers
+        .iter()
+        .map(|provider| provider.root.clone())
+        .collect();
+    python.push(workspace.bundled.python());
+    Ok(Subject {
+        program: session.program(&[]).map_err(|found| found.to_vec()),
+        foreign: workspace.bundled.sets().parent().map(Utf8Path::to_owned),
+        root: workspace.root,
+        python,
+    })
+}
+
+fn of_file(file: &Utf8Path) -> Subject {
+    Subject {
+        program: Program::link(file, &mut unit),
+        root: Utf8PathBuf::new(),
+        foreign: None,
+        python: Vec::new(),
+    }
+}
+
+fn severity(diagnostic: &Diagnostic) -> &'static str {
+    match diagnostic.severity {
+        Severity::Error => "error",
+        Severity::Warning if diagnostic.code == keys::CODE => "note",
+        Severity::Warning => "warning",
+    }
+}
+
+fn shown(file: &str, root: &Utf8Path) -> Utf8PathBuf {
+    let file = Utf8Path::new(file);
+    file.strip_prefix(root).unwrap_or(file).to_owned()
+}
+
+/// The message, with the files it names shown like all others.
+fn message(diagnostic: &Diagnostic, root: &Utf8Path) -> String {
+    if root.as_str().is_empty() {
+        diagnostic.message.clone()
+    } else {
+        diagnostic.message.replace(&format!("{root}/"), "")
+    }
+}
+
+fn as_text(diagnostic: &Diagnostic, root: &Utf8Path) -> String {
+    let at = &diagnostic.location;
+    let mut text = format!(
+        "{}:{}:{}: {}[{}]: {}\n",
+        shown(&at.file, root),
+        at.line,
+        at.column,
+        severity(diagnostic),
+        diagnostic.code,
+        message(diagnostic, root)
+    );
+    // Writing to a string cannot fail.
+    for note in diagnostic.help.iter().chain(&diagnostic.notes) {
+        let _ = writeln!(text, "    {note}");
+    }
+    for (file, line) in &diagnostic.included_from {
+        let _ = writeln!(text, "    included from {}:{line}", shown(file, root));
+    }
+    text
+}
+
+fn as_json(diagnostic: &Diagnostic, root: &Utf8Path) -> String {
+    let at = &diagnostic.location;
+    let object = json!({
+        "file": shown(&at.file, root),
+        "line": at.line,
+        "column": at.column,
+        "severity": severity(diagnostic),
+        "code": diagnostic.code,
+        "message": message(diagnostic, root),
+        "help": diagnostic.help,
+    });
+    format!("{object}\n")
+}
+
+fn summary(found: &[Diagnostic]) -> String {
+    let count = |word: &str| found.iter().filter(|it| severity(it) == word).count();
+    let parts: Vec<String> = ["error", "warning", "note"]
+        .into_iter()
+        .filter(|word| count(word) > 0)
+        .map(|word| plural(&count(word), word))
+        .collect();
+    if parts.is_empty() {
+        "nothing to complain about\n".to_owned()
+    } else {
+        format!("\n{}\n", parts.join(", "))
+    }
+}
