@@ -1,157 +1,20 @@
 //! The language server, through a client that speaks the protocol with the real program.
 
+#[path = "lsp/asks.rs"]
+mod asks;
 #[path = "lsp/editor.rs"]
 mod editor;
 mod support;
 
-use std::collections::BTreeMap;
-
-use camino::Utf8PathBuf;
+use asks::{GUESTS, MAIN, code, definitions, edited, files, hover, names, proposals, rename_params, renamed};
 use editor::{Editor, place, position, range, uri};
-use lsp_types::request::{
-    Completion, DocumentSymbolRequest, GotoDefinition, HoverRequest, PrepareRenameRequest, References, Rename,
-};
+use lsp_types::request::{DocumentSymbolRequest, PrepareRenameRequest, References};
 use lsp_types::{
-    CompletionParams, CompletionResponse, Diagnostic, DocumentSymbol, DocumentSymbolParams,
-    DocumentSymbolResponse, GotoDefinitionParams, GotoDefinitionResponse, HoverContents, HoverParams,
-    Location, NumberOrString, Position, Range, ReferenceContext, ReferenceParams, RenameParams,
-    TextDocumentIdentifier, TextEdit,
+    DocumentSymbol, DocumentSymbolParams, DocumentSymbolResponse, Location, Position, Range,
+    ReferenceContext, ReferenceParams, TextDocumentIdentifier,
 };
 use serde_json::{Value, json};
 use support::Sandbox;
-
-const MAIN: &str = "\
-include guests.cfg
-image_name = disk
-variants test:
-    - boot:
-        kill_vm = no
-        Größe:
-            image_name = \"${image_name}-𝄞${kill_vm}\"
-    - migrate: boot
-        only (guest=small)..boot
-        no big
-        mem += 5
-";
-
-const GUESTS: &str = "\
-variants guest [default=small]:
-    - small:
-        mem = 512
-        \tdisk = ${mem}
-    - big:
-        mem = 4096
-        !small: mem_max = 8192
-    - Größe:
-";
-
-/// A sandbox with two files that stand for themselves.
-fn files() -> (Sandbox, Utf8PathBuf, Utf8PathBuf) {
-    let sandbox = Sandbox::new();
-    sandbox.write("own/main.cfg", MAIN);
-    sandbox.write("own/guests.cfg", GUESTS);
-    let (main, guests) = (sandbox.path("own/main.cfg"), sandbox.path("own/guests.cfg"));
-    (sandbox, main, guests)
-}
-
-fn definitions(editor: &mut Editor, path: &Utf8PathBuf, at: Position) -> Vec<Location> {
-    let params = GotoDefinitionParams {
-        text_document_position_params: place(path, at),
-        work_done_progress_params: Default::default(),
-        partial_result_params: Default::default(),
-    };
-    match editor.request::<GotoDefinition>(params) {
-        Some(GotoDefinitionResponse::Array(places)) => places,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn hover(editor: &mut Editor, path: &Utf8PathBuf, at: Position) -> (String, Range) {
-    let params = HoverParams {
-        text_document_position_params: place(path, at),
-        work_done_progress_params: Default::default(),
-    };
-    let hover = editor
-        .request::<HoverRequest>(params)
-        .expect("there is something to say");
-    match hover.contents {
-        HoverContents::Markup(text) => (text.value, hover.range.unwrap()),
-        other => panic!("{other:?}"),
-    }
-}
-
-/// What is proposed: names, with the range that each replaces.
-fn proposals(editor: &mut Editor, path: &Utf8PathBuf, at: Position) -> Vec<(String, Value)> {
-    let params = CompletionParams {
-        text_document_position: place(path, at),
-        work_done_progress_params: Default::default(),
-        partial_result_params: Default::default(),
-        context: None,
-    };
-    let Some(CompletionResponse::List(list)) = editor.request::<Completion>(params) else {
-        panic!("no list");
-    };
-    let items = list.items.into_iter();
-    items
-        .map(|item| {
-            (
-                item.label,
-                serde_json::to_value(item.text_edit).unwrap()["range"].clone(),
-            )
-        })
-        .collect()
-}
-
-fn names(proposals: &[(String, Value)]) -> Vec<&str> {
-    proposals.iter().map(|(name, _)| name.as_str()).collect()
-}
-
-fn rename_params(path: &Utf8PathBuf, at: Position, name: &str) -> RenameParams {
-    RenameParams {
-        text_document_position: place(path, at),
-        new_name: name.to_owned(),
-        work_done_progress_params: Default::default(),
-    }
-}
-
-/// The edits of each file that a new name asks for.
-fn renamed(
-    editor: &mut Editor,
-    path: &Utf8PathBuf,
-    at: Position,
-    name: &str,
-) -> BTreeMap<String, Vec<TextEdit>> {
-    let edit = editor.request::<Rename>(rename_params(path, at, name)).unwrap();
-    let changes = edit.changes.unwrap().into_iter();
-    changes.map(|(uri, edits)| (uri.to_string(), edits)).collect()
-}
-
-/// A text with edits of the protocol applied, as an editor does it.
-fn edited(text: &str, mut edits: Vec<TextEdit>) -> String {
-    edits.sort_by_key(|edit| std::cmp::Reverse(edit.range.start));
-    let mut lines: Vec<Vec<u16>> = text
-        .split('\n')
-        .map(|line| line.encode_utf16().collect())
-        .collect();
-    for edit in edits {
-        let (start, end) = (edit.range.start, edit.range.end);
-        assert_eq!(start.line, end.line, "a name is on one line");
-        let columns = start.character as usize..end.character as usize;
-        lines[start.line as usize].splice(columns, edit.new_text.encode_utf16());
-    }
-    let lines: Vec<String> = lines
-        .iter()
-        .map(|line| String::from_utf16(line).unwrap())
-        .collect();
-    lines.join("\n")
-}
-
-fn code(diagnostic: &Diagnostic) -> &str {
-    match &diagnostic.code {
-        Some(NumberOrString::String(code)) => code,
-        other => panic!("{other:?}"),
-    }
-}
 
 #[test]
 fn the_conversation_begins_and_ends_as_the_protocol_wants() {
@@ -285,6 +148,48 @@ fn includes_are_looked_for_in_buffers_first() {
     );
     let found = editor.diagnostics(&main, 3);
     assert_eq!((found.len(), code(&found[0])), (1, "include-cycle"), "{found:?}");
+    editor.quit();
+}
+
+#[test]
+fn changes_by_other_hands_are_noticed() {
+    let (sandbox, main, guests) = files();
+    let mut editor = Editor::start(&sandbox);
+    let watching = json!({ "workspace": { "didChangeWatchedFiles": { "dynamicRegistration": true } } });
+    editor.initialize(&sandbox, watching);
+    let asked = editor.wait("a registration", |message| {
+        message["method"] == "client/registerCapability"
+    });
+    let registration = &asked["params"]["registrations"][0];
+    assert_eq!(registration["method"], "workspace/didChangeWatchedFiles");
+    assert_eq!(
+        registration["registerOptions"]["watchers"][0]["globPattern"],
+        "**/*.cfg"
+    );
+    editor.answer(&asked["id"]);
+    editor.open(&main);
+    assert_eq!(editor.diagnostics(&main, 1), []);
+    std::fs::remove_file(&guests).unwrap();
+    let changes = json!({ "changes": [{ "uri": uri(&guests), "type": 3 }] });
+    editor.tell("workspace/didChangeWatchedFiles", changes);
+    let found = editor.diagnostics(&main, 1);
+    assert_eq!((found.len(), code(&found[0])), (1, "missing-include"));
+    // A workspace that makes no sense is told of, and costs nothing but the configuration set.
+    sandbox.write("vtbuild.toml", "what = 1\n");
+    let toml = sandbox.path("vtbuild.toml");
+    editor.tell(
+        "workspace/didChangeWatchedFiles",
+        json!({ "changes": [{ "uri": uri(&toml), "type": 2 }] }),
+    );
+    let warned = editor.wait("a warning", |message| message["method"] == "window/logMessage");
+    assert!(
+        warned["params"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("vtbuild.toml"),
+        "{warned}"
+    );
+    assert_eq!(code(&editor.diagnostics(&main, 1)[0]), "missing-include");
     editor.quit();
 }
 
@@ -581,6 +486,7 @@ fn malformed_and_huge_texts_are_survived() {
         wide,
         "\u{feff}\0\u{2028}- (\r\r\n\u{1c}only \"\n[${\n".to_owned(),
         "oops\n".repeat(20_000),
+        format!("x\n{}", "a:".repeat(3_000)),
         String::new(),
     ];
     for (version, text) in (2..).zip(&texts) {

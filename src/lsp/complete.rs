@@ -130,34 +130,42 @@ fn wanted(before: &str) -> Wanted {
 }
 
 fn statement(text: &str) -> Wanted {
+    let mut text = text;
+    loop {
+        if let Some(wanted) = keyword(text) {
+            return wanted;
+        }
+        if assignment(text).is_some() {
+            return NOTHING;
+        }
+        // Behind a condition's colon there is another statement.
+        match text.split_once(':') {
+            Some((_, rest)) => text = rest.trim_start(),
+            None if text.chars().all(is_word) => return STATEMENT,
+            None => return filter(text.trim_start_matches('!')),
+        }
+    }
+}
+
+/// What can stand at the end of a line that a dash or a keyword begins.
+fn keyword(text: &str) -> Option<Wanted> {
     if let Some(rest) = text.strip_prefix('-') {
         // Before the colon a new name is being made up.
-        return rest.split_once(':').map_or(NOTHING, |(_, deps)| filter(deps));
+        return Some(rest.split_once(':').map_or(NOTHING, |(_, deps)| filter(deps)));
     }
-    let keyword = KEYWORDS.iter().find_map(|word| {
+    let (keyword, rest) = KEYWORDS.iter().find_map(|word| {
         let rest = text.strip_prefix(*word)?;
         rest.starts_with([' ', '\t']).then_some((*word, rest))
-    });
-    match keyword {
-        Some(("only" | "no" | "join", rest)) => return filter(rest),
-        Some(("del", _)) => return KEYS,
-        Some(("variants", rest)) => {
-            let meta = rest
-                .rfind("[default=")
-                .is_some_and(|at| !rest[at..].contains(']'));
-            return if meta { LABELS } else { NOTHING };
+    })?;
+    Some(match keyword {
+        "only" | "no" | "join" => filter(rest),
+        "del" => KEYS,
+        "variants" => {
+            let open = rest.rfind("[default=").filter(|at| !rest[*at..].contains(']'));
+            open.map_or(NOTHING, |_| LABELS)
         }
-        Some(_) => return NOTHING,
-        None => {}
-    }
-    if assignment(text).is_some() {
-        return NOTHING;
-    }
-    match text.split_once(':') {
-        Some((_, rest)) => statement(rest.trim_start()),
-        None if text.chars().all(is_word) => STATEMENT,
-        None => filter(text.trim_start_matches('!')),
-    }
+        _ => NOTHING,
+    })
 }
 
 /// What can stand at the end of a filter.

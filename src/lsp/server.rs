@@ -9,14 +9,14 @@ use lsp_server::{Connection, ErrorCode, Message, Notification, Request, RequestI
 use lsp_types::notification::Notification as _;
 use lsp_types::request::Request as _;
 use lsp_types::{
-    ClientCapabilities, CompletionOptions, DidChangeTextDocumentParams, DidCloseTextDocumentParams,
-    DidOpenTextDocumentParams, DocumentSymbolParams, GotoDefinitionParams, GotoDefinitionResponse, Hover,
-    HoverContents, HoverParams, HoverProviderCapability, InitializeParams, InitializeResult,
-    LogMessageParams, MarkupContent, MarkupKind, MessageType, OneOf, PrepareRenameResponse,
-    PublishDiagnosticsParams, ReferenceParams, RenameOptions, RenameParams, SaveOptions, ServerCapabilities,
-    ServerInfo, TextDocumentPositionParams, TextDocumentSyncCapability, TextDocumentSyncKind,
-    TextDocumentSyncOptions, TextDocumentSyncSaveOptions, Uri, WorkDoneProgressOptions, notification,
-    request,
+    ClientCapabilities, CompletionOptions, DidChangeTextDocumentParams, DidChangeWatchedFilesParams,
+    DidCloseTextDocumentParams, DidOpenTextDocumentParams, DocumentSymbolParams, GotoDefinitionParams,
+    GotoDefinitionResponse, Hover, HoverContents, HoverParams, HoverProviderCapability, InitializeParams,
+    InitializeResult, LogMessageParams, MarkupContent, MarkupKind, MessageType, OneOf, PrepareRenameResponse,
+    PublishDiagnosticsParams, ReferenceParams, Registration, RegistrationParams, RenameOptions, RenameParams,
+    SaveOptions, ServerCapabilities, ServerInfo, TextDocumentPositionParams, TextDocumentSyncCapability,
+    TextDocumentSyncKind, TextDocumentSyncOptions, TextDocumentSyncSaveOptions, Uri, WorkDoneProgressOptions,
+    notification, request,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -46,6 +46,7 @@ enum Phase {
 pub struct Server<'c> {
     connection: &'c Connection,
     place: PlaceArgs,
+    folders: Vec<Utf8PathBuf>,
     phase: Phase,
     client: ClientCapabilities,
     world: World,
@@ -62,6 +63,7 @@ impl<'c> Server<'c> {
         Self {
             connection,
             place: place.clone(),
+            folders: Vec::new(),
             phase: Phase::Uninitialized,
             client: ClientCapabilities::default(),
             world: World::default(),
@@ -90,7 +92,7 @@ impl<'c> Server<'c> {
                 Some(Message::Request(request)) => self.request(request),
                 Some(Message::Notification(told)) if told.method == notification::Exit::METHOD => break,
                 Some(Message::Notification(told)) => self.notified(told),
-                // Nothing is ever asked of the client.
+                // The only thing ever asked of the client can do without an answer.
                 Some(Message::Response(_)) => {}
                 None => break,
             }
@@ -178,11 +180,8 @@ impl<'c> Server<'c> {
             #[expect(deprecated, reason = "older clients send nothing else")]
             folders.extend(params.root_uri.as_ref().map(uri::path));
         }
-        let (world, warnings) = World::open(folders, &self.place);
-        self.world = world;
-        for warning in warnings {
-            self.log(MessageType::WARNING, warning);
-        }
+        self.folders = folders;
+        self.open_world();
         self.phase = Phase::Running;
         Ok(InitializeResult {
             capabilities: capabilities(),
@@ -191,6 +190,39 @@ impl<'c> Server<'c> {
                 version: Some(env!("CARGO_PKG_VERSION").to_owned()),
             }),
         })
+    }
+
+    /// Looks at the workspace anew; what is open in the editor stays open.
+    fn open_world(&mut self) {
+        let (mut world, warnings) = World::open(self.folders.clone(), &self.place);
+        world.files = std::mem::take(&mut self.world.files);
+        self.world = world;
+        for warning in warnings {
+            self.log(MessageType::WARNING, warning);
+        }
+    }
+
+    /// Asks to be told when files change by other hands, where the client can do that.
+    fn watch(&self) {
+        let workspace = self.client.workspace.as_ref();
+        let watching = workspace.and_then(|client| client.did_change_watched_files.as_ref());
+        if watching.and_then(|client| client.dynamic_registration) != Some(true) {
+            return;
+        }
+        let watchers = ["**/*.cfg", "**/vtbuild.toml", "**/test-providers.d/*.ini"];
+        let watchers = watchers.map(|glob| serde_json::json!({ "globPattern": glob }));
+        let registration = Registration {
+            id: "files".to_owned(),
+            method: notification::DidChangeWatchedFiles::METHOD.to_owned(),
+            register_options: Some(serde_json::json!({ "watchers": watchers })),
+        };
+        self.send(Request::new(
+            RequestId::from("watch".to_owned()),
+            request::RegisterCapability::METHOD.to_owned(),
+            RegistrationParams {
+                registrations: vec![registration],
+            },
+        ));
     }
 
     fn document(&mut self, uri: &Uri) -> Answer<Shared> {
@@ -310,8 +342,15 @@ impl<'c> Server<'c> {
             notification::DidCloseTextDocument::METHOD => {
                 self.close(&serde_json::from_value(told.params)?);
             }
+            notification::Initialized::METHOD => self.watch(),
             // What is on disk is looked at whenever it is needed; only what was told of it must be told anew.
-            notification::DidSaveTextDocument::METHOD | notification::DidChangeWatchedFiles::METHOD => {
+            notification::DidSaveTextDocument::METHOD => self.uncheck_all(),
+            notification::DidChangeWatchedFiles::METHOD => {
+                let params: DidChangeWatchedFilesParams = serde_json::from_value(told.params)?;
+                let mut changed = params.changes.iter().map(|change| change.uri.as_str());
+                if changed.any(|uri| uri.ends_with(".toml") || uri.ends_with(".ini")) {
+                    self.open_world();
+                }
                 self.uncheck_all();
             }
             _ => {}

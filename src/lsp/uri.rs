@@ -16,8 +16,16 @@ pub fn path(uri: &Uri) -> Utf8PathBuf {
         &rest[rest.find('/').unwrap_or(0)..]
     });
     let path = Utf8PathBuf::from(decode(rest));
-    // One name for each file, whatever links lead to it.
-    path.canonicalize_utf8().unwrap_or(path)
+    canonical(&path).unwrap_or(path)
+}
+
+/// One name for each file, whatever links lead to it; for a file that is yet to be saved by way of its folder.
+fn canonical(path: &Utf8Path) -> Option<Utf8PathBuf> {
+    let whole = path.canonicalize_utf8();
+    whole.ok().or_else(|| {
+        let folder = path.parent()?.canonicalize_utf8().ok()?;
+        Some(folder.join(path.file_name()?))
+    })
 }
 
 /// The address of a path.

@@ -102,6 +102,11 @@ impl Editor {
         self.send(&message);
     }
 
+    /// Says yes to a request of the server's.
+    pub(crate) fn answer(&mut self, id: &Value) {
+        self.send(&json!({ "jsonrpc": "2.0", "id": id, "result": null }));
+    }
+
     /// A request and its answer: the result, or the error.
     pub(crate) fn ask(&mut self, method: &str, params: Value) -> Result<Value, Value> {
         self.last_id += 1;
@@ -123,7 +128,8 @@ impl Editor {
         serde_json::from_value(answer).unwrap()
     }
 
-    fn wait(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    /// The next message of some kind, when it comes.
+    pub(crate) fn wait(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         if let Some(at) = self.told.iter().position(&wanted) {
             return self.told.remove(at).unwrap();
         }
