@@ -247,6 +247,12 @@ class VerdictTest(unittest.TestCase):
         self.assertNotIn("socket:", finished.log)
         self.assertNotIn("VTBUILD_HOST_FD", finished.log)
 
+    def test_a_long_reason_keeps_its_beginning_and_its_end(self):
+        finished = self.run_body("test.fail('begin ' + 'x ' * 2000 + 'end')")
+        reason = finished.verdict["reason"]
+        self.assertEqual(len(reason), 600)
+        self.assertTrue(reason.startswith("begin x") and reason.endswith("x end"), reason)
+
 
 if __name__ == "__main__":
     unittest.main()

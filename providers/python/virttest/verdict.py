@@ -46,9 +46,15 @@ def judge(error, skip_frames_of=()):
 
 
 def one_line(text):
-    """`text` with every run of white space made one space, cut at REASON_LENGTH."""
+    """`text` with every run of white space made one space; the middle of what is longer than REASON_LENGTH is left out.
+
+    What went wrong stands at the beginning, the newest lines of a log at the end.
+    """
     line = " ".join(str(text).split())
-    return line if len(line) <= REASON_LENGTH else line[: REASON_LENGTH - 1] + "…"
+    if len(line) <= REASON_LENGTH:
+        return line
+    head = REASON_LENGTH // 2
+    return line[: head - 1] + "…" + line[head - REASON_LENGTH :]
 
 
 def _reason(error):

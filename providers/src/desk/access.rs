@@ -158,11 +158,11 @@ impl Desk {
                 .push_str(&format!("\nthe machine is {status}, not running"));
         }
         let lines = self.last_serial_lines(vm);
-        if !lines.is_empty() {
-            failure
-                .message
-                .push_str(&format!("\nlast lines of the serial port:\n{lines}"));
-        }
+        failure.message.push_str(&if lines.is_empty() {
+            "\nthe serial port stayed silent".to_owned()
+        } else {
+            format!("\nlast lines of the serial port:\n{lines}")
+        });
         if let Some(picture) = self.picture(vm, machine).await {
             failure.message.push_str(&format!("\nthe screen is in {picture}"));
         }
