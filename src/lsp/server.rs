@@ -351,6 +351,7 @@ impl<'c> Server<'c> {
                 if changed.any(|uri| uri.ends_with(".toml") || uri.ends_with(".ini")) {
                     self.open_world();
                 }
+                self.world.relist();
                 self.uncheck_all();
             }
             _ => {}

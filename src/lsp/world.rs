@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use vtbuild_cfg::{Diagnostic, LineOrigin, Parsed, Program, Unit};
@@ -38,6 +39,8 @@ pub struct World {
     lines: Vec<String>,
     /// The folder of files that the program carries in itself.
     bundled: Option<Utf8PathBuf>,
+    /// The configuration files that were found on disk, and how long they are believed to be all.
+    listed: Option<(Instant, BTreeSet<Utf8PathBuf>)>,
 }
 
 /// For each line of a generated text the file and the line that it came from.
@@ -116,6 +119,22 @@ impl World {
 
     /// Every configuration file of the workspace, the bundled ones and open ones included.
     pub fn documents(&mut self) -> Vec<Shared> {
+        let mut paths = self.listed();
+        paths.extend(self.files.all_opened().map(|document| document.path.clone()));
+        paths
+            .iter()
+            .filter_map(|path| self.files.document(path))
+            .collect()
+    }
+
+    /// The configuration files on disk. Large folders are walked through the less often, the longer it takes.
+    fn listed(&mut self) -> BTreeSet<Utf8PathBuf> {
+        let started = Instant::now();
+        if let Some((until, paths)) = &self.listed
+            && started < *until
+        {
+            return paths.clone();
+        }
         let provided = self
             .providers
             .iter()
@@ -125,12 +144,15 @@ impl World {
             .iter()
             .chain(&self.config_dirs)
             .chain(provided.flatten());
-        let mut paths: BTreeSet<Utf8PathBuf> = roots.flat_map(|root| configs_below(root)).collect();
-        paths.extend(self.files.all_opened().map(|document| document.path.clone()));
+        let paths: BTreeSet<Utf8PathBuf> = roots.flat_map(|root| configs_below(root)).collect();
+        let until = Instant::now() + started.elapsed() * 20;
+        self.listed = Some((until, paths.clone()));
         paths
-            .iter()
-            .filter_map(|path| self.files.document(path))
-            .collect()
+    }
+
+    /// Files have come or gone on disk.
+    pub fn relist(&mut self) {
+        self.listed = None;
     }
 
     /// The provider whose tests a file defines.
