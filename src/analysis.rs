@@ -95,8 +95,13 @@ impl Analysis {
     /// A statement's place as people find it: files of the workspace relative to it, lines of a command line by the
     /// option that they came from.
     pub fn place(&self, statement: &Statement) -> String {
-        if self.lines.iter().any(|line| *line.origin == *statement.file) {
-            return statement.file.to_string();
+        if let Some(line) = self.lines.iter().find(|line| *line.origin == *statement.file) {
+            let many = line.text.trim_end().contains('\n');
+            return if many {
+                format!("{}, line {}", line.origin, statement.line)
+            } else {
+                line.origin.clone()
+            };
         }
         let file = Utf8Path::new(&*statement.file);
         let shown = file.strip_prefix(&self.workspace.root).unwrap_or(file);
@@ -188,32 +193,46 @@ pub fn layout(workspace: &Workspace) -> Layout {
 /// The lines that are added to the configuration, in the order in which they take effect.
 fn lines(workspace: &Workspace, select: &SelectArgs) -> Result<Vec<ExtraLine>, Failure> {
     let settings = &workspace.settings;
-    let mut lines = Vec::new();
-    let mut add = |origin: &str, text: String| {
-        lines.push(ExtraLine {
-            origin: origin.to_owned(),
-            text,
-        });
-    };
-    match &select.guest_os {
-        Some(guest) => add("--guest-os", format!("only {guest}")),
-        None => add("guest-os in vtbuild.toml", format!("only {}", settings.guest_os)),
+    let guest = || line("guest-os in vtbuild.toml", format!("only {}", settings.guest_os));
+    let mut lines = vec![guest_of(select).unwrap_or_else(guest)];
+    for (word, list) in [("only", &settings.only), ("no", &settings.no)] {
+        let origin = format!("{word} in vtbuild.toml");
+        lines.extend(
+            list.iter()
+                .map(|filter| line(&origin, format!("{word} {filter}"))),
+        );
     }
-    settings
-        .only
-        .iter()
-        .for_each(|filter| add("only in vtbuild.toml", format!("only {filter}")));
-    settings
-        .no
-        .iter()
-        .for_each(|filter| add("no in vtbuild.toml", format!("no {filter}")));
-    settings
-        .params
-        .iter()
-        .for_each(|(key, value)| add("params in vtbuild.toml", format!("{key} = {value}")));
+    let params = settings.params.iter();
+    lines.extend(params.map(|(key, value)| line("params in vtbuild.toml", format!("{key} = {value}"))));
     if !settings.config.trim().is_empty() {
-        add("config in vtbuild.toml", settings.config.clone());
+        lines.push(line("config in vtbuild.toml", settings.config.clone()));
     }
+    lines.extend(typed(select)?);
+    Ok(lines)
+}
+
+/// The lines that the command line asks for by itself, without a workspace.
+pub fn asked(select: &SelectArgs) -> Result<Vec<ExtraLine>, Failure> {
+    let mut lines: Vec<ExtraLine> = guest_of(select).into_iter().collect();
+    lines.extend(typed(select)?);
+    Ok(lines)
+}
+
+fn line(origin: &str, text: String) -> ExtraLine {
+    ExtraLine {
+        origin: origin.to_owned(),
+        text,
+    }
+}
+
+fn guest_of(select: &SelectArgs) -> Option<ExtraLine> {
+    let guest = select.guest_os.as_ref()?;
+    Some(line("--guest-os", format!("only {guest}")))
+}
+
+/// What the command line asks for beside the guest.
+fn typed(select: &SelectArgs) -> Result<Vec<ExtraLine>, Failure> {
+    let mut lines = Vec::new();
     for param in &select.params {
         let (key, value) = param.split_once('=').ok_or_else(|| {
             Failure::new(
@@ -221,24 +240,19 @@ fn lines(workspace: &Workspace, select: &SelectArgs) -> Result<Vec<ExtraLine>, F
                 format!("--param {param} has no `=`; write --param KEY=VALUE"),
             )
         })?;
-        add("--param", format!("{} = {}", key.trim(), value.trim()));
+        lines.push(line("--param", format!("{} = {}", key.trim(), value.trim())));
     }
-    select
-        .only
-        .iter()
-        .for_each(|filter| add("--only", format!("only {filter}")));
-    select
-        .no
-        .iter()
-        .for_each(|filter| add("--no", format!("no {filter}")));
     let targets = Targets::parse(&select.targets)?;
-    if let Some(wanted) = targets.wanted() {
-        add("the target", format!("only {wanted}"));
+    let wanted = targets.wanted();
+    let filters = [
+        ("--only", "only", select.only.as_slice()),
+        ("--no", "no", select.no.as_slice()),
+        ("the target", "only", wanted.as_slice()),
+        ("the target", "no", targets.unwanted.as_slice()),
+    ];
+    for (origin, word, list) in filters {
+        lines.extend(list.iter().map(|filter| line(origin, format!("{word} {filter}"))));
     }
-    targets
-        .unwanted
-        .iter()
-        .for_each(|filter| add("the target", format!("no {filter}")));
     Ok(lines)
 }
 

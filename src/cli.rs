@@ -64,6 +64,10 @@ pub enum Command {
     WhyNot(WhyNotArgs),
     /// Find what is allowed in a configuration, but hardly what its author meant
     Lint(LintArgs),
+    /// Lay configuration files out in the one canonical way
+    Fmt(FmtArgs),
+    /// Compare the variants of two folders or git revisions
+    Diff(DiffArgs),
     /// Print the variants of a configuration file, with the options of the field's own tool for it
     Cartesian(CartesianArgs),
     /// Draw the graph of the selected variants and all they stand on
@@ -319,6 +323,60 @@ pub struct LintArgs {
     /// Where the workspace and the cache are
     #[command(flatten)]
     pub place: PlaceArgs,
+}
+
+/// `vtbuild fmt`.
+#[derive(Args, Debug, Clone)]
+#[command(after_help = "\
+The layout: four blanks a level, one blank around operators and after commas, no tabs, no trailing blanks, at most one
+empty line at a time. Comments stay. What a file means never changes: a file whose layout cannot be changed without that is
+left as it is, and so is one with mistakes.
+
+Exits with 0, with 1 where --check finds files in another layout, with 3 where a file is refused.
+
+Examples:
+  vtbuild fmt qemu/cfg                  all .cfg files below a folder
+  vtbuild fmt --check qemu tests        for a CI job: names the files that are not in that layout
+  vtbuild fmt - < tests.cfg             for an editor: standard input to standard output")]
+pub struct FmtArgs {
+    /// Configuration files, and folders of them; `-` is standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<Utf8PathBuf>,
+    /// Change nothing; name the files that would change
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// `vtbuild diff`.
+#[derive(Args, Debug, Clone)]
+#[command(after_help = "\
+OLD and NEW are each one of
+  a folder with a tests.cfg, or a configuration file: that alone, and what it includes
+  a folder of a workspace: its configuration, with its guest and filters
+  a revision of the git repository around this workspace: the workspace as it was then
+
+Exits with 0 where all variants are the same, with 1 where they differ.
+
+Examples:
+  vtbuild diff HEAD .                      what your edit does to the variants, key by key
+  vtbuild diff v1.0 v1.1 //migrate..tcp    the same for two releases and one kind of test
+  vtbuild diff old/cfg new/cfg --json      for other programs")]
+pub struct DiffArgs {
+    /// The state before
+    #[arg(value_name = "OLD")]
+    pub old: String,
+    /// The state after
+    #[arg(value_name = "NEW")]
+    pub new: String,
+    /// Which variants
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// As JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+    /// Compare them all, even if there are more than 50,000
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// `vtbuild cartesian`: the options are those of the field's own tool.

@@ -45,6 +45,8 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Some(Command::Params(args)) => command::params::params(args),
         Some(Command::WhyNot(args)) => command::why_not::why_not(args),
         Some(Command::Lint(args)) => command::lint::lint(args),
+        Some(Command::Fmt(args)) => command::fmt::fmt(args),
+        Some(Command::Diff(args)) => command::diff::diff(args),
         Some(Command::Cartesian(args)) => command::cartesian::cartesian(args),
         Some(Command::Graph(args)) => command::graph::graph(args),
         Some(Command::Clean(args)) => command::clean::clean(args),

@@ -51,7 +51,10 @@ pub fn abandoned(cache: &Utf8Path) -> Vec<Utf8PathBuf> {
         // A run that has made its folder and not yet its lock is younger than this look.
         Err(_) => old(path),
     };
-    let mut paths: Vec<_> = entries.map(|entry| entry.into_path()).filter(gone).collect();
+    let mut paths: Vec<_> = entries
+        .map(camino::Utf8DirEntry::into_path)
+        .filter(gone)
+        .collect();
     paths.sort();
     paths
 }

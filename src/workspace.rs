@@ -175,7 +175,7 @@ fn providers(root: &Utf8Path, settings: &Settings, bundled: &Bundled) -> (Vec<Te
         .into_iter()
         .flatten()
         .flatten()
-        .map(|entry| entry.into_path())
+        .map(camino::Utf8DirEntry::into_path)
         .filter(|path| path.extension() == Some("ini"))
         .collect();
     definitions.sort();

@@ -378,3 +378,132 @@ c/b.cfg:4:1: error[missing-include]: include `nix.cfg`: file does not exist
 fn the_built_in_configuration_has_no_warnings() {
     says(&Sandbox::new(), "lint", 0, "nothing to complain about\n");
 }
+
+/// A configuration in nobody's layout, and in the canonical one.
+const LOOSE: &str = "\
+mem=512
+variants :
+  - Small :dep
+\t# of Small
+\timage_name=\"a b\"   
+# of what follows
+
+
+  - dep:
+only  Small,dep # both
+!Small : mem  +=  1
+";
+const TIDY: &str = "\
+mem = 512
+variants:
+    - Small: dep
+        # of Small
+        image_name = \"a b\"
+    # of what follows
+
+    - dep:
+only Small, dep  # both
+!Small: mem += 1
+";
+
+#[test]
+fn fmt_changes_the_layout_and_nothing_else() {
+    let sandbox = Sandbox::new();
+    let loose = LOOSE.replace(" :\n", ":\n").replace(" :dep", ":dep");
+    sandbox.write("a/tests.cfg", &loose);
+    sandbox.write("a/piece.cfg", "- boot:\n  type=boot\n");
+    sandbox.write("a/no.txt", "x=1\n");
+    let before = sandbox
+        .run("cartesian --sha a/tests.cfg")
+        .exit(0)
+        .stdout()
+        .to_owned();
+    let unformatted = sandbox.run("fmt --check a").exit(1);
+    assert_eq!(unformatted.stdout(), "a/piece.cfg\na/tests.cfg\n");
+    let advice = "error: 2 files not in the canonical layout: `vtbuild fmt` mends that\n";
+    assert_eq!(unformatted.stderr(), advice);
+    assert_eq!(sandbox.read("a/tests.cfg"), loose, "--check changes nothing");
+    says(&sandbox, "fmt a", 0, "a/piece.cfg\na/tests.cfg\n");
+    assert_eq!(sandbox.read("a/tests.cfg"), TIDY);
+    assert_eq!(sandbox.read("a/piece.cfg"), "- boot:\n    type = boot\n");
+    assert_eq!(sandbox.read("a/no.txt"), "x=1\n");
+    says(&sandbox, "cartesian --sha a/tests.cfg", 0, &before);
+    says(&sandbox, "fmt --check a", 0, "");
+}
+
+#[test]
+fn fmt_refuses_what_it_would_change_or_cannot_read() {
+    let sandbox = Sandbox::new();
+    sandbox.write("odd.cfg", "a: b: x = 1\n y = 2\n");
+    sandbox.write("bad.cfg", "x = 1\nonly a...b\n");
+    sandbox.write("good.cfg", "x=1\n");
+    let refused = sandbox.run("fmt bad.cfg good.cfg odd.cfg").exit(3);
+    assert_eq!(refused.stdout(), "good.cfg\n");
+    let expected = "\
+error: bad.cfg:2:10: error: too many dots between variant names
+    only a...b
+             ^
+  help: `.` means next to, `..` means and, `,` means or; a condition allows no blanks as or
+odd.cfg: failed to keep its meaning: odd.cfg:1 would be read differently in the canonical layout; it is left as it is
+";
+    assert_eq!(refused.stderr(), expected);
+    assert_eq!(sandbox.read("odd.cfg"), "a: b: x = 1\n y = 2\n");
+    complains(&sandbox, "fmt nix.cfg", 2, "error: there is no file nix.cfg\n");
+}
+
+#[test]
+fn diff_names_variants_and_keys() {
+    let sandbox = sandbox();
+    let git = |words: &str| {
+        let mut command = sandbox.command("git");
+        command.args(words.split(' '));
+        sandbox.finish(command).exit(0).stdout();
+    };
+    git("init -q .");
+    git("add .");
+    git("-c user.name=a -c user.email=a@b commit -q -m first");
+    says(
+        &sandbox,
+        "diff HEAD .",
+        0,
+        "0 added, 0 removed, 0 changed; 2 variants the same\n",
+    );
+    sandbox.edit(
+        "qemu/cfg/tests.cfg",
+        "type = boot",
+        "type = start\n        new = 1",
+    );
+    sandbox.edit("qemu/cfg/tests.cfg", "- migrate:", "- move:");
+    let expected = "\
+- quick.(test=migrate).tcp.Small
+~ quick.(test=boot).Small
+    new: nothing -> \"1\"
+    type: \"boot\" -> \"start\"
++ quick.(test=move).tcp.Small
++ quick.(test=move).unix.Small
+
+2 added, 1 removed, 1 changed; 0 variants the same
+";
+    says(&sandbox, "diff HEAD .", 1, expected);
+    let json = "{\"change\":\"changed\",\"name\":\"quick.(test=boot).Small\",\"keys\":{\"new\":{\"before\":null,\"after\":\"1\"},\"type\":{\"before\":\"boot\",\"after\":\"start\"}}}\n";
+    says(&sandbox, "diff HEAD . //boot --json", 1, json);
+    sandbox.edit("qemu/cfg/tests.cfg", "only quick", "only a...b");
+    let broken = sandbox.run("diff . HEAD").exit(3);
+    assert!(
+        broken.stderr().contains("tests.cfg:29:10: error: too many dots"),
+        "{}",
+        broken.stderr()
+    );
+    git("add .");
+    git("-c user.name=a -c user.email=a@b commit -q -m second");
+    let broken = sandbox.run("diff HEAD~1 HEAD").exit(3);
+    let first = "error: HEAD:qemu/cfg/tests.cfg:29:10: error: too many dots between variant names\n";
+    assert!(broken.stderr().starts_with(first), "{}", broken.stderr());
+    let unknown = sandbox.run("diff nix .").exit(2);
+    unknown.complains(&["`nix` is neither a folder, nor a file, nor a revision"]);
+    assert!(
+        sandbox.scratch().is_empty(),
+        "nothing is left: {:?}",
+        sandbox.scratch()
+    );
+}

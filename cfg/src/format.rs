@@ -166,18 +166,31 @@ impl Layout {
         Layout { items, lines }
     }
 
+    /// Whether the last statement of a line is the header of a block.
+    fn opens(&self, items: &std::ops::Range<usize>) -> bool {
+        let last = self.items.items().get(items.end - 1);
+        matches!(
+            last,
+            Some(Item::Condition { .. } | Item::Variant(_) | Item::Variants { .. })
+        )
+    }
+
     fn text(&self, source: &str) -> String {
         let mut out = String::with_capacity(source.len());
         // Comments and empty lines that wait for the line after them.
         let mut waiting: Vec<(usize, String)> = Vec::new();
-        let mut last = (0, 0);
+        let mut last = Line::default();
         for (number, raw) in (1..).zip(source.lines()) {
             let line = expand_tabs(raw.trim_end_matches(is_blank));
             let text = line.trim_start_matches(is_blank);
             let indent = line.chars().count() - text.chars().count();
             match self.lines.get(number).and_then(Option::as_ref) {
                 Some((depth, items)) => {
-                    let next = (indent, *depth);
+                    let next = Line {
+                        indent,
+                        depth: *depth,
+                        opens: self.opens(items),
+                    };
                     release(&mut waiting, last, next, &mut out);
                     let said = line::canonical(&self.items, items.clone(), text);
                     push(&mut out, *depth, &said);
@@ -186,7 +199,7 @@ impl Layout {
                 None => waiting.push((indent, text.to_owned())),
             }
         }
-        release(&mut waiting, last, (0, 0), &mut out);
+        release(&mut waiting, last, Line::default(), &mut out);
         while out.ends_with("\n\n") {
             out.pop();
         }
@@ -194,16 +207,26 @@ impl Layout {
     }
 }
 
-/// Writes comments: those that stood as deep as the line before them stay with it, where the next one is further out.
-fn release(
-    waiting: &mut Vec<(usize, String)>,
-    (last_indent, last_depth): (usize, usize),
-    (next_indent, next_depth): (usize, usize),
-    out: &mut String,
-) {
+/// How deep a line with a statement stood, how deep it stands now, and whether it is the header of a block.
+#[derive(Clone, Copy, Default)]
+struct Line {
+    indent: usize,
+    depth: usize,
+    opens: bool,
+}
+
+/// Writes comments. Those that stood as deep as the line before them stay with it where the next one is further out, and
+/// those that stood deeper than a header with nothing else in its block stay in that block. All others go with what
+/// follows them.
+fn release(waiting: &mut Vec<(usize, String)>, last: Line, next: Line, out: &mut String) {
     for (indent, text) in waiting.drain(..) {
-        let stays = indent >= last_indent && next_indent < last_indent && next_depth < last_depth;
-        let depth = if stays { last_depth } else { next_depth };
+        let inside = last.opens && indent > last.indent && next.indent <= last.indent;
+        let beside = indent >= last.indent && next.indent < last.indent && next.depth < last.depth;
+        let depth = match (inside, beside) {
+            (true, _) => last.depth + 1,
+            (false, true) => last.depth,
+            (false, false) => next.depth,
+        };
         if !text.is_empty() {
             push(out, depth, &text);
         } else if !out.is_empty() && !out.ends_with("\n\n") {

@@ -43,7 +43,10 @@ fn jobs(workspace: &Workspace) -> Vec<Utf8PathBuf> {
         (name.starts_with("job-") && path.join("job.log").is_file())
             || (name == "latest" && path.is_symlink())
     };
-    let mut jobs: Vec<_> = entries.map(|entry| entry.into_path()).filter(ours).collect();
+    let mut jobs: Vec<_> = entries
+        .map(camino::Utf8DirEntry::into_path)
+        .filter(ours)
+        .collect();
     jobs.sort();
     jobs
 }

@@ -96,7 +96,9 @@ fn heading(analysis: &Analysis) -> String {
         }
     }
     for line in &analysis.lines {
-        let _ = writeln!(text, "# {}  ({})", line.text, line.origin);
+        for said in line.text.lines().filter(|said| !said.trim().is_empty()) {
+            let _ = writeln!(text, "# {said}  ({})", line.origin);
+        }
     }
     text
 }

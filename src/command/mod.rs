@@ -3,7 +3,9 @@
 pub mod cache;
 pub mod cartesian;
 pub mod clean;
+pub mod diff;
 pub mod doctor;
+pub mod fmt;
 pub mod graph;
 pub mod lint;
 pub mod list;

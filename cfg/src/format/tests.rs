@@ -35,6 +35,14 @@ fn comments_stay_with_their_block() {
 }
 
 #[test]
+fn a_comment_alone_in_a_block_stays_in_it() {
+    becomes(
+        "variants:\n  - a:\n      # nothing yet\n  - b:\n",
+        "variants:\n    - a:\n        # nothing yet\n    - b:\n",
+    );
+}
+
+#[test]
 fn keys_that_look_like_statements_stay_keys() {
     becomes(
         "only=1\ndel=3\nvariants=7\n=4\n",
