@@ -64,8 +64,16 @@ impl Fingerprints {
             let node = graph.node(id);
             let mut sum = Sum::new();
             sum.head(graph, node);
+            let mut open = Vec::new();
             for index in node.content.clone() {
-                sum.statement(graph, index);
+                while open.pop_if(|end| *end <= index).is_some() {
+                    sum.add("end of a condition");
+                }
+                let stmt = &graph.stmts[index as usize];
+                sum.statement(graph, stmt);
+                if let Stmt::Condition { end, .. } = stmt {
+                    open.push(*end);
+                }
             }
             sum.finish()
         })
@@ -125,9 +133,11 @@ impl Sum {
         }
     }
 
-    fn statement(&mut self, graph: &Graph, index: u32) {
-        let stmt = &graph.stmts[index as usize];
-        self.add(std::mem::discriminant(stmt));
+    /// Filters say which variants there are, and nothing about one that there is: they are left out.
+    fn statement(&mut self, graph: &Graph, stmt: &Stmt) {
+        if !matches!(stmt, Stmt::Only | Stmt::No | Stmt::Join) {
+            self.add(std::mem::discriminant(stmt));
+        }
         match *stmt {
             Stmt::Assign {
                 operator, key, value, ..
@@ -146,14 +156,82 @@ impl Sum {
                 self.add(graph.matchers[matcher as usize].text());
                 self.add(graph.text(value, ""));
             }
-            Stmt::Condition { filter, negated, end } => {
-                self.add((negated, end - index));
+            Stmt::Condition { filter, negated, .. } => {
+                self.add(negated);
                 self.filter(graph, filter);
             }
             Stmt::Del(key) | Stmt::Suffix(key) => self.sym(graph, key),
             Stmt::FileMap(node) => self.labels(graph, graph.node(node)),
-            // They say which variants there are, and nothing about one that there is.
             Stmt::Only | Stmt::No | Stmt::Join => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Fingerprint;
+    use crate::expand::ExpandOptions;
+    use crate::program::{Loaded, Program};
+
+    const TEXT: &str = "a = 1\nvariants v:\n    - @x: y\n        b = ${a}\n        y: c += 2\n        suffix _s\nk.* ?= 3\ndel d\n";
+
+    struct Nothing;
+
+    impl crate::program::Loader for Nothing {
+        fn load(&self, _: &camino::Utf8Path) -> Loaded {
+            Loaded::Absent
+        }
+    }
+
+    fn fingerprint(text: &str) -> Fingerprint {
+        let program = Program::from_text("test.cfg", text, &Nothing).expect("the text is right");
+        let mut fingerprints = program.fingerprints();
+        let mut variants = program.variants(&ExpandOptions::default());
+        let variant = variants.next().expect("there is a variant").expect("it expands");
+        fingerprints.of(&variant)
+    }
+
+    #[test]
+    fn layout_and_other_variants_do_not_show() {
+        let same = [
+            TEXT.replace("del d", "# What goes.\n\ndel   d"),
+            TEXT.replace("        b = ", "          b=   "),
+            TEXT.replace("k.*", "    - z:\n        a = 9\nk.*"),
+            TEXT.replace("del d", "no w\ndel d"),
+        ];
+        for text in same {
+            assert_eq!(fingerprint(&text), fingerprint(TEXT), "{text}");
+        }
+    }
+
+    #[test]
+    fn everything_that_a_variant_is_made_of_shows() {
+        let edits = [
+            ("a = 1", "a = 2"),
+            ("a = 1", "aa = 1"),
+            ("a = 1", "a += 1"),
+            ("variants v", "variants w"),
+            ("@x", "x"),
+            ("@x", "@xx"),
+            (": y\n", ": z\n"),
+            ("y: c", "x: c"),
+            ("y: c", "!y: c"),
+            ("y: c", "y.x: c"),
+            (
+                "        y: c += 2",
+                "        y:\n            no w\n        c += 2",
+            ),
+            ("_s", "_t"),
+            ("k.*", "k.+"),
+            ("?=", "?<="),
+            ("del d", "del e"),
+        ];
+        for (old, new) in edits {
+            assert_ne!(
+                fingerprint(&TEXT.replacen(old, new, 1)),
+                fingerprint(TEXT),
+                "{old} -> {new}"
+            );
         }
     }
 }
