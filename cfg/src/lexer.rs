@@ -220,12 +220,23 @@ pub(crate) struct Token {
 
 /// Scans `line` from byte `from` to its end. The last token is `End`, `Unexpected` or `Unterminated`.
 pub(crate) fn scan(line: &str, from: usize) -> Vec<Token> {
+    scan_up_to(line, from, false)
+}
+
+/// Scans `line` up to its first colon, which is the last token then. What follows is not looked at: it is a statement of its
+/// own, and in a chain of conditions may be nearly all of a very long line.
+pub(crate) fn scan_header(line: &str) -> Vec<Token> {
+    scan_up_to(line, 0, true)
+}
+
+fn scan_up_to(line: &str, from: usize, colon: bool) -> Vec<Token> {
     let mut scanner = Scanner {
         line,
         tokens: Vec::new(),
         word: String::new(),
         word_start: from,
         prefix: String::new(),
+        colon,
     };
     scanner.run(from);
     scanner.tokens
@@ -237,6 +248,8 @@ struct Scanner<'t> {
     word: String,
     word_start: usize,
     prefix: String,
+    /// Whether the first colon ends the scan.
+    colon: bool,
 }
 
 impl Scanner<'_> {
@@ -281,7 +294,11 @@ impl Scanner<'_> {
                 '#' => break,
                 _ => match self.mark(c, at) {
                     Some(kind) => {
+                        let last = self.colon && kind == Kind::Colon;
                         self.push(kind, at, next);
+                        if last {
+                            return;
+                        }
                         next
                     }
                     None => {

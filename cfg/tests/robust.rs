@@ -38,6 +38,15 @@ fn ten_thousand_levels_of_conditions() {
     });
 }
 
+/// Each header is scanned up to its own colon: scanning the rest of the line every time would take minutes here.
+#[test]
+fn thirty_thousand_conditions_on_one_line() {
+    on_small_stack(|| {
+        let text = format!("variants:\n  - a:\n    {}x = 1\n", "a: ".repeat(30_000));
+        assert_eq!(count(&program(&text)), 3);
+    });
+}
+
 #[test]
 fn ten_thousand_levels_of_variants() {
     on_small_stack(|| {

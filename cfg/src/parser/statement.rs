@@ -7,7 +7,7 @@ use crate::diagnostic::Class;
 use crate::filter::{FilterId, parse_tokens};
 use crate::items::{Item, ItemLabel};
 use crate::lexer::{
-    Assignment, Keyword, Kind, Operator, Token, assignment, keyword, scan, skip_blanks, unquote,
+    Assignment, Keyword, Kind, Operator, Token, assignment, keyword, scan, scan_header, skip_blanks, unquote,
 };
 use crate::lines::Line;
 
@@ -259,7 +259,7 @@ impl<'t> Parser<'t> {
     }
 
     fn condition_header(&mut self, line: &Line<'_>) -> Option<(FilterId, bool, usize)> {
-        let mut tokens = scan(&line.text, 0);
+        let mut tokens = scan_header(&line.text);
         let negated = match tokens[0].kind {
             Kind::Bang => true,
             Kind::Word(_) => false,
