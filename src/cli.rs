@@ -17,7 +17,10 @@ const EXAMPLES: &str = concat!(
     "  vtbuild //migrate..tcp                 run what has not passed yet in its present form\n",
     "  vtbuild run //boot --guest-os LinuxCustom.FooLinux\n",
     "  vtbuild list //migrate                 what would be selected, without running it\n",
-    "  vtbuild params //migrate.default.tcp   the parameters of a variant\n",
+    "  vtbuild params //migrate.default.tcp   the parameters of a variant; -s tells which statements made them\n",
+    "  vtbuild why-not //migrate..unix        the filter that is in the way of what is not listed\n",
+    "  vtbuild lint                           what is hardly meant in a configuration\n",
+    "  vtbuild diff HEAD .                    what your edit does to the variants\n",
     "  vtbuild doctor                         what this host lacks, and the command that mends it",
 );
 
@@ -432,6 +435,9 @@ pub struct GraphArgs {
     /// The format
     #[arg(long, value_enum, default_value_t = GraphFormat::Dot)]
     pub format: GraphFormat,
+    /// Draw them all, even if there are more than 10,000
+    #[arg(long)]
+    pub all: bool,
     /// Write to a file instead of the terminal
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<Utf8PathBuf>,

@@ -5,7 +5,7 @@
 pub enum Exit {
     /// Everything asked for passed, or was known to.
     Good = 0,
-    /// At least one test did not pass.
+    /// At least one test did not pass; warnings, layouts or differences were found where a command looks for them.
     Failed = 1,
     /// The command line makes no sense.
     Usage = 2,
@@ -25,7 +25,7 @@ pub enum Exit {
 pub const TABLE: &str = "\
 Exit codes:
     0  everything passed (or was known to pass)
-    1  a test failed
+    1  a test failed; lint, fmt --check or diff found something
     2  the command line makes no sense
     3  a configuration file makes no sense
     4  the target selects nothing

@@ -284,6 +284,7 @@ error: the target selects 10000000000 variants, too many to run by mistake (more
   or insist with --all
 ";
     complains(&sandbox, "run //...", 2, refused);
+    complains(&sandbox, "graph //...", 2, &refused.replace(" run ", " draw "));
     says(&sandbox, "list //b1..c1 --count", 0, "100000000\n");
 }
 
@@ -429,6 +430,13 @@ fn fmt_changes_the_layout_and_nothing_else() {
     assert_eq!(sandbox.read("a/no.txt"), "x=1\n");
     says(&sandbox, "cartesian --sha a/tests.cfg", 0, &before);
     says(&sandbox, "fmt --check a", 0, "");
+}
+
+#[test]
+fn the_built_in_configuration_is_in_the_canonical_layout() {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let words = format!("fmt --check {root}/cfg/sets {root}/providers/bundled {root}/examples");
+    says(&Sandbox::new(), &words, 0, "");
 }
 
 #[test]

@@ -87,3 +87,6 @@ impl Scope {
 fn place(file: &LinkedFile, index: usize) -> Location {
     file.spans.location(ItemId(index as u32))
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,10 +14,17 @@ use crate::cli::{AccelArg, GraphArgs, GraphFormat};
 use crate::exit::{Exit, Failure};
 use crate::wiring::Wiring;
 
+/// How many tests are drawn without being insisted upon.
+const MOST: usize = 10_000;
+
 /// Draws the graph of the selected variants.
 pub fn graph(args: &GraphArgs) -> Result<Exit, Failure> {
     let analysis = Analysis::of(&args.select)?;
-    let variants = analysis.variants(None)?;
+    let variants = if args.all {
+        analysis.variants(None)?
+    } else {
+        analysis.at_most(MOST, "draw")?
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
