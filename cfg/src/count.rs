@@ -7,6 +7,9 @@ use crate::expand::ExpandOptions;
 use crate::program::Program;
 use crate::search::{Walk, WalkOptions};
 
+/// How many variants are listed at most where there is no other way to count them.
+const MAX_LISTED: u128 = 200_000;
+
 /// A number of variants.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Count {
@@ -40,8 +43,8 @@ impl fmt::Display for Count {
 
 impl Program {
     /// How many variants [`Program::variants`] would give. Parts of the tree that filters see alike are counted once;
-    /// only programs with `join` are counted by listing. Where too many parts differ the answer is a lower bound, within
-    /// seconds, instead of an endless search.
+    /// only programs with `join` are counted by listing, up to a limit. Where that is passed, or too many parts differ,
+    /// the answer is a lower bound, within seconds, instead of an endless search.
     ///
     /// # Errors
     /// A join that cannot be carried out.
@@ -52,6 +55,10 @@ impl Program {
         let mut count = Count::exact(0);
         for variant in self.variants(options) {
             variant?;
+            if count.variants == MAX_LISTED {
+                count.exact = false;
+                break;
+            }
             count.add(Count::exact(1));
         }
         Ok(count)

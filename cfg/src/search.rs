@@ -8,6 +8,7 @@ mod counting;
 mod facts;
 mod inward;
 mod join;
+mod outside;
 mod removed;
 mod state;
 mod tables;

@@ -26,11 +26,11 @@ pub struct Removal {
 /// Why variants are not there.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct WhyNot {
-    /// How many variants match and are there. Not exact if the search was cut short; the removals are then those of the
-    /// part that was searched.
+    /// How many variants match and are there.
     pub present: Count,
     /// The filters that removed others, the one that removed most first. Every candidate counts once, for the first
-    /// filter that the search from the outermost block inwards finds against it.
+    /// filter that the search from the outermost block inwards finds against it. If the search was cut short, these are
+    /// the removals of the part that was searched, and their numbers are not exact.
     pub removals: Vec<Removal>,
     /// Labels of the filter that no variant ever had.
     pub unknown: Vec<UnknownLabel>,
@@ -55,13 +55,22 @@ pub fn why_not(program: &Program, filter: &str, options: &ExpandOptions) -> Resu
     let Some(target) = (graph.constraints.len() as u32).checked_sub(1) else {
         return Ok(answer);
     };
-    let (present, profile) = Walk::profile(graph, &WalkOptions::new(options), target);
-    answer.present = present;
+    let walk_options = WalkOptions::new(options);
+    let (found, profile) = Walk::profile(graph, &walk_options, target);
+    answer.present = if found.exact || !graph.joins.is_empty() {
+        found
+    } else {
+        Walk::new(graph, &walk_options).count()
+    };
     for removed in profile {
         let example = names::name(graph, &removed.example);
+        let candidates = Count {
+            exact: found.exact && removed.candidates.exact,
+            ..removed.candidates
+        };
         answer
             .removals
-            .push(removal(graph, removed.constraint, removed.candidates, example));
+            .push(removal(graph, removed.constraint, candidates, example));
     }
     answer
         .removals

@@ -2,6 +2,7 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::state::Asked;
 use crate::filter::FilterId;
 use crate::graph::{Atom, Graph, Node, NodeId};
 
@@ -20,6 +21,15 @@ impl Facts {
         Facts {
             atoms: vec![0; graph.atoms.len().div_ceil(64)],
             blocks: Vec::new(),
+        }
+    }
+
+    /// All of it, as a question.
+    pub(super) fn asked(&self) -> Asked<'_> {
+        Asked {
+            atoms: &self.atoms,
+            blocks: &self.blocks,
+            chosen: None,
         }
     }
 

@@ -1,6 +1,5 @@
 //! Filters judged with what is known at a node.
 
-use super::facts::Facts;
 use crate::filter::{Expression, FilterId};
 use crate::graph::{Atom, Constraint, Graph, Node};
 
@@ -33,6 +32,15 @@ pub(crate) enum Verdict {
     Pending,
 }
 
+/// What filters ask about labels: single atoms, and blocks of adjacent ones.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    pub(super) atoms: &'a [u64],
+    pub(super) blocks: &'a [Box<[Atom]>],
+    /// The set of the blocks that are meant; otherwise all are.
+    pub(super) chosen: Option<&'a [u64]>,
+}
+
 /// The labels on the way to a node.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct State {
@@ -47,6 +55,17 @@ pub(crate) struct State {
 fn holds(set: &[u64], atom: Atom) -> bool {
     set.get(atom.0 as usize / 64)
         .is_some_and(|word| word >> (atom.0 % 64) & 1 == 1)
+}
+
+/// Calls `found` for each member of a set.
+fn each_bit(set: &[u64], mut found: impl FnMut(usize)) {
+    for (at, &word) in set.iter().enumerate() {
+        let mut left = word;
+        while left != 0 {
+            found(at * 64 + left.trailing_zeros() as usize);
+            left &= left - 1;
+        }
+    }
 }
 
 impl State {
@@ -119,27 +138,33 @@ impl State {
         }
     }
 
-    /// Writes everything about the labels so far that filters below can ask for.
-    pub(crate) fn facts(&self, facts: &Facts, below: &[u64], out: &mut Vec<u32>) {
-        for (at, (seen, wanted)) in self.bits.iter().zip(&facts.atoms).enumerate() {
+    /// Writes everything about the labels so far that is asked, given what can still come.
+    pub(super) fn facts(&self, asked: Asked<'_>, below: &[u64], out: &mut Vec<u32>) {
+        for (at, (seen, wanted)) in self.bits.iter().zip(asked.atoms).enumerate() {
             let known = seen & wanted;
             if known != 0 {
                 out.extend([at as u32, known as u32, (known >> 32) as u32]);
             }
         }
         out.push(u32::MAX);
-        for (at, block) in facts.blocks.iter().enumerate() {
-            if self.seen[block[0].0 as usize] == 0 {
-                continue;
-            }
-            let progress = match self.block(block, below) {
-                Truth::False => continue,
-                Truth::True => u64::MAX,
-                Truth::Unknown => self.progress(block, below),
-            };
-            out.extend([at as u32, progress as u32, (progress >> 32) as u32]);
+        match asked.chosen {
+            None => (0..asked.blocks.len()).for_each(|at| self.block_fact(asked.blocks, at, below, out)),
+            Some(chosen) => each_bit(chosen, |at| self.block_fact(asked.blocks, at, below, out)),
         }
         out.push(u32::MAX);
+    }
+
+    fn block_fact(&self, blocks: &[Box<[Atom]>], at: usize, below: &[u64], out: &mut Vec<u32>) {
+        let block = &blocks[at];
+        if self.seen[block[0].0 as usize] == 0 {
+            return;
+        }
+        let progress = match self.block(block, below) {
+            Truth::False => return,
+            Truth::True => u64::MAX,
+            Truth::Unknown => self.progress(block, below),
+        };
+        out.extend([at as u32, progress as u32, (progress >> 32) as u32]);
     }
 
     /// Judges a filter; `below` is what can still come.

@@ -364,7 +364,8 @@ impl Walk {
         out.clear();
         out.push(id.0);
         if self.only.is_none() {
-            self.state.facts(self.facts.get(graph, id), below, &mut out);
+            self.state
+                .facts(self.facts.get(graph, id).asked(), below, &mut out);
         }
         for &index in &self.pending[pending..] {
             out.push(index | 3 << 30);
