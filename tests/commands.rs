@@ -38,7 +38,7 @@ fn list_names_variants_and_the_filters_that_nobody_typed() {
         .run("list //migrate..tcp -//default --only with_reboot")
         .exit(0);
     assert!(
-        subtracted.stdout().ends_with("with_reboot.tcp\n\n1 variants\n"),
+        subtracted.stdout().ends_with("with_reboot.tcp\n\n1 variant\n"),
         "{}",
         subtracted.stdout()
     );
