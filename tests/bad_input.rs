@@ -64,6 +64,19 @@ fn a_syntax_error_is_shown_where_it_is() {
 }
 
 #[test]
+fn a_provider_s_syntax_error_is_shown_in_the_provider_s_own_file() {
+    let sandbox = Sandbox::new();
+    sandbox.provide("- plain:\n    type = plain\n    only ..\n");
+    let run = sandbox.run("list").exit(3);
+    drop(run.complains(&[
+        "mine/generic/tests/cfg/all.cfg:3:10: error: ",
+        "    only ..\n",
+        "^",
+        "help: ",
+    ]));
+}
+
+#[test]
 fn includes_that_are_missing_or_go_round() {
     let sandbox = workspace();
     sandbox.write(TESTS, "include tests-shared.cfg\ninclude nowhere.cfg\n");

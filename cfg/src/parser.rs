@@ -61,7 +61,13 @@ impl Parsed {
     /// The same file, with places told in terms of the files that it was generated from.
     #[must_use]
     pub fn with_origins(mut self, origins: Vec<LineOrigin>) -> Self {
-        self.spans = Arc::new((*self.spans).clone().with_origins(origins));
+        let spans = (*self.spans).clone().with_origins(origins);
+        let told = |diagnostic: &Diagnostic| Diagnostic {
+            location: spans.told(diagnostic.location.clone()),
+            ..diagnostic.clone()
+        };
+        self.diagnostics = self.diagnostics.iter().map(told).collect();
+        self.spans = Arc::new(spans);
         self
     }
 }

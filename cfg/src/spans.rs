@@ -24,6 +24,8 @@ pub struct LineOrigin {
     pub file: Arc<str>,
     /// The line there that `first` came from.
     pub line: u32,
+    /// How many blanks were put before each line of the stretch.
+    pub indent: u32,
 }
 
 /// The places of all items of one file.
@@ -79,20 +81,19 @@ impl Spans {
 
     /// The place of one character, whatever the line holds.
     pub(crate) fn line_location(&self, line: u32, column: u32) -> Location {
-        let (file, shown) = self.map(line);
         let text = self
             .source
             .lines()
             .nth(line.saturating_sub(1) as usize)
             .unwrap_or_default();
-        Location {
-            file,
-            line: shown,
+        self.told(Location {
+            file: self.file.clone(),
+            line,
             column,
             length: 1,
             bytes: 0..0,
             text: expand_tabs(text).into_owned(),
-        }
+        })
     }
 
     /// The whole place of an item.
@@ -109,7 +110,6 @@ impl Spans {
 
     /// The place `column` characters into the statement at `span`.
     pub(crate) fn locate(&self, span: Span, column: u32, length: u32) -> Location {
-        let (file, line) = self.map(span.line);
         let start = span.offset as usize;
         let text = line_at(&self.source, start);
         let indent = expand_tabs(&self.source[line_start(&self.source, start)..start])
@@ -119,19 +119,41 @@ impl Spans {
             + self.source[start..]
                 .find('\n')
                 .unwrap_or(self.source.len() - start);
-        Location {
-            file,
-            line,
+        self.told(Location {
+            file: self.file.clone(),
+            line: span.line,
             column: indent + column + 1,
             length: length.max(1),
             bytes: start..end,
             text,
-        }
+        })
+    }
+
+    /// A place in this very file, told in terms of the file that its line came from.
+    pub(crate) fn told(&self, mut place: Location) -> Location {
+        let Some(origin) = self.origin(place.line) else {
+            return place;
+        };
+        let blanks = place
+            .text
+            .chars()
+            .take(origin.indent as usize)
+            .take_while(|c| *c == ' ')
+            .count();
+        place.text.drain(..blanks);
+        place.column = place.column.saturating_sub(origin.indent).max(1);
+        place.line = origin.line + (place.line - origin.first);
+        place.file = origin.file.clone();
+        place
+    }
+
+    fn origin(&self, line: u32) -> Option<&LineOrigin> {
+        let index = self.origins.partition_point(|origin| origin.first <= line);
+        Some(&self.origins[index.checked_sub(1)?])
     }
 
     fn map(&self, line: u32) -> (Arc<str>, u32) {
-        let index = self.origins.partition_point(|origin| origin.first <= line);
-        match index.checked_sub(1).map(|index| &self.origins[index]) {
+        match self.origin(line) {
             Some(origin) => (origin.file.clone(), origin.line + (line - origin.first)),
             None => (self.file.clone(), line),
         }

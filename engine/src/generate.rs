@@ -20,8 +20,9 @@ use std::sync::Arc;
 pub struct Generated {
     /// Its text.
     pub text: String,
-    /// For each line of the text the file and line that it came from; `None` for lines that were added.
-    pub origins: Vec<Option<(Arc<str>, u32)>>,
+    /// For each line of the text the file and line that it came from, and how many blanks were put before it; `None` for
+    /// lines that were added.
+    pub origins: Vec<Option<(Arc<str>, u32, u32)>>,
 }
 
 /// One file that goes into a generated one.
@@ -112,7 +113,8 @@ impl Generated {
         self.text.extend(std::iter::repeat_n(' ', indent));
         self.text.push_str(line);
         self.text.push('\n');
-        self.origins.push(origin);
+        let blanks = u32::try_from(indent).expect("blocks are nested a few levels deep");
+        self.origins.push(origin.map(|(file, line)| (file, line, blanks)));
     }
 
     fn test(&mut self, indent: usize, provider: &ProviderPieces, piece: &Piece) {
@@ -217,7 +219,7 @@ variants subtest:
         type = shutdown
 ";
         assert_eq!(generated.text, expected);
-        assert_eq!(generated.origins[9], Some((Arc::from("g/uptime.cfg"), 3)));
+        assert_eq!(generated.origins[9], Some((Arc::from("g/uptime.cfg"), 3, 4)));
         assert_eq!(generated.origins.len(), expected.lines().count());
     }
 
@@ -249,6 +251,9 @@ variants:
                         image_name = images/foo-linux
 ";
         assert_eq!(generated.text, expected);
-        assert_eq!(generated.origins[6], Some((Arc::from("LinuxCustom/foo.cfg"), 2)));
+        assert_eq!(
+            generated.origins[6],
+            Some((Arc::from("LinuxCustom/foo.cfg"), 2, 20))
+        );
     }
 }

@@ -127,11 +127,11 @@ fn plain_bytes(document: &Document, at: &Location) -> Range<usize> {
 fn generated_bytes(
     document: &Document,
     generated: &Text,
-    origins: &[Option<(Arc<str>, u32)>],
+    origins: &[Option<(Arc<str>, u32, u32)>],
     at: &Location,
 ) -> Range<usize> {
     let (start, line) = line_of(generated, at);
-    let Some(Some((_, origin))) = origins.get(generated.line_at(start)) else {
+    let Some(Some((_, origin, _))) = origins.get(generated.line_at(start)) else {
         return 0..0;
     };
     let own = document

@@ -44,7 +44,7 @@ pub struct World {
 }
 
 /// For each line of a generated text the file and the line that it came from.
-pub type Origins = Vec<Option<(Arc<str>, u32)>>;
+pub type Origins = Vec<Option<(Arc<str>, u32, u32)>>;
 
 /// A file as the language reads it.
 pub struct Reading {
@@ -414,9 +414,14 @@ fn beside(path: &Utf8Path, written: &str) -> Utf8PathBuf {
 
 /// The lines of a generated file that came from others, each as a stretch of its own.
 fn origins(generated: &Generated) -> Vec<LineOrigin> {
-    let origin = |(first, origin): (u32, &Option<(Arc<str>, u32)>)| {
-        let (file, line) = origin.clone()?;
-        Some(LineOrigin { first, file, line })
+    let origin = |(first, origin): (u32, &Option<(Arc<str>, u32, u32)>)| {
+        let (file, line, indent) = origin.clone()?;
+        Some(LineOrigin {
+            first,
+            file,
+            line,
+            indent,
+        })
     };
     (1..).zip(&generated.origins).filter_map(origin).collect()
 }

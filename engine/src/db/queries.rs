@@ -232,15 +232,18 @@ fn parse_generated(name: &str, generated: &Generated) -> Parsed {
 fn origins(generated: &Generated) -> Vec<LineOrigin> {
     let mut stretches: Vec<LineOrigin> = Vec::new();
     for (first, origin) in (1..).zip(&generated.origins) {
-        let Some((file, line)) = origin else { continue };
-        let follows = stretches
-            .last()
-            .is_some_and(|last| last.file == *file && last.line + (first - last.first) == *line);
+        let Some((file, line, indent)) = origin else {
+            continue;
+        };
+        let follows = stretches.last().is_some_and(|last| {
+            last.file == *file && last.line + (first - last.first) == *line && last.indent == *indent
+        });
         if !follows {
             stretches.push(LineOrigin {
                 first,
                 file: file.clone(),
                 line: *line,
+                indent: *indent,
             });
         }
     }
