@@ -6,9 +6,10 @@
 //! guests and hardware. Filters are judged by the same code as in the search, on a mirrored graph: labels arrive
 //! innermost first, so blocks of adjacent labels are read backwards.
 
+use std::ops::Range;
 use std::rc::Rc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::outside::Outside;
 use super::state::{State, Verdict};
@@ -36,7 +37,8 @@ struct Cases {
 /// How many paths pass all filters, or nothing if this way of counting is no good here.
 pub(super) fn count(graph: &Graph) -> Option<Count> {
     let mirror = mirror(graph);
-    let outside = Outside::build(&mirror)?;
+    let common = common(&mirror);
+    let outside = Outside::build(&mirror, &common)?;
     let mut cases = Cases::new(&mirror);
     let mut state = State::new(&mirror);
     let mut steps = 0;
@@ -48,12 +50,12 @@ pub(super) fn count(graph: &Graph) -> Option<Count> {
         let node = mirror.node(id);
         let children = mirror.node_children(node);
         let below: Vec<Rc<[Case]>> = match children {
-            [] => vec![start()],
+            [] => vec![start(&mirror, &common)],
             children => children.iter().map(|&child| cases.take(child)).collect(),
         };
         if let [only] = &*below
             && node.labels.is_empty()
-            && node.constraints.is_empty()
+            && (node.constraints.is_empty() || common.contains(&id))
         {
             cases.of[index] = Some(only.clone());
             continue;
@@ -62,10 +64,16 @@ pub(super) fn count(graph: &Graph) -> Option<Count> {
         if steps > MAX_STEPS {
             return None;
         }
+        let own = if common.contains(&id) {
+            0..0
+        } else {
+            node.constraints.clone()
+        };
         let mut reached = Reached {
             mirror: &mirror,
             outside: &outside,
             id,
+            own,
             cases: FxHashMap::default(),
         };
         for case in below.iter().flat_map(|cases| cases.iter()) {
@@ -81,11 +89,22 @@ pub(super) fn count(graph: &Graph) -> Option<Count> {
     Some(total)
 }
 
-/// What is known before the first node: nothing, of one path.
-fn start() -> Rc<[Case]> {
+/// The nodes that every path goes through. Their filters are in force from the start, so that paths that they remove
+/// do not multiply first.
+fn common(graph: &Graph) -> FxHashSet<NodeId> {
+    std::iter::successors(Some(graph.root()), |&node| graph.node(node).base).collect()
+}
+
+/// What is known before the first node: of one path, nothing.
+fn start(graph: &Graph, common: &FxHashSet<NodeId>) -> Rc<[Case]> {
+    let mut pending: Vec<u32> = common
+        .iter()
+        .flat_map(|&id| graph.node(id).constraints.clone())
+        .collect();
+    pending.sort_unstable();
     Rc::new([Case {
         labels: Vec::new(),
-        pending: Vec::new(),
+        pending,
         count: Count::exact(1),
     }])
 }
@@ -120,6 +139,8 @@ struct Reached<'g> {
     mirror: &'g Graph,
     outside: &'g Outside,
     id: NodeId,
+    /// Constraints that are met here first.
+    own: Range<u32>,
     cases: FxHashMap<Box<[u32]>, Case>,
 }
 
@@ -130,7 +151,7 @@ impl Reached<'_> {
         let above = self.outside.atoms(self.id);
         state.push(mirror, node);
         let mut pending = Vec::new();
-        for index in case.pending.iter().copied().chain(node.constraints.clone()) {
+        for index in case.pending.iter().copied().chain(self.own.clone()) {
             match state.constraint(mirror, &mirror.constraints[index as usize], above) {
                 Verdict::Violated => return,
                 Verdict::Satisfied => {}

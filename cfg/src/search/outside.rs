@@ -1,6 +1,6 @@
 //! What stands further out than each node: the labels that can still come from there, and what filters there ask.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::state::Asked;
 use crate::filter::FilterId;
@@ -31,8 +31,8 @@ fn insert(set: &mut [u64], at: usize) {
 }
 
 impl Outside {
-    /// Finds all sets, or nothing if they would be too large.
-    pub(super) fn build(graph: &Graph) -> Option<Self> {
+    /// Finds all sets, or nothing if they would be too large. What the filters of `common` nodes ask is left out.
+    pub(super) fn build(graph: &Graph, common: &FxHashSet<NodeId>) -> Option<Self> {
         let mut blocks = Blocks::default();
         graph.filters.iter().for_each(|filter| {
             filter.words().flatten().for_each(|block| blocks.add(block));
@@ -54,7 +54,11 @@ impl Outside {
         for index in (0..=graph.root().index()).rev() {
             if outside.reached[index] {
                 let node = &graph.nodes[index];
-                let seen = outside.with_node(graph, index, node, &blocks.numbers);
+                let mut seen = outside.sets[outside.range(index)].to_vec();
+                outside.add_labels(graph, node, &mut seen);
+                if !common.contains(&NodeId(index as u32)) {
+                    outside.add_questions(graph, node, &blocks.numbers, &mut seen);
+                }
                 for child in graph.node_children(node) {
                     outside.reached[child.index()] = true;
                     let range = outside.range(child.index());
@@ -70,17 +74,9 @@ impl Outside {
         node * words..(node + 1) * words
     }
 
-    /// The sets of what is outside of a node's children, as far as it is seen through this node.
-    fn with_node(
-        &self,
-        graph: &Graph,
-        index: usize,
-        node: &Node,
-        numbers: &FxHashMap<Box<[Atom]>, u32>,
-    ) -> Vec<u64> {
-        let mut sets = self.sets[self.range(index)].to_vec();
-        let (atoms, rest) = sets.split_at_mut(self.atom_words);
-        let (asked, blocks) = rest.split_at_mut(self.atom_words);
+    /// Adds the labels of a node to sets.
+    fn add_labels(&self, graph: &Graph, node: &Node, sets: &mut [u64]) {
+        let atoms = &mut sets[..self.atom_words];
         for label in graph.node_labels(node) {
             for atom in [label.plain, label.named] {
                 if atom != Atom::NONE {
@@ -88,6 +84,17 @@ impl Outside {
                 }
             }
         }
+    }
+
+    /// Adds what the filters of a node ask to sets.
+    fn add_questions(
+        &self,
+        graph: &Graph,
+        node: &Node,
+        numbers: &FxHashMap<Box<[Atom]>, u32>,
+        sets: &mut [u64],
+    ) {
+        let (asked, blocks) = sets[self.atom_words..].split_at_mut(self.atom_words);
         each_filter(graph, node, |filter| {
             for block in graph.filters.get(filter).words().flatten() {
                 match block {
@@ -96,7 +103,6 @@ impl Outside {
                 }
             }
         });
-        sets
     }
 
     /// Whether any path goes through a node.

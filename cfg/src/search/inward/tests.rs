@@ -149,3 +149,27 @@ fn parts_share_the_whole_set() {
         assert_eq!(parts.map(part).iter().sum::<u128>(), all, "{file}");
     }
 }
+
+#[test]
+fn agrees_with_the_queries_of_the_corpus() {
+    let Some(folder) = corpus() else { return };
+    let table = std::fs::read_to_string(folder.join("queries.tsv")).expect("the table of queries");
+    let mut queries = 0;
+    for line in table.lines().skip(1) {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let [id, cfg, "{}", lines, variants, ..] = fields[..] else {
+            continue;
+        };
+        let lines: Vec<String> = serde_json::from_str(lines).expect("lines are JSON");
+        let program = Program::load(&folder.join("cfg").join(cfg), &Disk).expect("a correct file");
+        let program = lines
+            .iter()
+            .try_fold(program, |program, line| program.with_text("<string>", line))
+            .expect("correct lines");
+        if program.graph.joins.is_empty() {
+            queries += 1;
+            assert_eq!(counted(&program).to_string(), variants, "{id}");
+        }
+    }
+    assert!(queries > 30, "only {queries} queries");
+}
