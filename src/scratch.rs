@@ -77,7 +77,7 @@ mod tests {
         assert!(abandoned(cache).is_empty());
         let path = scratch.path.clone();
         drop(scratch);
-        assert_eq!(abandoned(cache), [path.clone()]);
+        assert_eq!(abandoned(cache), std::slice::from_ref(&path));
         let next = Scratch::make(cache).unwrap();
         assert!(!path.exists() && next.path.exists());
     }

@@ -230,7 +230,7 @@ fn order_is_kept_over_many_batches() {
     for block in 0..4 {
         text.push_str("variants:\n");
         (0..8).for_each(|variant| {
-            text.push_str(&format!("  - b{block}{variant}:\n    k{block} = {variant}\n"))
+            text.push_str(&format!("  - b{block}{variant}:\n    k{block} = {variant}\n"));
         });
     }
     let folder = Folder::with(&[("order.cfg", &text)]);

@@ -50,23 +50,8 @@ const HEAD: &str = "- probe:
     image_size_image1 = 1M
 ";
 
-fn workspace(body: &str) -> Sandbox {
-    let sandbox = Sandbox::new();
-    sandbox.provide(&format!("{HEAD}{body}"));
-    sandbox.write("mine/generic/tests/probe.py", PROBE);
-    sandbox
-}
-
-fn qemu_img(sandbox: &Sandbox, args: &[&str]) {
-    let mut command = sandbox.command("qemu-img");
-    command.args(args);
-    sandbox.finish(command).exit(0);
-}
-
-#[test]
-fn every_image_is_covered_copied_or_created_as_its_parameters_say() {
-    let sandbox = workspace(
-        "    variants:
+/// Every way in which an image can come about.
+const IMAGES: &str = "    variants:
         - overlay:
             image_name_image1 = images/owned
             expect_format = qcow2
@@ -111,8 +96,24 @@ fn every_image_is_covered_copied_or_created_as_its_parameters_say() {
             check_image = yes
             expect_format = qcow2
             expect_backing = owned.qcow2
-",
-    );
+";
+
+fn workspace(body: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.provide(&format!("{HEAD}{body}"));
+    sandbox.write("mine/generic/tests/probe.py", PROBE);
+    sandbox
+}
+
+fn qemu_img(sandbox: &Sandbox, args: &[&str]) {
+    let mut command = sandbox.command("qemu-img");
+    command.args(args);
+    sandbox.finish(command).exit(0);
+}
+
+#[test]
+fn every_image_is_covered_copied_or_created_as_its_parameters_say() {
+    let sandbox = workspace(IMAGES);
     std::fs::create_dir_all(sandbox.path("images")).unwrap();
     let (owned, plain) = (
         sandbox.path("images/owned.qcow2"),

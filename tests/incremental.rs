@@ -43,6 +43,9 @@ fn ran(sandbox: &Sandbox) -> Vec<String> {
 
 const ALL: &str = "mine/generic/tests/cfg/all.cfg";
 
+/// One edit of a workspace.
+type Edit = fn(&Sandbox);
+
 #[test]
 fn what_changes_nothing_runs_nothing() {
     let sandbox = three();
@@ -52,18 +55,18 @@ fn what_changes_nothing_runs_nothing() {
         .says(&["PASS 3 | ERROR 0", "CACHED     : 3 of 3"]);
     assert!(again.ran().is_empty());
 
-    let edits: [(&str, fn(&Sandbox)); 4] = [
+    let edits: [(&str, Edit); 4] = [
         ("a comment", |s| {
-            s.edit(ALL, "# A comment.", "# Another comment,\n    # of two lines.")
+            s.edit(ALL, "# A comment.", "# Another comment,\n    # of two lines.");
         }),
         ("layout", |s| {
-            s.edit(ALL, "colour = red\n", "colour   =   red\n\n\n")
+            s.edit(ALL, "colour = red\n", "colour   =   red\n\n\n");
         }),
         ("a touch", |s| {
             s.write(
                 "mine/generic/tests/plain.py",
                 &s.read("mine/generic/tests/plain.py"),
-            )
+            );
         }),
         ("another file", |s| s.write("mine/generic/tests/unused.py", "")),
     ];

@@ -120,6 +120,16 @@ fn main() {
     time("default guest: count", runs, || {
         program.count(&options).expect("no joins")
     });
+    questions(&folder, &program);
+    let memory = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    for line in memory.lines().filter(|line| line.starts_with("VmHWM")) {
+        println!("{line}");
+    }
+}
+
+/// What is asked about whole sets: how many variants, and why some are not there.
+fn questions(folder: &Utf8Path, program: &Program) {
+    let options = ExpandOptions::default();
     for file in ["tests.cfg", "tests-shared.cfg"] {
         let all = Program::load(&folder.join(file), &Disk).expect("the set is correct");
         let count = time(&format!("count all of {file}"), 1, || {
@@ -128,14 +138,10 @@ fn main() {
         println!("{count}");
     }
     let asked = time("why not migrate..exec on q35", 1, || {
-        vtbuild_cfg::provenance::why_not(&program, "migrate..exec..q35", &options).expect("a correct filter")
+        vtbuild_cfg::provenance::why_not(program, "migrate..exec..q35", &options).expect("a correct filter")
     });
     println!("{} present; removed by", asked.present);
     for removal in asked.removals.iter().take(5) {
         println!("  {} candidates: {}", removal.candidates, removal.statement);
-    }
-    let memory = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    for line in memory.lines().filter(|line| line.starts_with("VmHWM")) {
-        println!("{line}");
     }
 }

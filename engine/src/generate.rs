@@ -15,14 +15,16 @@
 
 use std::sync::Arc;
 
+/// Where a line of a generated file came from: a file, a line of it, and how many blanks were put before it.
+pub type Origin = (Arc<str>, u32, u32);
+
 /// A generated file.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Generated {
     /// Its text.
     pub text: String,
-    /// For each line of the text the file and line that it came from, and how many blanks were put before it; `None` for
-    /// lines that were added.
-    pub origins: Vec<Option<(Arc<str>, u32, u32)>>,
+    /// Where each line of the text came from; `None` for lines that were added.
+    pub origins: Vec<Option<Origin>>,
 }
 
 /// One file that goes into a generated one.

@@ -1,13 +1,13 @@
 //! Diagnostics of a file: its own, and a word at each include of a file that has some.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use lsp_types::{
     Diagnostic as Told, DiagnosticRelatedInformation, DiagnosticSeverity, Location as Place, NumberOrString,
     Position, Range as Span,
 };
 use vtbuild_cfg::{Diagnostic, Location, Severity};
+use vtbuild_engine::generate::Origin;
 
 use super::document::Document;
 use super::text::{Text, column_offset, language_line_around};
@@ -127,7 +127,7 @@ fn plain_bytes(document: &Document, at: &Location) -> Range<usize> {
 fn generated_bytes(
     document: &Document,
     generated: &Text,
-    origins: &[Option<(Arc<str>, u32, u32)>],
+    origins: &[Option<Origin>],
     at: &Location,
 ) -> Range<usize> {
     let (start, line) = line_of(generated, at);

@@ -396,7 +396,7 @@ mod tests {
         let sets = concat!(env!("CARGO_MANIFEST_DIR"), "/cfg/sets");
         let mut text =
             String::from("variants x [default=a]:\n\t- @a.b: c (d=e)\n\t\tf..g, h: !i: k ?= ${l}\n");
-        for file in walk(sets.into()) {
+        for file in walk(sets.as_ref()) {
             text.push_str(&std::fs::read_to_string(file).unwrap());
         }
         let parsed = vtbuild_cfg::parse("test", text.as_bytes());
@@ -442,13 +442,13 @@ mod tests {
         assert_eq!(from_scanner, from_parser);
     }
 
-    fn walk(folder: camino::Utf8PathBuf) -> Vec<camino::Utf8PathBuf> {
+    fn walk(folder: &camino::Utf8Path) -> Vec<camino::Utf8PathBuf> {
         let mut found = Vec::new();
         for entry in folder.read_dir_utf8().unwrap().flatten() {
             let path = entry.into_path();
             if path.is_dir() {
                 found.extend(
-                    walk(path)
+                    walk(&path)
                         .into_iter()
                         .filter(|path| !path.as_str().contains("guest-os")),
                 );

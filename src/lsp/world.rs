@@ -3,13 +3,12 @@
 //! A file is read the way a run reads it: as a member of the set, as a piece of one of its generated files, or by itself.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Instant;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use vtbuild_cfg::{Diagnostic, LineOrigin, Parsed, Program, Unit};
 use vtbuild_engine::generate::{
-    Generated, GuestEntry, GuestFolder, Piece, ProviderPieces, guest_os, subtests,
+    Generated, GuestEntry, GuestFolder, Origin, Piece, ProviderPieces, guest_os, subtests,
 };
 use vtbuild_engine::session::ProviderLayout;
 use vtbuild_providers::provider::GENERIC;
@@ -44,7 +43,7 @@ pub struct World {
 }
 
 /// For each line of a generated text the file and the line that it came from.
-pub type Origins = Vec<Option<(Arc<str>, u32, u32)>>;
+pub type Origins = Vec<Option<Origin>>;
 
 /// A file as the language reads it.
 pub struct Reading {
@@ -414,7 +413,7 @@ fn beside(path: &Utf8Path, written: &str) -> Utf8PathBuf {
 
 /// The lines of a generated file that came from others, each as a stretch of its own.
 fn origins(generated: &Generated) -> Vec<LineOrigin> {
-    let origin = |(first, origin): (u32, &Option<(Arc<str>, u32, u32)>)| {
+    let origin = |(first, origin): (u32, &Option<Origin>)| {
         let (file, line, indent) = origin.clone()?;
         Some(LineOrigin {
             first,

@@ -241,7 +241,10 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         if std::env::var_os("VTBUILD_KEEP").is_some() {
             let kept = self.dir.take().map(tempfile::TempDir::keep);
-            #[expect(clippy::print_stdout, reason = "whoever asked to keep it wants to know where it is")]
+            #[expect(
+                clippy::print_stdout,
+                reason = "whoever asked to keep it wants to know where it is"
+            )]
             {
                 println!("kept: {}", kept.unwrap_or_default().display());
             }

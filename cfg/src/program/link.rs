@@ -279,35 +279,8 @@ impl<'g> Linker<'g> {
             }
             Item::Join(filter) => self.join(self.filter(file, *filter), origin),
             Item::Condition { filter, negated, end } => {
-                let (filter, negated) = (self.filter(file, *filter), *negated);
-                let stmt = self.push(
-                    Stmt::Condition {
-                        filter,
-                        negated,
-                        end: 0,
-                    },
-                    origin,
-                );
-                let close = Close::Condition {
-                    stmt,
-                    guard: self.guard,
-                };
-                self.graph.guards.push(Guard {
-                    filter,
-                    negated,
-                    parent: self.guard,
-                    stmt,
-                });
-                self.guard = Some(self.graph.guards.len() as u32 - 1);
-                self.skip_to(*end);
-                let block = Block {
-                    file,
-                    next: id.0 + 1,
-                    end: *end,
-                    suffix: None,
-                    close,
-                };
-                self.stack.push(Frame::Block(block));
+                let filter = self.filter(file, *filter);
+                self.condition(filter, *negated, *end, origin);
             }
             Item::Include(path) => self.include(file, id, items.text(*path)),
             Item::Del(key) => {
@@ -321,32 +294,61 @@ impl<'g> Linker<'g> {
                 }
             }
             Item::Variants { variable, end } => {
-                self.skip_to(*end);
-                if self.guard.is_some() {
-                    let at = self.graph.files[file as usize].spans.location(id);
-                    self.report_until(at.line);
-                    let message = "`variants` is not allowed inside a conditional block";
-                    let help = "the file is included from a conditional block";
-                    self.error(
-                        Diagnostic::error(Class::Parser, "variants-in-condition", message, at)
-                            .with_help(help),
-                    );
-                    return;
-                }
                 let variable = variable.map(|variable| self.sym(file, variable));
-                let list = List {
-                    file,
-                    next: id.0 + 1,
-                    end: *end,
-                    variable,
-                    base: self.current,
-                    children: Vec::new(),
-                    default_child: None,
-                };
-                self.stack.push(Frame::List(list));
+                self.variants(variable, *end, origin);
             }
             Item::Variant(_) => unreachable!("a variant stands only in a variants block"),
         }
+    }
+
+    fn condition(&mut self, filter: FilterId, negated: bool, end: u32, origin: Origin) {
+        let condition = Stmt::Condition {
+            filter,
+            negated,
+            end: 0,
+        };
+        let stmt = self.push(condition, origin);
+        let parent = self.guard;
+        self.graph.guards.push(Guard {
+            filter,
+            negated,
+            parent,
+            stmt,
+        });
+        self.guard = Some(self.graph.guards.len() as u32 - 1);
+        self.skip_to(end);
+        let close = Close::Condition { stmt, guard: parent };
+        let (file, next) = (origin.file, origin.item.0 + 1);
+        self.stack.push(Frame::Block(Block {
+            file,
+            next,
+            end,
+            suffix: None,
+            close,
+        }));
+    }
+
+    fn variants(&mut self, variable: Option<Sym>, end: u32, origin: Origin) {
+        self.skip_to(end);
+        let (file, next) = (origin.file, origin.item.0 + 1);
+        if self.guard.is_some() {
+            let at = self.graph.files[file as usize].spans.location(origin.item);
+            self.report_until(at.line);
+            let message = "`variants` is not allowed inside a conditional block";
+            let error = Diagnostic::error(Class::Parser, "variants-in-condition", message, at);
+            self.error(error.with_help("the file is included from a conditional block"));
+            return;
+        }
+        let (base, children) = (self.current, Vec::new());
+        self.stack.push(Frame::List(List {
+            file,
+            next,
+            end,
+            variable,
+            base,
+            children,
+            default_child: None,
+        }));
     }
 
     fn push(&mut self, stmt: Stmt, origin: Origin) -> u32 {

@@ -257,8 +257,11 @@ fn with_chains(view: &Params) -> Result<Vec<String>, ParamError> {
     for name in view.objects("images") {
         let spec = ImageSpec::from_params(name, &view.object(name), Utf8Path::new(""))?;
         let below = spec.chain.iter().take_while(|member| *member != name);
-        let below: Vec<&str> =
-            if spec.backing().is_some() { below.map(String::as_str).collect() } else { Vec::new() };
+        let below: Vec<&str> = if spec.backing().is_some() {
+            below.map(String::as_str).collect()
+        } else {
+            Vec::new()
+        };
         for member in below.into_iter().chain([name]) {
             if !names.iter().any(|known| known == member) {
                 names.push(member.to_owned());

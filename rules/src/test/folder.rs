@@ -133,8 +133,14 @@ impl DataFolder {
             }
             (_, None) => self.create(&image.spec, vm, path).await?,
         };
-        self.objects.lock().await.insert((vm.to_owned(), image.spec.name.clone()), file.clone());
-        self.open.lock().await.insert((Some(vm.to_owned()), image.spec.file.clone()), file);
+        self.objects
+            .lock()
+            .await
+            .insert((vm.to_owned(), image.spec.name.clone()), file.clone());
+        self.open
+            .lock()
+            .await
+            .insert((Some(vm.to_owned()), image.spec.file.clone()), file);
         Ok(())
     }
 
@@ -188,7 +194,10 @@ impl DataFolder {
         if let Some(below) = spec.backing() {
             let objects = self.objects.lock().await;
             let base = objects.get(&(vm.to_owned(), below.to_owned())).ok_or_else(|| {
-                FolderError::Image(format!("make {}: its `image_chain` puts it on {below}, which is not there", spec.name))
+                FolderError::Image(format!(
+                    "make {}: its `image_chain` puts it on {below}, which is not there",
+                    spec.name
+                ))
             })?;
             create.backing = Some((base.file.clone(), base.format.clone()));
             // As large as what it covers.
