@@ -37,7 +37,7 @@ pub struct ItemLabel {
 /// One variant's header.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct VariantHeader {
-    /// The names between the dots, a range of [`Items::label`].
+    /// The names between the dots, a range of the labels of [`Items`].
     pub(crate) labels: std::ops::Range<u32>,
     /// What the variant depends on.
     pub deps: Option<FilterId>,

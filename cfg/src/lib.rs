@@ -26,7 +26,7 @@
 //! | [`count`] | how many variants there are, without listing them |
 //! | [`provenance`] | where a value came from, why a variant is not there, nearest names |
 //! | [`lint`] | what is allowed, but hardly what its author meant |
-//! | [`format`] | one canonical layout that means the same |
+//! | [`mod@format`] | one canonical layout that means the same |
 //! | [`dump`] | the canonical dump |
 //! | [`diagnostic`] | what is told to a person about a mistake |
 

@@ -3,7 +3,7 @@
 //! | module | rule |
 //! |---|---|
 //! | [`image`] | a guest image, built from a recipe |
-//! | [`test`] | a test: its machines on throw-away overlays, its Python in a host process, its verdict |
+//! | [`mod@test`] | a test: its machines on throw-away overlays, its Python in a host process, its verdict |
 
 pub mod image;
 pub mod test;

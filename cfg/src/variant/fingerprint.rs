@@ -13,7 +13,7 @@ use crate::graph::{Graph, Node, NodeId, Stmt};
 use crate::program::Program;
 use crate::symbols::Sym;
 
-/// See the [module](self). Meaningful within one process only.
+/// See the module. Meaningful within one process only.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Fingerprint(u128);
 

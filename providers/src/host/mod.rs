@@ -1,7 +1,7 @@
 //! The Python test host: one `python3` for each test, and the socket between it and us.
 //!
 //! `docs/host-protocol.md` is the contract. This module is its Rust half: [`protocol`] and [`request`] are the messages,
-//! [`serve`] moves them, [`run`] starts the interpreter and says how it ended. What a request *means* is decided by
+//! `serve` moves them, `run` starts the interpreter and says how it ended. What a request *means* is decided by
 //! the [`Handler`], which here is only a trait.
 
 pub mod protocol;

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`Terminal`] | bytes in, bytes out, a log file, open or ended |
 //! | [`ssh`], [`serial`] | how bytes reach a guest |
-//! | [`Transcript`], [`Pattern`], [`echo`] | pure text: escapes, Python's regular expressions, echoed commands |
+//! | [`Transcript`], [`Pattern`], `echo` | pure text: escapes, Python's regular expressions, echoed commands |
 //! | [`Shell`] | prompts, commands, exit statuses, time-outs that carry the output so far |
 //! | [`login`] | from "the guest is booting" to a [`Shell`] |
 //! | [`transfer`] | files and directories over sftp, or scp where there is no sftp |

@@ -1,7 +1,7 @@
 //! Files and directories to a guest and from it.
 //!
 //! The rules are those that people know from `scp -r`: a source may be a pattern, an existing directory as the destination
-//! is copied into, symbolic links are followed, permission bits are kept. Both sides are a [`Tree`], so one copying
+//! is copied into, symbolic links are followed, permission bits are kept. Both sides are a `Tree`, so one copying
 //! routine serves both directions, over sftp or, where the guest has no sftp server, over scp.
 //!
 //! Names that a guest lists are not trusted: one that would lead out of the directory being written is refused.
