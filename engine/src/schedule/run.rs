@@ -159,6 +159,12 @@ impl Course {
 
     async fn drive(&mut self, cancel: Cancel) {
         loop {
+            // An action that heeds the flag may end before this loop hears of it: nothing may start then.
+            if self.interrupted.is_none()
+                && let Some(reason) = cancel.reason()
+            {
+                self.interrupt(&reason);
+            }
             while let Some(id) = self.board.start_next() {
                 self.start(id);
             }
