@@ -6,7 +6,7 @@ use vtbuild_cache::Digest;
 
 use crate::graph::Graph;
 use crate::reason::Reason;
-use crate::resolve::{FILE, Made, ResolveError, Resolved, Resolver, inputs_of};
+use crate::resolve::{FILE, Made, ResolveError, Resolved, Resolver, input_digests};
 use crate::spec::ActionId;
 
 /// What is foreseen for one action.
@@ -68,9 +68,9 @@ impl Plan {
                     Some(Forecast::Hit { made, .. }) => Some(made),
                     _ => None,
                 };
-                match inputs_of(graph, id, made) {
+                match input_digests(graph, id, made) {
                     None => forecasts[id.index()] = Some(Forecast::Maybe),
-                    Some((inputs, _)) => known.push((id, resolver.resolve(graph.spec(id), inputs)?)),
+                    Some(inputs) => known.push((id, resolver.resolve(graph.spec(id), inputs)?)),
                 }
             }
             for (id, forecast) in forecast_all(graph, resolver, known, &forced)? {

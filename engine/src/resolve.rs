@@ -247,26 +247,45 @@ pub fn inputs_of<'a>(
     id: ActionId,
     made: impl Fn(ActionId) -> Option<&'a Made>,
 ) -> Option<(Vec<InputDigest>, Inputs)> {
-    let mut digests = Vec::new();
+    let digests = input_digests(graph, id, &made)?;
     let mut by_role = Inputs::new();
     for (earlier, link) in graph.waits_for(id) {
-        let made = made(earlier)?;
-        let Link::Input { role, output } = link else {
-            continue;
-        };
-        let wanted = |artefact: &&Artefact| output.as_deref().is_none_or(|name| artefact.name == name);
-        let artefacts: Vec<Artefact> = made.artefacts.iter().filter(wanted).cloned().collect();
-        let outputs = artefacts
-            .iter()
-            .map(|artefact| (artefact.name.clone(), artefact.digest))
-            .collect();
-        digests.push(InputDigest {
-            role: role.clone(),
-            outputs,
-        });
-        by_role.entry(role.clone()).or_default().extend(artefacts);
+        if let Link::Input { role, output } = link {
+            let artefacts = taken(made(earlier)?, output.as_deref()).cloned();
+            by_role.entry(role.clone()).or_default().extend(artefacts);
+        }
     }
     Some((digests, by_role))
+}
+
+/// The first half of [`inputs_of`]: all that a plan needs.
+#[must_use]
+pub fn input_digests<'a>(
+    graph: &Graph,
+    id: ActionId,
+    made: impl Fn(ActionId) -> Option<&'a Made>,
+) -> Option<Vec<InputDigest>> {
+    let mut digests = Vec::new();
+    for (earlier, link) in graph.waits_for(id) {
+        let made = made(earlier)?;
+        if let Link::Input { role, output } = link {
+            let outputs = taken(made, output.as_deref())
+                .map(|artefact| (artefact.name.clone(), artefact.digest))
+                .collect();
+            digests.push(InputDigest {
+                role: role.clone(),
+                outputs,
+            });
+        }
+    }
+    Some(digests)
+}
+
+/// The outputs that a link takes: the one it names, or all.
+fn taken<'m>(made: &'m Made, output: Option<&str>) -> impl Iterator<Item = &'m Artefact> {
+    made.artefacts
+        .iter()
+        .filter(move |artefact| output.is_none_or(|name| artefact.name == name))
 }
 
 fn digest_of(state: &FileState) -> Option<Digest> {
