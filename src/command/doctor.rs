@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use vtbuild_providers::accel::Accel;
 use vtbuild_providers::qemu::find_program;
+use vtbuild_providers::requirements::{Need, Requirement, requirements};
 use vtbuild_rules::image::Recipe;
 
 use super::print;
@@ -12,62 +13,26 @@ use crate::cli::DoctorArgs;
 use crate::exit::{Exit, Failure};
 use crate::workspace::Workspace;
 
-/// A program that vtbuild or a test calls.
-struct Needed {
-    program: &'static str,
-    package: &'static str,
-    purpose: &'static str,
-    needed: bool,
-}
-
-const PROGRAMS: [Needed; 6] = [
-    Needed {
-        program: "qemu-system-x86_64",
-        package: "qemu-system-x86",
-        purpose: "runs guests",
-        needed: true,
-    },
-    Needed {
-        program: "qemu-img",
-        package: "qemu-utils",
-        purpose: "makes and checks images",
-        needed: true,
-    },
-    Needed {
-        program: "python3",
-        package: "python3",
-        purpose: "runs tests",
-        needed: true,
-    },
-    Needed {
-        program: "git",
-        package: "git",
-        purpose: "fetches test providers",
-        needed: false,
-    },
-    Needed {
-        program: "gzip",
-        package: "gzip",
-        purpose: "packs migrations (variant gzip_exec)",
-        needed: false,
-    },
-    Needed {
-        program: "qemu-io",
-        package: "qemu-utils",
-        purpose: "is used by image tests",
-        needed: false,
-    },
-];
-
 /// The oldest QEMU that everything works with.
 const OLDEST_QEMU: u32 = 8;
+
+/// What the program needs beside its providers.
+fn git() -> Requirement {
+    Requirement {
+        program: "git",
+        package: "git",
+        purpose: "reads revisions (vtbuild diff)",
+        need: Need::SomeTests,
+        found: find_program("git"),
+    }
+}
 
 /// Looks at the host.
 pub fn doctor(args: &DoctorArgs) -> Result<Exit, Failure> {
     let workspace = Workspace::open(&args.place)?;
     let mut report = Report::default();
-    for needed in PROGRAMS {
-        report.program(&needed);
+    for requirement in requirements().into_iter().chain([git()]) {
+        report.program(&requirement);
     }
     recipes(&workspace, &mut report);
     accelerator(&workspace, &mut report)?;
@@ -118,18 +83,24 @@ impl Report {
         self.broken |= breaks;
     }
 
-    fn program(&mut self, needed: &Needed) {
-        match find_program(needed.program) {
-            Some(path) => self.good(needed.program, path.as_str()),
-            None => {
-                self.bad(
-                    needed.program,
-                    &format!("{} (package {})", needed.purpose, needed.package),
-                    needed.needed,
-                );
-                self.packages.insert(needed.package.to_owned());
-            }
+    fn program(&mut self, requirement: &Requirement) {
+        let Requirement {
+            program,
+            package,
+            purpose,
+            need,
+            found,
+        } = requirement;
+        if let Some(path) = found {
+            self.good(program, path.as_str());
+            return;
         }
+        self.bad(
+            program,
+            &format!("{purpose} (package {package})"),
+            *need == Need::Always,
+        );
+        self.packages.insert((*package).to_owned());
     }
 
     fn finish(&self) -> String {
