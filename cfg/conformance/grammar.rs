@@ -342,6 +342,10 @@ impl<'r> Writer<'r> {
 
     fn header(&mut self) -> String {
         let mut header = "variants".to_owned();
+        if self.chance(4) {
+            let meta = self.pick(&["[m]", "[foo=bar]", "[default=a]", "[m] [n]"]);
+            let _ = write!(header, " {meta}");
+        }
         if self.chance(55) {
             let at = if self.chance(5) { "@" } else { "" };
             let _ = write!(header, " {at}{}", self.pick(&NAMES));

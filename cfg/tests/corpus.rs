@@ -10,9 +10,6 @@ use sha2::{Digest, Sha256};
 use support::{Disk, corpus, dump, say};
 use vtbuild_cfg::{Diagnostic, ExpandOptions, Program};
 
-/// Cases where we deliberately differ: other implementations put the text of an internal class into the names.
-const DIFFERENT: [&str; 1] = ["066"];
-
 fn options(json: &Value) -> ExpandOptions {
     let flag = |key: &str| json[key].as_bool().unwrap_or(false);
     ExpandOptions {
@@ -97,9 +94,6 @@ fn cases() {
     folders.sort();
     for folder in folders.iter().filter(|path| path.is_dir()) {
         let name = folder.file_name().expect("named");
-        if DIFFERENT.contains(&name) {
-            continue;
-        }
         count += 1;
         let json: Value =
             serde_json::from_str(&fs::read_to_string(folder.join("options.json")).expect("options"))

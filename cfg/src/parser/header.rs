@@ -6,6 +6,10 @@ use crate::items::{Item, ItemId, VariantHeader};
 use crate::lexer::{Keyword, Kind, Operator, Token, assignment, keyword, scan, skip_blanks};
 use crate::lines::Line;
 
+/// What established implementations call the variable of `variants [meta] NAME:`: not its name, but what they print for
+/// the class of any name.
+pub(crate) const NAME_AFTER_META: &str = "<class 'cartesian_config.LIdentifier'>";
+
 /// A `variants` block whose variants are being read.
 pub(super) struct VariantList {
     /// The item of the header.
@@ -46,7 +50,8 @@ impl<'t> Parser<'t> {
         let tokens = scan(&line.text, at);
         match read_header(&tokens) {
             Ok(header) => {
-                let variable = header.variable.map(|name| self.items.symbols.intern(&name));
+                let named = header.variable.filter(|name| !name.is_empty());
+                let variable = named.map(|name| self.items.symbols.intern(&name));
                 let item = self.push(Item::Variants { variable, end: 0 }, line);
                 let list = VariantList {
                     header: item,
@@ -252,6 +257,7 @@ fn read_header(tokens: &[Token]) -> Result<Header, Misfit> {
     let mut tokens = Tokens { tokens, at: 0 };
     // The first run: anything up to a name, `[`, `:` or the end. The variable is called like the run's first token.
     let mut run: Option<&Token> = None;
+    let mut after_meta = false;
     let mut stop = loop {
         let token = tokens.next();
         if matches!(token.kind, Kind::Word(_) | Kind::OpenSquare | Kind::Colon) || is_end(&token.kind) {
@@ -261,15 +267,20 @@ fn read_header(tokens: &[Token]) -> Result<Header, Misfit> {
     };
     loop {
         match &stop.kind {
+            Kind::Word(_) if header.variable.is_none() && after_meta => {
+                header.variable = Some(NAME_AFTER_META.to_owned());
+            }
             Kind::Word(word) if header.variable.is_none() => {
-                let first = run.take().map(|token| token.kind.mark().to_owned());
-                header.variable = Some(first.unwrap_or_else(|| word.clone()));
+                header.variable = Some(run.map_or(word.as_str(), |token| token.kind.mark()).to_owned());
             }
             Kind::Word(_) => {
                 let message = "a `variants` block has one variable".to_owned();
                 return Err((stop.clone(), message, "expected `[` or `:` after the variable"));
             }
-            Kind::OpenSquare => read_meta(&mut tokens, &mut header)?,
+            Kind::OpenSquare => {
+                read_meta(&mut tokens, &mut header)?;
+                after_meta = true;
+            }
             Kind::Colon => break,
             Kind::End => {
                 return Err((
