@@ -25,6 +25,7 @@
 //! | [`variant`] | one variant, everything computed when asked for |
 //! | [`count`] | how many variants there are, without listing them |
 //! | [`provenance`] | where a value came from, why a variant is not there, nearest names |
+//! | [`strict`] | what works only by a mistake of other implementations |
 //! | [`lint`] | what is allowed, but hardly what its author meant |
 //! | [`mod@format`] | one canonical layout that means the same |
 //! | [`dump`] | the canonical dump |
@@ -51,6 +52,7 @@ pub mod provenance;
 mod raw;
 mod search;
 pub mod spans;
+pub mod strict;
 pub mod symbols;
 pub mod variant;
 

@@ -11,6 +11,7 @@ use crate::graph::Graph;
 use crate::parser::{Parsed, parse};
 use crate::spans::Spans;
 use link::Linker;
+pub(crate) use link::resolve;
 
 /// What a [`Loader`] found at a path.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -10,7 +10,7 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 
 use camino::Utf8Path;
 use sha2::{Digest, Sha256};
-use vtbuild_cfg::{Diagnostic, ExpandOptions, Program, Unit, Variant, canonical_dump, parse};
+use vtbuild_cfg::{Diagnostic, ExpandOptions, Program, Unit, Variant, canonical_dump, parse, strict};
 
 use super::warn;
 use crate::cli::CartesianArgs;
@@ -24,6 +24,12 @@ const BUFFER: usize = 64 * 1024;
 /// Prints the variants of a configuration file.
 pub fn cartesian(args: &CartesianArgs) -> Result<Exit, Failure> {
     let program = load(args)?;
+    if args.strict {
+        let refused = strict::check(&program);
+        if !refused.is_empty() {
+            return Err(Failure::config(diagnostics::render(&refused)));
+        }
+    }
     if args.verbose {
         for file in program.files() {
             // Nobody to tell is no reason to stop.

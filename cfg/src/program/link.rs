@@ -564,7 +564,7 @@ fn fault(unit: &Unit) -> String {
 }
 
 /// The path of an include: `~` expanded, otherwise relative to the directory of the including file.
-fn resolve(including: &Utf8Path, written: &str) -> Utf8PathBuf {
+pub(crate) fn resolve(including: &Utf8Path, written: &str) -> Utf8PathBuf {
     let home = || std::env::var("HOME").ok().filter(|home| !home.is_empty());
     if let Some(rest) = written.strip_prefix('~')
         && (rest.is_empty() || rest.starts_with('/'))
