@@ -199,6 +199,28 @@ fn strict_refuses_a_join_that_loses_variants() {
 }
 
 #[test]
+fn strict_tells_all_that_is_wrong_with_the_text() {
+    let texts = [
+        ("main.cfg", "include part.cfg\n(v=a): x = 1\n"),
+        ("part.cfg", "variants:\n  - a:\nonly a?\n"),
+    ];
+    let folder = Folder::with(&texts);
+    assert_eq!(folder.list(&["--names", "main.cfg"]), "a\n");
+    let (out, said) = folder.refuse(&["--strict", "--names", "main.cfg"]);
+    assert_eq!(out, "");
+    let parts = [
+        "main.cfg:2:1: ",
+        "(v=a): x = 1\n    ^^",
+        "part.cfg:3:7: ",
+        "help: ",
+        "included from main.cfg:1",
+    ];
+    for part in parts {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+}
+
+#[test]
 fn a_reader_that_leaves_is_no_error() {
     let mut text = String::new();
     for block in 0..5 {

@@ -34,6 +34,15 @@ pub(crate) trait Watch {
     fn entered(&mut self, stmt: u32, end: u32);
 }
 
+/// How operations are applied, and suffixed keys shown.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Modes {
+    /// Keep suffixed keys apart even where they agree.
+    pub(crate) keep_dups: bool,
+    /// Refuse what other implementations do by mistake.
+    pub(crate) strict: bool,
+}
+
 /// Watches nothing.
 pub(crate) struct NoWatch;
 
@@ -55,22 +64,23 @@ pub(crate) struct Applier {
     /// Nodes whose labels are in the file maps so far.
     mapped: Vec<NodeId>,
     path: Vec<NodeId>,
-    keep_dups: bool,
+    modes: Modes,
 }
 
 impl Applier {
     /// Applies all operations along `path`.
     ///
     /// # Errors
-    /// A key pattern that is no regular expression, or a bound that is not a number.
+    /// A key pattern that is no regular expression, or a bound that is not a number; in strict mode also what other
+    /// implementations do by mistake.
     pub(crate) fn run<W: Watch>(
         &mut self,
         graph: &Graph,
         path: &[NodeId],
-        keep_dups: bool,
+        modes: Modes,
         watch: &mut W,
     ) -> Result<(), Box<Diagnostic>> {
-        self.start(graph, path, keep_dups);
+        self.start(graph, path, modes);
         for &node in path.iter().rev() {
             let content = graph.node(node).content.clone();
             let mut at = content.start;
@@ -81,7 +91,7 @@ impl Applier {
         self.apply_bounds(graph, watch)
     }
 
-    fn start(&mut self, graph: &Graph, path: &[NodeId], keep_dups: bool) {
+    fn start(&mut self, graph: &Graph, path: &[NodeId], modes: Modes) {
         self.state.reset(graph);
         self.path.clear();
         self.path.extend_from_slice(path);
@@ -90,7 +100,7 @@ impl Applier {
         }
         self.dict.reset(graph);
         self.mapped.clear();
-        self.keep_dups = keep_dups;
+        self.modes = modes;
         (self.name, self.shortname) = crate::names::names(graph, path);
         self.dep = crate::names::dep(graph, path);
     }
@@ -112,7 +122,7 @@ impl Applier {
                 key,
                 value,
             } => {
-                self.assign(graph, at, operator, substitutes, key, value, watch);
+                self.assign(graph, at, operator, substitutes, key, value, watch)?;
             }
             Stmt::AssignMatching {
                 operator,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::apply::Modes;
 use crate::diagnostic::Diagnostic;
 use crate::graph::Graph;
 use crate::program::Program;
@@ -31,7 +32,10 @@ impl Program {
         Variants {
             graph: self.graph.clone(),
             walk,
-            keep_dups: options.keep_dups,
+            modes: Modes {
+                keep_dups: options.keep_dups,
+                strict: options.strict,
+            },
         }
     }
 }
@@ -40,7 +44,7 @@ impl Program {
 pub struct Variants {
     graph: Arc<Graph>,
     walk: Walk,
-    keep_dups: bool,
+    modes: Modes,
 }
 
 impl Variants {
@@ -69,7 +73,7 @@ impl Iterator for Variants {
 
     fn next(&mut self) -> Option<Self::Item> {
         let found = self.walk.next()?;
-        Some(found.map(|found| Variant::new(self.graph.clone(), found.path, found.joined, self.keep_dups)))
+        Some(found.map(|found| Variant::new(self.graph.clone(), found.path, found.joined, self.modes)))
     }
 }
 

@@ -7,8 +7,6 @@
 //! | code | what it means |
 //! |---|---|
 //! | `unknown-ends-substitution` | a `${key}` stays as it is because one before it is unknown |
-//! | `suffix-collision` | a `suffix` renames a key to one that is there already, and one of the values is lost |
-//! | `contrary-bounds` | two bounds of one key apply, and the later one wins |
 //! | `default-goes-on` | a block goes on after its default because that of the block around is to be expanded |
 //! | `join-loses-variants` | three or more factors, or a join below a join |
 //! | `repeated-join-name` | the common start of joined names holds a named label and is repeated |
@@ -44,8 +42,7 @@ use crate::program::{Program, resolve};
 /// | `block-name`, `block-name-after-meta` | a block is not named as it is written |
 /// | `unknown-meta` | `[key]` that means nothing |
 /// | `default-by-prefix` | `[default=a]` makes `- a.b:` the default, or the other way round |
-/// | `dash-column` | the variants of a block do not stand alike |
-/// | `empty-label` | a variant without a name, or dots with nothing between them |
+/// | `empty-label` | a dot in a variant's name with nothing on one side |
 /// | `empty-filter` | a filter that matches nothing |
 /// | `dropped-operator` | `+`, `<`, `?` or `~` in a filter or name, where it is passed over |
 /// | `second-suffix` | only the last `suffix` of a block counts |

@@ -5,7 +5,7 @@ mod fingerprint;
 use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 
-use crate::apply::{Applier, NoWatch, Watch};
+use crate::apply::{Applier, Modes, NoWatch, Watch};
 use crate::diagnostic::Diagnostic;
 use crate::filter::Label;
 use crate::graph::{Graph, NodeId, TextRef};
@@ -25,7 +25,7 @@ pub struct Variant {
     graph: Arc<Graph>,
     path: Box<[NodeId]>,
     joined: Option<Box<RawDict>>,
-    keep_dups: bool,
+    modes: Modes,
     name: OnceLock<String>,
     params: OnceLock<Result<Arc<Params>, Box<Diagnostic>>>,
 }
@@ -35,13 +35,13 @@ impl Variant {
         graph: Arc<Graph>,
         path: Box<[NodeId]>,
         joined: Option<Box<RawDict>>,
-        keep_dups: bool,
+        modes: Modes,
     ) -> Self {
         Variant {
             graph,
             path,
             joined,
-            keep_dups,
+            modes,
             name: OnceLock::new(),
             params: OnceLock::new(),
         }
@@ -130,7 +130,7 @@ impl Variant {
             return Ok(self.flattened((**joined).clone()));
         }
         APPLIER.with_borrow_mut(|applier| {
-            applier.run(&self.graph, &self.path, self.keep_dups, &mut NoWatch)?;
+            applier.run(&self.graph, &self.path, self.modes, &mut NoWatch)?;
             if applier.has_suffixes() {
                 return Ok(self.flattened(applier.raw(&self.graph)));
             }
@@ -144,7 +144,7 @@ impl Variant {
 
     /// Applies the operations once more, telling `watch` of each.
     pub(crate) fn watch<W: Watch>(&self, watch: &mut W) -> Result<(), Box<Diagnostic>> {
-        APPLIER.with_borrow_mut(|applier| applier.run(&self.graph, &self.path, self.keep_dups, watch))
+        APPLIER.with_borrow_mut(|applier| applier.run(&self.graph, &self.path, self.modes, watch))
     }
 
     fn flattened(&self, raw: RawDict) -> Params {
@@ -152,7 +152,7 @@ impl Variant {
             ("name".to_owned(), raw.name.clone()),
             ("shortname".to_owned(), raw.shortname.clone()),
         ];
-        let pairs = names.into_iter().chain(raw.flatten(self.keep_dups));
+        let pairs = names.into_iter().chain(raw.flatten(self.modes.keep_dups));
         Params::from_parts(self.graph.clone(), pairs)
     }
 
@@ -180,9 +180,9 @@ impl Variant {
 ///
 /// # Errors
 /// An operation along the path cannot be applied.
-pub(crate) fn raw_dict(graph: &Graph, path: &[NodeId], keep_dups: bool) -> Result<RawDict, Box<Diagnostic>> {
+pub(crate) fn raw_dict(graph: &Graph, path: &[NodeId], modes: Modes) -> Result<RawDict, Box<Diagnostic>> {
     APPLIER.with_borrow_mut(|applier| {
-        applier.run(graph, path, keep_dups, &mut NoWatch)?;
+        applier.run(graph, path, modes, &mut NoWatch)?;
         Ok(applier.raw(graph))
     })
 }

@@ -75,6 +75,12 @@ fn outcome(info: &str, text: &str, files: &Files) -> (&'static str, String) {
         defaults: words.contains(&"defaults"),
         ..ExpandOptions::default()
     };
+    if options.strict {
+        let refused = vtbuild_cfg::strict::check(&program);
+        if !refused.is_empty() {
+            return ("error", shown(&refused));
+        }
+    }
     let contents = words.iter().find_map(|word| word.strip_prefix("contents"));
     match listing(&program, &options, contents) {
         Ok(text) => ("text", text),

@@ -19,15 +19,20 @@ impl Applier {
         key: Sym,
         value: TextRef,
         watch: &mut W,
-    ) {
+    ) -> Result<(), Box<Diagnostic>> {
         if Graph::is_reserved(key) {
-            return;
+            return Ok(());
         }
         let old = self.dict.get(key.0);
         if operator == Operator::Default && old.is_some() {
-            return;
+            return Ok(());
         }
-        let new = self.combine(graph, operator, substitutes, old, value);
+        let value = if substitutes {
+            self.substitute(graph, stmt, value)?
+        } else {
+            value
+        };
+        let new = self.combine(graph, operator, old, value);
         self.dict.set(key.0, new);
         if W::ON {
             let text = |at| graph.text(at, self.dict.own());
@@ -39,6 +44,7 @@ impl Applier {
                 Some(text(new)),
             );
         }
+        Ok(())
     }
 
     /// The value that an operator makes of the old one and its operand.
@@ -46,15 +52,9 @@ impl Applier {
         &mut self,
         graph: &Graph,
         operator: Operator,
-        substitutes: bool,
         old: Option<TextRef>,
         value: TextRef,
     ) -> TextRef {
-        let value = if substitutes {
-            self.substitute(graph, value)
-        } else {
-            value
-        };
         let Some(old) = old.filter(|old| old.len > 0) else {
             return value;
         };
@@ -88,13 +88,13 @@ impl Applier {
         let keys = self.matching(graph, stmt, matcher)?;
         // What `${}` stands for is settled before the first key changes.
         let value = if substitutes && !keys.is_empty() {
-            self.substitute(graph, value)
+            self.substitute(graph, stmt, value)?
         } else {
             value
         };
         for key in keys {
             let old = self.dict.get(key);
-            let new = self.combine(graph, operator, false, old, value);
+            let new = self.combine(graph, operator, old, value);
             self.dict.set(key, new);
             if W::ON {
                 let text = |at| graph.text(at, self.dict.own());

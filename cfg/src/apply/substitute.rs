@@ -1,38 +1,60 @@
 //! `${key}` within values.
 
 use super::Applier;
+use crate::diagnostic::Diagnostic;
 use crate::graph::{Graph, TextRef};
 
 impl Applier {
     /// Replaces `${key}` left to right, once. The first unknown key ends it: the rest stays as it is.
-    pub(super) fn substitute(&mut self, graph: &Graph, value: TextRef) -> TextRef {
+    ///
+    /// # Errors
+    /// In strict mode: a known key stands behind the unknown one.
+    pub(super) fn substitute(
+        &mut self,
+        graph: &Graph,
+        stmt: u32,
+        value: TextRef,
+    ) -> Result<TextRef, Box<Diagnostic>> {
         let text = graph.text(value, self.dict.own());
         let mut out = String::new();
         let mut done = 0;
-        let mut from = 0;
-        while let Some(start) = text[from..].find("${").map(|at| from + at) {
-            // At least one character stands between the braces.
-            let inner = start + 2;
-            let first = text[inner..].chars().next().map_or(0, char::len_utf8);
-            if first == 0 {
-                break;
-            }
-            let Some(end) = text[inner + first..].find('}').map(|at| inner + first + at) else {
-                break;
-            };
-            let Some(found) = self.lookup(graph, &text[inner..end]) else {
+        while let Some((start, key, end)) = reference(text, done) {
+            let Some(found) = self.lookup(graph, key) else {
+                if self.modes.strict {
+                    self.refuse_known_behind(graph, stmt, text, (key, end))?;
+                }
                 break;
             };
             out.push_str(&text[done..start]);
             out.push_str(&found);
-            done = end + 1;
-            from = done;
+            done = end;
         }
         if done == 0 {
-            return value;
+            return Ok(value);
         }
         out.push_str(&text[done..]);
-        self.dict.add_text(&out)
+        Ok(self.dict.add_text(&out))
+    }
+
+    /// Refuses a reference that is not replaced only because the unknown one, which ends at `from`, stands before it.
+    fn refuse_known_behind(
+        &self,
+        graph: &Graph,
+        stmt: u32,
+        text: &str,
+        (unknown, mut from): (&str, usize),
+    ) -> Result<(), Box<Diagnostic>> {
+        while let Some((_, key, end)) = reference(text, from) {
+            if self.lookup(graph, key).is_some() {
+                let message =
+                    format!("`${{{key}}}` stays as it is, because `{unknown}` before it is unknown");
+                let error = self.fail(graph, stmt, "unknown-ends-substitution", message);
+                let help = format!("set `{unknown}` before, or build the value of two assignments");
+                return Err(Box::new(error.with_help(help)));
+            }
+            from = end;
+        }
+        Ok(())
     }
 
     /// The value of `key` at this moment, seen as the final dictionary would show it.
@@ -48,7 +70,7 @@ impl Applier {
         if self.dict.has_suffixes() {
             return self
                 .raw(graph)
-                .flatten(self.keep_dups)
+                .flatten(self.modes.keep_dups)
                 .into_iter()
                 .find(|(k, _)| k == key)
                 .map(|(_, v)| v);
@@ -72,6 +94,15 @@ impl Applier {
             maps.iter().map(entry).collect::<Vec<_>>().join(", ")
         ))
     }
+}
+
+/// The next `${key}` from byte `from` on: where it starts, the key, and where it ends. A key has at least one character.
+fn reference(text: &str, from: usize) -> Option<(usize, &str, usize)> {
+    let start = from + text[from..].find("${")?;
+    let inner = start + 2;
+    let first = text[inner..].chars().next()?.len_utf8();
+    let end = inner + first + text[inner + first..].find('}')?;
+    Some((start, &text[inner..end], end + 1))
 }
 
 fn list_repr(items: &[String]) -> String {

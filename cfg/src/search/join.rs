@@ -101,7 +101,7 @@ impl Join {
             let message = format!("more than {MAX_NESTING} joins below one another");
             return refuse("join-nesting", message, "put the joins side by side");
         }
-        if options.strict && (spec.factors.len() > 2 || nesting > 0) {
+        if options.modes.strict && (spec.factors.len() > 2 || nesting > 0) {
             let message =
                 "this join loses variants: three or more factors, or a join below a join".to_owned();
             return refuse(
@@ -175,7 +175,7 @@ impl Join {
     fn raw(&self, found: &Found) -> Result<RawDict, Box<Diagnostic>> {
         match &found.joined {
             Some(joined) => Ok((**joined).clone()),
-            None => raw_dict(&self.graph, &found.path, self.options.keep_dups),
+            None => raw_dict(&self.graph, &found.path, self.options.modes),
         }
     }
 
@@ -216,6 +216,16 @@ impl Join {
         let common = first[..at].rfind('.').map_or("", |dot| &first[..dot]);
         if common.is_empty() {
             return Ok(format!("{first}.{second}"));
+        }
+        if self.options.modes.strict && common.contains('(') {
+            let message = format!("the name of this join repeats `{common}`, which both names start with");
+            let at = self.graph.location(self.spec().stmt);
+            let error = Diagnostic::error(Class::Other, "repeated-join-name", message, at);
+            return Err(Box::new(
+                error
+                    .with_note(format!("while joining `{first}` with `{second}`"))
+                    .with_help("join variants that share no named block, or take the name off that block"),
+            ));
         }
         // Labels of named blocks keep the common part from being recognised again in either name.
         let rest = |name: &str| {

@@ -8,8 +8,9 @@ use super::facts::FactTable;
 use super::join::{Join, SharedContents, lock};
 use super::removed::{Profile, Watching};
 use super::state::{State, Verdict};
+use crate::apply::Modes;
 use crate::count::Count;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Class, Diagnostic};
 use crate::expand::ExpandOptions;
 use crate::graph::{Constraint, Graph, NodeId};
 use crate::raw::RawDict;
@@ -22,10 +23,8 @@ pub(crate) struct WalkOptions {
     pub(crate) defaults: bool,
     /// Variables whose blocks are expanded all the same.
     pub(crate) expand: Vec<String>,
-    /// Refuse joins that lose variants.
-    pub(crate) strict: bool,
-    /// Keep suffixed keys apart even where they agree.
-    pub(crate) keep_dups: bool,
+    /// How the parameters of joined variants are made, and whether mistakes of other implementations are refused.
+    pub(crate) modes: Modes,
 }
 
 impl WalkOptions {
@@ -33,8 +32,10 @@ impl WalkOptions {
         WalkOptions {
             defaults: options.defaults,
             expand: options.expand.clone(),
-            strict: options.strict,
-            keep_dups: options.keep_dups,
+            modes: Modes {
+                keep_dups: options.keep_dups,
+                strict: options.strict,
+            },
         }
     }
 }
@@ -191,6 +192,10 @@ impl Walk {
                     None => self.leave(),
                 }
                 continue;
+            }
+            if self.options.modes.strict && frame.goes_on(&graph) {
+                let error = default_goes_on(&graph, frame.node);
+                return self.fail(error);
             }
             let Some(child) = frame.next_child(&graph) else {
                 self.leave();
@@ -384,11 +389,22 @@ impl Walk {
 }
 
 impl Frame {
+    /// Whether the default variant was tried, and gave something.
+    fn default_gave(&self) -> bool {
+        self.default_child.is_some() && self.tried == 1 && self.found
+    }
+
+    /// Whether the variants behind the default follow only because the block around is to be expanded.
+    fn goes_on(&self, graph: &Graph) -> bool {
+        let more = graph.node(self.node).children.len() > 1;
+        self.all_after_default && more && self.default_gave()
+    }
+
     /// The next child to try.
     fn next_child(&mut self, graph: &Graph) -> Option<NodeId> {
         let children = graph.node_children(graph.node(self.node));
         let tried = self.tried;
-        let enough = self.default_child.is_some() && tried == 1 && self.found && !self.all_after_default;
+        let enough = self.default_gave() && !self.all_after_default;
         if tried as usize == children.len() || enough {
             return None;
         }
@@ -401,6 +417,25 @@ impl Frame {
         };
         Some(children[index as usize])
     }
+}
+
+/// Refuses a block that goes on after its default variant.
+fn default_goes_on(graph: &Graph, group: NodeId) -> Box<Diagnostic> {
+    let node = graph.node(group);
+    let around = node.enclosing.map_or("", |variable| graph.symbols.text(variable));
+    let default = node.default_child.unwrap_or_default() as usize;
+    let file_map = graph.nodes[graph.node_children(node)[default].index()]
+        .content
+        .end
+        - 1;
+    let message =
+        format!("the variants behind this default are taken too, because `{around}` around them is expanded");
+    let error = Diagnostic::error(Class::Other, "default-goes-on", message, graph.location(file_map));
+    Box::new(
+        error.with_help(
+            "name this block and expand it as well, or let no block with a default end the variant",
+        ),
+    )
 }
 
 /// A constraint of a node, or beyond those the filter of a join factor.

@@ -56,7 +56,6 @@ pub(super) fn header(
         variants.push((&statements[next], variant));
         next = variant.end as usize;
     }
-    columns(&variants, found);
     default_names(file, defaults, &variants, found);
 }
 
@@ -84,23 +83,6 @@ fn name(statement: &Statement<'_>, tokens: &[Token]) -> Option<Diagnostic> {
         }
     }
     None
-}
-
-/// Variants of a block that stand further out or in than the first.
-fn columns(variants: &[(&Statement<'_>, &VariantHeader)], found: &mut Vec<Diagnostic>) {
-    let Some((first, _)) = variants.first() else {
-        return;
-    };
-    for (statement, _) in &variants[1..] {
-        if statement.line.column != first.line.column {
-            let message = format!(
-                "this `-` stands in column {}, that of the block's first variant in column {}",
-                statement.line.column, first.line.column
-            );
-            let help = "indent all variants of a block alike: what belongs to each is told by the first one's column";
-            found.push(statement.refuse((0, 1), "dash-column", message, help));
-        }
-    }
 }
 
 /// Names that a `[default=…]` matches only as far as the shorter of both goes.
@@ -140,10 +122,8 @@ pub(super) fn variant(variant: &VariantHeader, statement: &Statement<'_>, found:
     let colon = statement.text.find(':').unwrap_or(statement.text.len());
     let name = statement.text[..colon].trim_start_matches(['-', ' ', '@']);
     let at = (colon - name.len(), colon);
-    if variant.labels.is_empty() {
-        let message = "a variant without a name".to_owned();
-        found.push(statement.refuse(at, "empty-label", message, "write `- name:`"));
-    } else if name.split('.').any(str::is_empty) {
+    // No name at all, as in `- @:`, is what configurations have.
+    if !variant.labels.is_empty() && name.split('.').any(str::is_empty) {
         let message = format!("`{name}` has a dot with no name beside it");
         found.push(statement.refuse(at, "empty-label", message, "put one dot between two names"));
     }

@@ -47,7 +47,7 @@ impl Fingerprints {
     /// The fingerprint of a variant, which must be one of this program.
     pub fn of(&mut self, variant: &Variant) -> Fingerprint {
         let mut sum = Sum::new();
-        sum.add(variant.keep_dups);
+        sum.add(variant.modes.keep_dups);
         for &node in &variant.path {
             sum.add(self.node(node));
         }
