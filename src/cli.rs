@@ -2,6 +2,7 @@
 
 use camino::Utf8PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use vtbuild_providers::host::Runtime;
 
 use crate::exit;
 
@@ -169,6 +170,9 @@ pub struct RunArgs {
     /// Accelerator: auto boots a tiny guest to find out whether KVM really works
     #[arg(long, value_enum, default_value_t = AccelArg::Auto)]
     pub accel: AccelArg,
+    /// What runs a test's Python: auto chooses for each test by what it uses
+    #[arg(long, value_enum, default_value_t = RuntimeArg::Auto)]
+    pub runtime: RuntimeArg,
     /// Where job results go [default: job-results in the workspace]
     #[arg(long, value_name = "DIR")]
     pub results: Option<Utf8PathBuf>,
@@ -187,6 +191,32 @@ pub enum AccelArg {
     Kvm,
     /// Emulation
     Tcg,
+}
+
+/// `--runtime`.
+#[derive(ValueEnum, Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RuntimeArg {
+    /// Our own package where it is enough, else layered; what turns out to be missing there is run by upstream's
+    #[default]
+    Auto,
+    /// Our own package, with the standard library alone
+    Own,
+    /// Our own machines, monitors and sessions over upstream's helper modules, which are installed from PyPI
+    Layered,
+    /// Upstream's package runs the whole test
+    Upstream,
+}
+
+impl RuntimeArg {
+    /// The runtime that all tests are to be run by, unless each is to be run by what it needs.
+    pub fn asked(self) -> Option<Runtime> {
+        match self {
+            Self::Auto => None,
+            Self::Own => Some(Runtime::Own),
+            Self::Layered => Some(Runtime::Layered),
+            Self::Upstream => Some(Runtime::Upstream),
+        }
+    }
 }
 
 /// `--progress`.
@@ -435,6 +465,9 @@ pub struct GraphArgs {
     /// The format
     #[arg(long, value_enum, default_value_t = GraphFormat::Dot)]
     pub format: GraphFormat,
+    /// What runs a test's Python, as for `run`
+    #[arg(long, value_enum, default_value_t = RuntimeArg::Auto)]
+    pub runtime: RuntimeArg,
     /// Draw them all, even if there are more than 10,000
     #[arg(long)]
     pub all: bool,

@@ -9,12 +9,14 @@ use vtbuild_engine::rule::{DeclareError, Rule, Rules};
 use vtbuild_engine::spec::Spec;
 use vtbuild_engine::variant::Variant;
 use vtbuild_providers::accel::Accel;
+use vtbuild_providers::host::Runtime;
 use vtbuild_providers::process::Launcher;
 use vtbuild_providers::qemu::find_program;
 use vtbuild_rules::image::ImageRule;
+use vtbuild_rules::python_env::{self, Interpreter, PythonRule};
 use vtbuild_rules::test::{HostFacts, TestRule, TestSetup};
 
-use crate::cli::AccelArg;
+use crate::cli::{AccelArg, RuntimeArg};
 use crate::exit::Failure;
 use crate::workspace::Workspace;
 
@@ -31,7 +33,12 @@ pub struct Wiring {
 
 impl Wiring {
     /// Finds out what tests depend on beside their variants. An accelerator is looked for only where a variant has a machine.
-    pub async fn of(workspace: &Workspace, variants: &[Variant], accel: AccelArg) -> Result<Self, Failure> {
+    pub async fn of(
+        workspace: &Workspace,
+        variants: &[Variant],
+        accel: AccelArg,
+        runtime: RuntimeArg,
+    ) -> Result<Self, Failure> {
         let launcher = Launcher::this_program();
         let param = |key: &str| {
             let value = |variant: &Variant| {
@@ -51,6 +58,17 @@ impl Wiring {
             (true, AccelArg::Tcg) => Some(Accel::Tcg),
             (true, AccelArg::Auto) => Some(probe(&launcher, &binary, &workspace.cache).await?),
         };
+        let python = workspace.bundled.python();
+        let runtime = runtime.asked();
+        let packages = if runtime.is_some_and(Runtime::needs_packages) || param("runtime").is_some() {
+            let interpreter = Interpreter::find(&launcher).await;
+            let interpreter =
+                interpreter.map_err(|error| Failure::environment(format!("failed to {error}")))?;
+            let host = python.clone();
+            Some(python_env::Recipe { interpreter, host })
+        } else {
+            None
+        };
         let facts = HostFacts {
             backend: workspace.settings.vt_type.clone(),
             data_dir: workspace.data_dir(),
@@ -58,14 +76,16 @@ impl Wiring {
             python: workspace.bundled.python_digest,
             qemu,
             accel,
+            runtime,
+            packages,
         };
         let providers = workspace.providers.clone();
-        let python = workspace.bundled.python();
         let setup = TestSetup {
             launcher: launcher.clone(),
             facts,
             providers,
             python,
+            trees: workspace.cache.join("trees"),
         };
         Ok(Self { launcher, setup })
     }
@@ -74,7 +94,11 @@ impl Wiring {
     pub fn rules(&self, scratch: &Utf8Path) -> Rules {
         let image = ImageRule::new(self.launcher.clone(), self.setup.facts.recipes.clone());
         let test = TestRule::new(self.setup.clone(), scratch.join("s"));
-        Rules::default().with(Arc::new(image)).with(Arc::new(test))
+        let python = PythonRule::new(self.launcher.clone());
+        Rules::default()
+            .with(Arc::new(image))
+            .with(Arc::new(python))
+            .with(Arc::new(test))
     }
 
     /// The graph of the variants and all that they stand on.

@@ -39,6 +39,7 @@ fn setup(scratch: &Scratch, packages: impl Into<Utf8PathBuf>) -> HostSetup {
         launcher: launcher(),
         python: "python3".to_owned(),
         packages: packages.into(),
+        upstream: None,
         work_dir: scratch.path().to_owned(),
         env: vec![("FROM_US".to_owned(), "yes".to_owned())],
         stdout: scratch.join("stdout"),

@@ -3,7 +3,11 @@
 //! | module | rule |
 //! |---|---|
 //! | [`image`] | a guest image, built from a recipe |
+//! | [`python_env`] | the Python packages beneath our own test host, from PyPI |
 //! | [`mod@test`] | a test: its machines on throw-away overlays, its Python in a host process, its verdict |
 
 pub mod image;
+pub mod python_env;
+mod steps;
 pub mod test;
+mod tree;

@@ -29,7 +29,12 @@ pub fn graph(args: &GraphArgs) -> Result<Exit, Failure> {
         .enable_all()
         .build()?;
     // What accelerates the guests does not change the picture.
-    let wiring = runtime.block_on(Wiring::of(&analysis.workspace, &variants, AccelArg::Tcg))?;
+    let wiring = runtime.block_on(Wiring::of(
+        &analysis.workspace,
+        &variants,
+        AccelArg::Tcg,
+        args.runtime,
+    ))?;
     let graph = wiring.graph(&variants)?;
     let text = match args.format {
         GraphFormat::Dot => dot(&graph),

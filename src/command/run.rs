@@ -47,7 +47,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     if args.select.targets.iter().any(|target| target == "//...") {
         leave_out_manual(&mut variants);
     }
-    let wiring = runtime.block_on(Wiring::of(workspace, &variants, args.accel))?;
+    let wiring = runtime.block_on(Wiring::of(workspace, &variants, args.accel, args.runtime))?;
     let graph = Arc::new(wiring.graph(&variants)?);
     let resolver = Arc::new(Resolver::new(store, roots(workspace)));
     let force = args.force || args.runs.is_some();

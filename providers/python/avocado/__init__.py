@@ -6,7 +6,11 @@ and the helpers in :mod:`avocado.utils`. Asking for more is an error that names 
 
 from functools import wraps
 
-from avocado.core.exceptions import TestCancel, TestError, TestFail
+from vtbuild_host import layers
+
+layers.extend(__path__, "avocado")
+
+from avocado.core.exceptions import TestCancel, TestError, TestFail  # noqa: E402  its folder must be known first
 
 __all__ = ["TestCancel", "TestError", "TestFail", "cancel_on", "fail_on"]
 
@@ -45,4 +49,6 @@ def cancel_on(exceptions=None):
 
 
 def __getattr__(name):
-    raise AttributeError(f"avocado.{name} is not part of the built-in test host")
+    from virttest import missing
+
+    raise missing(f"avocado.{name}")

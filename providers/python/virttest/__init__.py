@@ -14,12 +14,35 @@ the host itself        ``core`` (the socket) ``error_kinds`` (answers become exc
 =====================  ==============================================================================================
 
 Everything is imported when it is first asked for: a test that needs little starts quickly. Only the standard library is
-used. A name that is not here is an error that says so.
+used. A name that is not here is an error that says so. Where the modules of the second row come from is decided by
+``vtbuild_host.layers``: they are ours, or upstream's.
 """
 
 import sys
 
+from vtbuild_host import layers
+
 __all__ = []
+
+layers.extend(__path__, "virttest")
+
+#: Names of the core that were asked for and are not here, in the order in which they were missed.
+missed = []
+
+
+class Missing(AttributeError):
+    """A name that is not part of the test host. Where upstream has it, the test can run there."""
+
+
+def missing(symbol, advice=""):
+    """The exception for `symbol`, which is not here; it is remembered, so that the verdict can name it.
+
+    :param symbol: as a test's author would look it up: ``virttest.qemu_vm.VM.devices``.
+    :param advice: what to use instead.
+    """
+    if not symbol.rpartition(".")[2].startswith("_") and symbol not in missed:
+        missed.append(symbol)
+    return Missing(f"{symbol} is not part of the built-in test host" + (f"; {advice}" if advice else ""))
 
 
 class _AbsentModules:
@@ -30,7 +53,7 @@ class _AbsentModules:
     def find_spec(self, fullname, path=None, target=None):
         package, dot, _ = fullname.partition(".")
         if dot and package in self._PACKAGES:
-            raise ModuleNotFoundError(f"{fullname} is not part of the built-in test host")
+            raise ModuleNotFoundError(str(missing(fullname)))
         return None
 
 
@@ -42,6 +65,6 @@ def absent(module):
     """Make the ``__getattr__`` of `module`, which says that a missing name is missing from the test host."""
 
     def __getattr__(name):
-        raise AttributeError(f"{module}.{name} is not part of the built-in test host")
+        raise missing(f"{module}.{name}")
 
     return __getattr__

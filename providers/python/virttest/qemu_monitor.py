@@ -2,7 +2,7 @@
 
 import json
 
-from virttest import absent, core
+from virttest import absent, core, missing
 
 __getattr__ = absent(__name__)
 
@@ -127,9 +127,7 @@ class Monitor:
     def __getattr__(self, name):
         if name.startswith("__"):
             raise AttributeError(name)
-        raise AttributeError(
-            f"monitor.{name} is not part of the built-in test host; {type(self).__name__}.cmd reaches all commands"
-        )
+        raise missing(f"monitor.{name}", f"{type(self).__name__}.cmd reaches all commands")
 
 
 class HumanMonitor(Monitor):

@@ -3,7 +3,7 @@
 import logging
 import time
 
-from virttest import absent, core, virt_vm
+from virttest import absent, core, missing, virt_vm
 from virttest.guest_access import GuestAccess
 
 __getattr__ = absent(__name__)
@@ -258,7 +258,7 @@ class VM(GuestAccess):
     def __getattr__(self, name):
         if name.startswith("__"):
             raise AttributeError(name)
-        raise AttributeError(f"virttest.qemu_vm.VM.{name} is not part of the built-in test host")
+        raise missing(f"virttest.qemu_vm.VM.{name}")
 
 
 def _plain(params):
@@ -269,7 +269,7 @@ def _nothing_else(method, options):
     """Raise VMError for an option of the field that this host does not know, where it is used."""
     for name, value in options.items():
         if value:
-            raise virt_vm.VMError(f"vm.{method}({name}=…) is not part of the built-in test host")
+            raise virt_vm.VMError(str(missing(f"vm.{method}({name}=…)")))
 
 
 def _switches(capabilities):

@@ -5,15 +5,20 @@ import logging
 import os
 import sys
 
+import virttest
 from virttest import core, data_dir
 from virttest.test_object import Test
 from virttest.utils_env import Env
 from virttest.utils_params import Params
 from virttest.verdict import Verdict, judge
+from vtbuild_host import layers
 
 LOG = logging.getLogger("avocado.virttest.runner")
 
 _LOG_FORMAT = "%(asctime)s.%(msecs)03d %(levelname)-5s %(name)s| %(message)s"
+
+#: A test that ended so did not stumble over a name that is not here.
+_CONCLUSIVE = ("PASS", "SKIP", "CANCEL")
 
 _programs = {}
 
@@ -60,7 +65,9 @@ def serve(connection, start):
 
 
 def _send_verdict(connection, verdict, modules, reads):
-    connection.note("verdict", **verdict.fields(), modules=modules, deps=data_dir.used_deps(), reads=reads)
+    missing = [] if verdict.status in _CONCLUSIVE else virttest.missed
+    fields = verdict.fields()
+    connection.note("verdict", **fields, modules=modules, deps=data_dir.used_deps(), reads=reads, missing=missing)
     connection.close()
 
 
@@ -172,6 +179,7 @@ def loaded_files(folders):
 
 def _run_modules(modules, test, params, env):
     try:
+        layers.enter()
         for module in modules:
             run = _load(module["name"], module["path"])
             LOG.info("running %s (%s)", module["name"], module["path"])

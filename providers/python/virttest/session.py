@@ -4,7 +4,7 @@ import re
 import time
 
 from aexpect.exceptions import ExpectTimeoutError, ShellCmdError, ShellError, ShellStatusError
-from virttest import core
+from virttest import core, missing
 
 #: Where neither the variant nor the test says what a prompt looks like.
 DEFAULT_PROMPT = r"[\#\$]\s*$"
@@ -243,7 +243,7 @@ class ShellSession:
         self.close()
 
     def __getattr__(self, name):
-        raise AttributeError(f"session.{name} is not part of the built-in test host")
+        raise missing(f"session.{name}")
 
 
 def _as_list(patterns):

@@ -4,7 +4,7 @@ import logging
 import os
 
 from avocado.core import exceptions
-from virttest import core
+from virttest import core, missing
 
 #: The folders of a test, as the start message names them.
 FOLDERS = ("debugdir", "logdir", "outputdir", "tmpdir", "bindir", "srcdir", "workdir")
@@ -81,4 +81,4 @@ class Test:
             import unittest
 
             return getattr(unittest.TestCase(), name)
-        raise AttributeError(f"test.{name} is not part of the built-in test host")
+        raise missing(f"test.{name}")

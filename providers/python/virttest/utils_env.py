@@ -1,6 +1,6 @@
 """The machines of a test, by name, and whatever else its parts want to share."""
 
-from virttest import absent
+from virttest import absent, missing
 
 __getattr__ = absent(__name__)
 
@@ -44,4 +44,4 @@ class Env(dict):
     get_vms = get_all_vms
 
     def __getattr__(self, name):
-        raise AttributeError(f"virttest.utils_env.Env.{name} is not part of the built-in test host")
+        raise missing(f"virttest.utils_env.Env.{name}")

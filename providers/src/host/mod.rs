@@ -7,11 +7,13 @@
 pub mod protocol;
 pub mod request;
 mod run;
+mod runtime;
 mod serve;
 
 pub use protocol::{CallError, Note, Start, Verdict};
 pub use request::Request;
 pub use run::{Ending, Finished, HostError, HostSetup, PYTHON_PACKAGE_MODULE, run};
+pub use runtime::Runtime;
 pub use serve::{ServeError, Served, serve};
 
 use serde_json::Value;

@@ -138,6 +138,9 @@ pub struct Verdict {
     /// What the test asked its parameters.
     #[serde(default)]
     pub reads: Reads,
+    /// Names that the test asked for and this host does not have, where it did not end well.
+    #[serde(default)]
+    pub missing: Vec<String>,
 }
 
 /// What a test asked its parameters.

@@ -31,6 +31,8 @@ pub struct HostSetup {
     pub python: String,
     /// The folder with our packages.
     pub packages: Utf8PathBuf,
+    /// Upstream's packages, where ours are to be laid over them.
+    pub upstream: Option<Utf8PathBuf>,
     /// The working directory.
     pub work_dir: Utf8PathBuf,
     /// More for the environment.
@@ -181,6 +183,10 @@ fn command(setup: &HostSetup, socket: OwnedFd) -> Command {
         .dir(&setup.work_dir)
         .stdout(Stream::File(setup.stdout.clone()))
         .stderr(Stream::File(setup.stderr.clone()));
+    command = match &setup.upstream {
+        Some(folder) => command.env("VTBUILD_UPSTREAM", folder),
+        None => command.without_env("VTBUILD_UPSTREAM"),
+    };
     for (key, value) in &setup.env {
         command = command.env(key, value);
     }

@@ -70,6 +70,7 @@ async fn passes(bench: &Bench, folder: &Utf8Path, module: &str, more: &[(&str, &
         launcher: launcher(),
         python: "python3".to_owned(),
         packages: Utf8PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("python"),
+        upstream: None,
         work_dir: bench.scratch.path().to_owned(),
         env: Vec::new(),
         stdout: bench.scratch.join("stdout"),

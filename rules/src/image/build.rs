@@ -4,29 +4,15 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::json;
-use tokio::io::{AsyncBufReadExt, BufReader};
 use vtbuild_engine::outcome::{Keep, Outcome, Produced, Status};
 use vtbuild_engine::rule::Job;
-use vtbuild_providers::process::{Command, Exit, Launcher, Stream};
+use vtbuild_providers::process::{Command, Exit, Launcher};
 
 use super::recipe::{DISK, Recipe};
+use crate::steps;
 
-/// What of our environment a build sees besides its own variables: how to find programs and to reach a mirror.
-const PASSED: [&str; 8] = [
-    "PATH",
-    "HOME",
-    "LANG",
-    "http_proxy",
-    "https_proxy",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "no_proxy",
-];
 /// How long checking a finished disk may take.
 const CHECK: Duration = Duration::from_secs(120);
-/// How many of the last lines of a failed build are quoted.
-const QUOTED: usize = 8;
-
 /// Builds the recipe of `job`.
 pub(super) async fn build(launcher: &Launcher, job: &Job) -> Outcome {
     match attempt(launcher, job).await {
@@ -55,7 +41,7 @@ async fn attempt(launcher: &Launcher, job: &Job) -> Result<Outcome, String> {
         return Err(format!(
             "the recipe `{}` failed: {}; the whole log is {log}",
             recipe.name,
-            last_lines(&log)
+            steps::last_lines(&log)
         ));
     }
     let outputs = outputs(recipe, &out)?;
@@ -90,60 +76,14 @@ async fn run(
     work: &Utf8Path,
     log: &Utf8Path,
 ) -> Result<Exit, String> {
-    let mut command = Command::new(recipe.folder.join("build").as_std_path())
-        .clear_env()
-        .dir(work);
-    for name in PASSED {
-        if let Ok(value) = std::env::var(name) {
-            command = command.env(name, value);
-        }
-    }
-    command = command
+    let size = job.spec.read("image_size").unwrap_or(&recipe.image_size);
+    let command = Command::new(recipe.folder.join("build").as_std_path())
+        .dir(work)
         .env("RECIPE_DIR", recipe.folder.as_str())
         .env("OUT", out.as_str())
         .env("SOURCE_DATE_EPOCH", recipe.source_date_epoch.to_string())
-        .env(
-            "IMAGE_SIZE",
-            job.spec.read("image_size").unwrap_or(&recipe.image_size),
-        )
-        .stdout(Stream::Pipe)
-        .stderr(Stream::File(log.to_owned()));
-    let mut child = launcher
-        .spawn(command)
-        .await
-        .map_err(|error| format!("failed to {error}"))?;
-    let stdout = child
-        .take_stdout()
-        .expect("standard output was asked for as a pipe");
-    let events = job.events.clone();
-    let copy = log.to_owned();
-    let reader = tokio::spawn(async move {
-        let mut lines = BufReader::new(stdout).lines();
-        let mut file = std::fs::OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(copy)
-            .ok();
-        while let Ok(Some(line)) = lines.next_line().await {
-            if let Some(step) = line.strip_prefix("step:") {
-                events.step(step.trim());
-            }
-            if let Some(file) = &mut file {
-                // The log is for people; the build's own verdict does not hang on it.
-                let _ = std::io::Write::write_all(file, format!("{line}\n").as_bytes());
-            }
-        }
-    });
-    tokio::select! {
-        exit = child.wait() => {
-            let _ = reader.await;
-            Ok(exit)
-        }
-        reason = job.cancel.cancelled() => {
-            child.kill().await;
-            Err(format!("stopped: {reason}"))
-        }
-    }
+        .env("IMAGE_SIZE", size);
+    steps::run(launcher, job, command, &[], log).await
 }
 
 /// The outputs under the names by which tests ask for them: the disk by its role, all others by file name.
@@ -180,15 +120,4 @@ async fn check(launcher: &Launcher, disk: &Utf8Path) -> Result<(), String> {
         "the disk that was built is damaged: {}",
         output.stderr.trim()
     ))
-}
-
-fn last_lines(log: &Utf8Path) -> String {
-    let text = std::fs::read_to_string(log).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    let from = lines.len().saturating_sub(QUOTED);
-    if lines.is_empty() {
-        "it said nothing".to_owned()
-    } else {
-        lines[from..].join(" | ")
-    }
 }

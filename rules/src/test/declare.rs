@@ -10,13 +10,16 @@ use vtbuild_engine::rule::DeclareError;
 use vtbuild_engine::spec::{Claim, Declared, Need, SourceFile, Spec};
 use vtbuild_engine::variant::Variant;
 use vtbuild_providers::accel::Accel;
+use vtbuild_providers::host::Runtime;
 use vtbuild_providers::image::ImageSpec;
 use vtbuild_providers::machine::MachineSpec;
 use vtbuild_providers::params::{ParamError, Params};
 use vtbuild_providers::provider::{TestProvider, imports_of};
 
+use super::runtime::Choice;
 use super::{NAME, TestPayload};
 use crate::image::{self, Recipe};
+use crate::python_env;
 
 /// What a test's result depends on beside its variant, the same for all tests of a run.
 #[derive(Clone, Debug)]
@@ -33,7 +36,14 @@ pub struct HostFacts {
     pub qemu: Option<Utf8PathBuf>,
     /// How guests run.
     pub accel: Option<Accel>,
+    /// The runtime that all tests are run by, where one was asked for.
+    pub runtime: Option<Runtime>,
+    /// What upstream's packages are made from, where a test may need them.
+    pub packages: Option<python_env::Recipe>,
 }
+
+/// The role of upstream's packages among a test's inputs.
+pub(super) const PACKAGES_ROLE: &str = "upstream packages";
 
 /// One image of one machine.
 #[derive(Clone, Debug)]
@@ -79,7 +89,8 @@ pub(super) fn declare(
         param: Some(error.key.clone()),
         message: error.to_string(),
     };
-    let mut payload = TestPayload::new(variant, params.clone());
+    let choice = Choice::of(variant, &params, facts.runtime, || Runtime::Own)?;
+    let mut payload = TestPayload::new(variant, params.clone(), choice);
     let mut sources = modules(&mut payload, facts, providers);
     let mut claim = Claim {
         memory_mib: 64,
@@ -99,7 +110,7 @@ pub(super) fn declare(
             vcpus: claim.vcpus * 2,
         };
     }
-    let mut needs = Vec::new();
+    let mut needs = packages(choice, facts, variant)?;
     for image in &payload.images {
         needs.extend(need(image, &params, facts).map_err(|message| DeclareError {
             variant: variant.name.to_string(),
@@ -114,7 +125,7 @@ pub(super) fn declare(
     let mut spec = Spec::new(NAME, variant.name.clone());
     spec.title = variant.test_id.clone();
     spec.variant = variant.name.clone();
-    spec.declared = declared(variant, facts).into();
+    spec.declared = declared(variant, facts, choice).into();
     spec.sources = sources.into();
     spec.needs = needs.into();
     spec.after = variant.dep.iter().cloned().collect();
@@ -135,7 +146,7 @@ pub(super) fn output_name(image: &ImageSpec) -> Arc<str> {
 }
 
 /// The whole dict, sorted by key, without what only tells where the variant was written down; and the host.
-fn declared(variant: &Variant, facts: &HostFacts) -> Vec<Declared> {
+fn declared(variant: &Variant, facts: &HostFacts, choice: Choice) -> Vec<Declared> {
     let own = variant
         .params
         .iter()
@@ -149,8 +160,26 @@ fn declared(variant: &Variant, facts: &HostFacts) -> Vec<Declared> {
         Arc::from("host python package"),
         Some(Arc::from(facts.python.to_string())),
     ));
+    declared.push((Arc::from("host runtime"), Some(Arc::from(choice.word()))));
     declared.sort();
     declared
+}
+
+/// Upstream's packages, for a test that is run over them or by them.
+fn packages(choice: Choice, facts: &HostFacts, variant: &Variant) -> Result<Vec<Need>, DeclareError> {
+    if !choice.needs_packages() {
+        return Ok(Vec::new());
+    }
+    let recipe = facts.packages.as_ref().ok_or_else(|| DeclareError {
+        variant: variant.name.to_string(),
+        param: None,
+        message: format!("the runtime `{}` needs python3 on this host", choice.first),
+    })?;
+    Ok(vec![Need {
+        role: Arc::from(PACKAGES_ROLE),
+        made: None,
+        otherwise: Some(Arc::new(python_env::spec(recipe))),
+    }])
 }
 
 /// Finds the modules of `type` and all that they import; both are sources.

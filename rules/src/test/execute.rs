@@ -9,13 +9,15 @@ use vtbuild_engine::outcome::{Keep, Observed, Outcome, Produced, Status};
 use vtbuild_engine::rule::Job;
 use vtbuild_providers::desk::{Desk, DeskSetup};
 use vtbuild_providers::host::protocol::{self, Dirs, Programs, StartedVm, TestModule, Verdict};
-use vtbuild_providers::host::{self, CallError, Finished, Handler, HostSetup, Note, Request, Start};
+use vtbuild_providers::host::{self, CallError, Finished, Handler, HostSetup, Note, Request, Runtime, Start};
 use vtbuild_providers::image::{CheckOutcome, QemuImg};
 use vtbuild_providers::machine::Launch;
 use vtbuild_providers::params::Params;
 
+use super::declare::PACKAGES_ROLE;
 use super::folder::DataFolder;
 use super::{TestPayload, TestRule};
+use crate::python_env;
 
 /// The desk, with the test's own words passed on to whoever watches the run.
 struct Watched {
@@ -51,13 +53,14 @@ pub(super) async fn execute(rule: &TestRule, job: Job) -> Outcome {
         .downcast_ref::<TestPayload>()
         .expect("a test action carries its payload")
         .clone();
-    match attempt(rule, &job, &payload).await {
+    match in_turn(rule, &job, &payload).await {
         Ok(outcome) => outcome,
         Err((status, reason)) => Outcome::ended(status, reason),
     }
 }
 
-async fn attempt(rule: &TestRule, job: &Job, payload: &TestPayload) -> Result<Outcome, Stopped> {
+/// Tries the runtimes one after the other, until none of the names that the test asks for is missing.
+async fn in_turn(rule: &TestRule, job: &Job, payload: &TestPayload) -> Result<Outcome, Stopped> {
     if let Some(kind) = payload.missing_modules.first() {
         let message = format!(
             "there is no test module {kind}.py in the `tests` folders of the test providers (the parameter `type` names it)"
@@ -67,10 +70,87 @@ async fn attempt(rule: &TestRule, job: &Job, payload: &TestPayload) -> Result<Ou
     if payload.modules.is_empty() {
         return Err((Status::Error, "the parameter `type` names no test module".into()));
     }
-    let launch = launch(rule, job, payload).await?;
+    let packages = if payload.choice.needs_packages() {
+        let unpacked = python_env::unpacked(job, PACKAGES_ROLE, &rule.setup.trees).await;
+        Some(unpacked.map_err(error)?)
+    } else {
+        None
+    };
+    let mut missed: Vec<(Runtime, Vec<String>)> = Vec::new();
+    let order = payload.choice.order();
+    for (turn, runtime) in order.iter().enumerate() {
+        let scratch = job.scratch.join(runtime.name());
+        let attempt = Attempt {
+            rule,
+            job,
+            payload,
+            runtime: *runtime,
+            packages: packages.clone(),
+            scratch,
+        };
+        let (mut outcome, missing) = attempt.run().await?;
+        note_runtime(&mut outcome, *runtime, &missed);
+        if missing.is_empty() || turn + 1 == order.len() {
+            return Ok(outcome);
+        }
+        let names = missing.join(", ");
+        job.events.step(format!("running again: {runtime} lacks {names}"));
+        missed.push((*runtime, missing));
+    }
+    unreachable!("the last runtime of an order ends it")
+}
+
+/// Says in the evidence which way the test was run, and what the ways lacked that were tried before.
+fn note_runtime(outcome: &mut Outcome, runtime: Runtime, missed: &[(Runtime, Vec<String>)]) {
+    let missed: Map<String, Value> = missed
+        .iter()
+        .map(|(runtime, names)| (runtime.name().to_owned(), json!(names)))
+        .collect();
+    if let Value::Object(evidence) = &mut outcome.evidence {
+        evidence.insert("runtime".into(), runtime.name().into());
+        evidence.insert("lacked".into(), missed.into());
+    }
+}
+
+/// One way to run a test.
+struct Attempt<'a> {
+    rule: &'a TestRule,
+    job: &'a Job,
+    payload: &'a TestPayload,
+    runtime: Runtime,
+    /// Upstream's packages.
+    packages: Option<Utf8PathBuf>,
+    /// The attempt's own part of the action's scratch folder.
+    scratch: Utf8PathBuf,
+}
+
+impl Attempt<'_> {
+    /// Runs the test; gives its outcome, and the names that it asked for in vain.
+    async fn run(&self) -> Result<(Outcome, Vec<String>), Stopped> {
+        let Self {
+            rule, job, payload, ..
+        } = *self;
+        attempt(self, rule, job, payload).await
+    }
+}
+
+async fn attempt(
+    this: &Attempt<'_>,
+    rule: &TestRule,
+    job: &Job,
+    payload: &TestPayload,
+) -> Result<(Outcome, Vec<String>), Stopped> {
+    let launch = launch(rule, job, payload, this.runtime).await?;
     let img = QemuImg::new(&launch.launcher, &launch.qemu);
     job.events.step("preparing images");
-    let folder = DataFolder::make(job, &rule.setup.facts.data_dir, img.clone(), &payload.images).await;
+    let folder = DataFolder::make(
+        job,
+        &this.scratch,
+        &rule.setup.facts.data_dir,
+        img.clone(),
+        &payload.images,
+    )
+    .await;
     let folder = folder.map_err(error)?;
     let desk = Desk::new(DeskSetup {
         launch: launch.clone(),
@@ -82,7 +162,7 @@ async fn attempt(rule: &TestRule, job: &Job, payload: &TestPayload) -> Result<Ou
         desk,
         events: job.events.clone(),
     });
-    let body = body(rule, job, payload, &launch, &folder, &watched).await;
+    let body = body(this, &launch, &folder, &watched).await;
     // Only a disk that is kept is worth the time of an orderly end.
     let keeps = payload.images.iter().any(|image| image.published || image.check);
     watched.desk.shutdown_all(keeps).await;
@@ -93,14 +173,20 @@ async fn attempt(rule: &TestRule, job: &Job, payload: &TestPayload) -> Result<Ou
     };
     let mut outcome = judge(&verdict, &finished, rule, job, payload, &folder);
     afterwards(&mut outcome, job, payload, &folder, &img).await;
-    Ok(outcome)
+    Ok((outcome, verdict.missing))
 }
 
-async fn launch(rule: &TestRule, job: &Job, payload: &TestPayload) -> Result<Launch, Stopped> {
+async fn launch(
+    rule: &TestRule,
+    job: &Job,
+    payload: &TestPayload,
+    runtime: Runtime,
+) -> Result<Launch, Stopped> {
     let qemu = rule.qemu(&payload.params).await.map_err(error)?;
     let wanted = vtbuild_providers::accel::Accel::from_params(&payload.params).map_err(error)?;
     let name = job.scratch.file_name().unwrap_or("t");
-    let run_dir = rule.sockets.join(name);
+    // One letter, because the paths of sockets are short.
+    let run_dir = rule.sockets.join(format!("{name}{}", &runtime.name()[..1]));
     std::fs::create_dir_all(&run_dir).map_err(|source| error(format!("make {run_dir}: {source}")))?;
     Ok(Launch {
         launcher: rule.setup.launcher.clone(),
@@ -115,13 +201,14 @@ async fn launch(rule: &TestRule, job: &Job, payload: &TestPayload) -> Result<Lau
 
 /// Starts the machines and runs the test's Python.
 async fn body(
-    rule: &TestRule,
-    job: &Job,
-    payload: &TestPayload,
+    this: &Attempt<'_>,
     launch: &Launch,
     folder: &DataFolder,
     watched: &Arc<Watched>,
 ) -> Result<Finished, Stopped> {
+    let Attempt {
+        rule, job, payload, ..
+    } = *this;
     let vms: Vec<String> = payload
         .params
         .objects("vms")
@@ -131,12 +218,13 @@ async fn body(
     for vm in &vms {
         start_machine(job, payload, watched, vm).await?;
     }
-    let start = start(job, payload, launch, folder, vms).map_err(error)?;
+    let start = start(this, launch, folder, vms).map_err(error)?;
     job.events.step("running");
     let setup = HostSetup {
         launcher: launch.launcher.clone(),
-        python: "python3".into(),
+        python: interpreter(rule),
         packages: rule.setup.python.clone(),
+        upstream: this.packages.clone(),
         work_dir: start.dirs.workdir.clone(),
         env: Vec::new(),
         stdout: job.logs.join("stdout.log"),
@@ -149,6 +237,12 @@ async fn body(
     host::run(&setup, &start, watched.clone(), None, cancelled)
         .await
         .map_err(error)
+}
+
+/// The interpreter that upstream's packages were compiled for, where there is one: what `python3` leads to.
+fn interpreter(rule: &TestRule) -> String {
+    let recipe = rule.setup.facts.packages.as_ref();
+    recipe.map_or_else(|| "python3".into(), |recipe| recipe.interpreter.path.to_string())
 }
 
 async fn start_machine(job: &Job, payload: &TestPayload, watched: &Watched, vm: &str) -> Result<(), Stopped> {
@@ -166,12 +260,12 @@ async fn start_machine(job: &Job, payload: &TestPayload, watched: &Watched, vm: 
 }
 
 fn start(
-    job: &Job,
-    payload: &TestPayload,
+    this: &Attempt<'_>,
     launch: &Launch,
     folder: &DataFolder,
     vms: Vec<String>,
 ) -> Result<Start, String> {
+    let Attempt { job, payload, .. } = *this;
     let params = dict(payload);
     let listing = listing(&payload.params);
     std::fs::write(job.logs.join("params"), listing).map_err(|e| format!("write the parameters: {e}"))?;
@@ -182,7 +276,7 @@ fn start(
         .unwrap_or_default();
     let bindir = module.parent().unwrap_or(Utf8Path::new("/")).to_owned();
     let made = |name: &str| {
-        let path = job.scratch.join(name);
+        let path = this.scratch.join(name);
         std::fs::create_dir_all(&path).map_err(|error| format!("make {path}: {error}"))?;
         Ok::<Utf8PathBuf, String>(path)
     };

@@ -54,15 +54,16 @@ pub(super) struct DataFolder {
 }
 
 impl DataFolder {
-    /// Makes the folder below `job`'s scratch, with all images that `uses` names.
+    /// Makes the folder below `scratch`, with all images that `uses` names.
     pub(super) async fn make(
         job: &Job,
+        scratch: &Utf8Path,
         real: &Utf8Path,
         img: QemuImg,
         uses: &[ImageUse],
     ) -> Result<Arc<Self>, FolderError> {
         let folder = Self {
-            root: job.scratch.join("data"),
+            root: scratch.join("data"),
             real: real.to_owned(),
             img,
             open: Mutex::default(),

@@ -8,6 +8,7 @@
 mod declare;
 mod execute;
 mod folder;
+mod runtime;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,11 +26,12 @@ use vtbuild_providers::provider::TestProvider;
 use vtbuild_providers::qemu::{Qemu, QemuError};
 
 pub use declare::HostFacts;
+pub use runtime::AUTO;
 
 /// The rule's name and version.
 pub const NAME: RuleName = RuleName {
     name: "test",
-    version: 1,
+    version: 2,
 };
 
 /// What the test rule works with.
@@ -43,6 +45,8 @@ pub struct TestSetup {
     pub providers: Vec<TestProvider>,
     /// The folder from which Python imports the test host.
     pub python: Utf8PathBuf,
+    /// Where archives of packages are unpacked.
+    pub trees: Utf8PathBuf,
 }
 
 /// The test rule.
@@ -110,10 +114,11 @@ struct TestPayload {
     deps_dirs: Vec<Utf8PathBuf>,
     provider_root: Option<(String, Utf8PathBuf)>,
     images: Vec<declare::ImageUse>,
+    choice: runtime::Choice,
 }
 
 impl TestPayload {
-    fn new(variant: &Variant, params: Params) -> Self {
+    fn new(variant: &Variant, params: Params, choice: runtime::Choice) -> Self {
         Self {
             name: variant.name.clone(),
             shortname: variant.shortname.clone(),
@@ -127,6 +132,7 @@ impl TestPayload {
             deps_dirs: Vec::new(),
             provider_root: None,
             images: Vec::new(),
+            choice,
         }
     }
 }

@@ -33,4 +33,6 @@ def __getattr__(name):
         from virttest.session import ShellSession
 
         return ShellSession
-    raise AttributeError(f"aexpect.{name} is not part of the built-in test host")
+    from virttest import missing
+
+    raise missing(f"aexpect.{name}")

@@ -5,7 +5,7 @@ import logging
 
 from avocado.core.exceptions import TestError, TestWarn
 from avocado.utils.process import CmdError, CmdResult
-from virttest import absent, core, storage
+from virttest import absent, core, missing, storage
 
 __getattr__ = absent(__name__)
 
@@ -117,4 +117,4 @@ class QemuImg:
     def __getattr__(self, name):
         if name.startswith("__"):
             raise AttributeError(name)
-        raise AttributeError(f"virttest.qemu_storage.QemuImg.{name} is not part of the built-in test host")
+        raise missing(f"virttest.qemu_storage.QemuImg.{name}")
