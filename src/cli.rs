@@ -158,6 +158,9 @@ pub struct RunArgs {
     /// Run the selected tests even if they are known to pass
     #[arg(short, long)]
     pub force: bool,
+    /// Let every parameter of a test count, whether it was read or not
+    #[arg(long)]
+    pub strict_keys: bool,
     /// Stop a test that takes longer than this many seconds
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u64>,

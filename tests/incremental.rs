@@ -23,6 +23,9 @@ const CFG: &str = "- plain:
             type = greeter
 ";
 
+/// Reads one of its parameters, and a second one only where the first is red.
+const PAINTER: &str = "def run(test, params, env):\n    if params.get('colour') == 'red':\n        params['size']\n    # 'as asked'\n";
+
 const GREETER: &str =
     "from provider_lib import greeting\n\n\ndef run(test, params, env):\n    test.log.info(greeting.TEXT)\n";
 
@@ -30,6 +33,7 @@ const GREETER: &str =
 fn three() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.provide(CFG);
+    sandbox.write("mine/generic/tests/plain.py", PAINTER);
     sandbox.write("mine/generic/tests/greeter.py", GREETER);
     sandbox.write("mine/generic/provider_lib/greeting.py", "TEXT = 'hello'\n");
     assert_eq!(ran(&sandbox), ["one", "three", "two"]);
@@ -105,13 +109,13 @@ fn one_key_of_one_variant_runs_that_test_and_says_why() {
     let sandbox = three();
     sandbox.edit(ALL, "colour = blue", "colour = green");
     sandbox.run("//... --dry-run").exit(0).says(&[
-        "run    test mine.plain.two: params.colour: \"blue\" -> \"green\"\n",
+        "run    test mine.plain.two: reads.colour: \"blue\" -> \"green\"\n",
         "2 would be served from the cache, 1 would run",
     ]);
     let run = sandbox
         .run("//... --explain")
         .exit(0)
-        .says(&["mine.plain.two: runs because params.colour: \"blue\" -> \"green\""]);
+        .says(&["mine.plain.two: runs because reads.colour: \"blue\" -> \"green\""]);
     assert_eq!(run.ran(), ["two"]);
     // What it was before is still known.
     sandbox.edit(ALL, "colour = green", "colour = blue");
@@ -119,13 +123,48 @@ fn one_key_of_one_variant_runs_that_test_and_says_why() {
 }
 
 #[test]
-fn a_key_for_everybody_runs_everything() {
+fn only_what_was_read_counts() {
     let sandbox = three();
+    let with = |params: &str| {
+        sandbox.write(
+            "vtbuild.toml",
+            &format!("bundled-tests = false\nparams = {{ {params} }}\n"),
+        );
+    };
+    // Nobody asks for it; `size` is asked for where it is red.
+    with("weather = \"rain\"");
+    assert!(ran(&sandbox).is_empty());
+    with("size = \"2\"");
+    assert_eq!(ran(&sandbox), ["one"]);
+    // Both of its ways are known from now on.
+    with("colour = \"white\"");
+    assert_eq!(ran(&sandbox), ["one", "two"]);
+    with("colour = \"red\", size = \"2\"");
+    assert_eq!(ran(&sandbox), ["two"]);
+    // What machines are built from counts for everybody whose machines are built from it, and nobody here has any.
+    with("mem = \"4096\", colour = \"red\", size = \"2\"");
+    assert!(ran(&sandbox).is_empty());
+}
+
+#[test]
+fn strict_keys_let_every_parameter_count() {
+    let sandbox = three();
+    let strict = || sandbox.run("//... --progress plain --strict-keys").exit(0).ran();
+    assert_eq!(
+        strict(),
+        ["one", "three", "two"],
+        "their records tell only what they read"
+    );
+    assert!(strict().is_empty());
     sandbox.write(
         "vtbuild.toml",
         "bundled-tests = false\nparams = { weather = \"rain\" }\n",
     );
-    assert_eq!(ran(&sandbox), ["one", "three", "two"]);
+    sandbox
+        .run("//... --dry-run --strict-keys")
+        .exit(0)
+        .says(&["mine.plain.two: reads.weather: (none) -> \"rain\""]);
+    assert_eq!(strict(), ["one", "three", "two"]);
 }
 
 #[test]

@@ -21,7 +21,7 @@ struct World {
     imports: [usize; TESTS],
     /// A constant in each library.
     libraries: [u8; LIBRARIES],
-    /// A parameter of everybody.
+    /// A parameter of everybody, read by the even tests.
     weather: u8,
     /// Counts for nothing: a comment.
     comment: u8,
@@ -70,8 +70,13 @@ impl World {
         );
         sandbox.write("mine/generic/tests/cfg/all.cfg", &text);
         for (at, library) in self.imports.iter().enumerate() {
+            let weather = if reads_weather(at) {
+                "\n    params['weather']"
+            } else {
+                ""
+            };
             let module = format!(
-                "from provider_lib import l{library}\n\n\ndef run(test, params, env):\n    test.log.info(l{library}.X)\n"
+                "from provider_lib import l{library}\n\n\ndef run(test, params, env):\n    test.log.info(l{library}.X)\n    params['key']{weather}\n"
             );
             sandbox.write(&format!("mine/generic/tests/m{at}.py"), &module);
         }
@@ -92,9 +97,13 @@ impl World {
             self.keys[test],
             u8::try_from(import).unwrap(),
             self.libraries[import],
-            self.weather,
+            if reads_weather(test) { self.weather } else { 0 },
         ]
     }
+}
+
+fn reads_weather(test: usize) -> bool {
+    test.is_multiple_of(2)
 }
 
 fn edits() -> impl Strategy<Value = Vec<Edit>> {

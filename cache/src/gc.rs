@@ -19,7 +19,7 @@ use crate::digest::Digest;
 use crate::error::{StoreError, io_at};
 use crate::index::Table;
 use crate::lock::{FileLock, Mode, Place};
-use crate::record::Hit;
+use crate::record::{Hit, hits_from_bytes};
 use crate::store::{Store, now_unix_ms};
 
 /// The usual time of grace, see [`Limits::grace`].
@@ -88,10 +88,10 @@ struct Candidate {
     removable: bool,
 }
 
-/// The records, by what collection needs of them.
+/// The records by their traces: the key of each, and its light part.
 #[derive(Default)]
 struct Records {
-    hits: HashMap<Digest, Hit>,
+    hits: HashMap<Digest, (Digest, Hit)>,
     of_blob: HashMap<Digest, Vec<Digest>>,
 }
 
@@ -121,7 +121,7 @@ impl Store {
         Ok(Stat {
             blobs,
             blob_bytes,
-            records: count(tables.hits)?,
+            records: count(tables.records)?,
             labels: count(tables.labels)?,
             files: count(tables.files)?,
             index_bytes: self.index().bytes()?,
@@ -197,7 +197,7 @@ impl Store {
     fn read_records(&self) -> Result<Records, StoreError> {
         let txn = self.index().read()?;
         let mut records = Records::default();
-        let table = self.index().tables.hits;
+        let table = self.index().tables.traces;
         for entry in table
             .database
             .iter(&txn)
@@ -205,14 +205,13 @@ impl Store {
         {
             let (key, value) = entry.map_err(|error| self.index().error(error))?;
             // A damaged entry is removed and reported by the look-up that meets it.
-            let hit = crate::index::unseal(value).and_then(Hit::from_bytes);
-            let (Ok(key), Ok(hit)) = (key.try_into().map(Digest::from_bytes), hit) else {
+            let hits = crate::index::unseal(value).and_then(hits_from_bytes);
+            let (Ok(key), Ok(hits)) = (key.try_into().map(Digest::from_bytes), hits) else {
                 continue;
             };
-            for blob in hit.blobs() {
-                records.of_blob.entry(blob).or_default().push(key);
+            for hit in hits {
+                records.add(key, hit);
             }
-            records.hits.insert(key, hit);
         }
         Ok(records)
     }
@@ -272,10 +271,10 @@ impl Store {
         index.write(|txn| {
             for (digest, ..) in &free {
                 index.delete(txn, tables.blobs, digest.as_bytes())?;
-                for key in records.of_blob.get(digest).into_iter().flatten() {
-                    if self.remove_record(txn, key)? {
+                for (key, hit) in records.made_of(digest) {
+                    if self.remove_record(txn, key, &hit.trace)? {
                         report.records_removed += 1;
-                        report.lost_seconds += records.hits.get(key).map_or(0.0, |hit| hit.seconds);
+                        report.lost_seconds += hit.seconds;
                     }
                 }
             }
@@ -306,13 +305,22 @@ impl Store {
 }
 
 impl Records {
+    fn add(&mut self, key: Digest, hit: Hit) {
+        for blob in hit.blobs() {
+            self.of_blob.entry(blob).or_default().push(hit.trace);
+        }
+        self.hits.insert(hit.trace, (key, hit));
+    }
+
+    /// The records that have the blob among their outputs, with their keys.
+    fn made_of(&self, blob: &Digest) -> impl Iterator<Item = &(Digest, Hit)> {
+        let traces = self.of_blob.get(blob).into_iter().flatten();
+        traces.filter_map(|trace| self.hits.get(trace))
+    }
+
     /// How long the blob takes to make again: as long as the quickest action that makes it.
     fn seconds(&self, blob: &Digest) -> f64 {
-        let keys = self.of_blob.get(blob).into_iter().flatten();
-        let quickest = keys
-            .filter_map(|key| self.hits.get(key))
-            .map(|hit| hit.seconds)
-            .reduce(f64::min);
+        let quickest = self.made_of(blob).map(|(_, hit)| hit.seconds).reduce(f64::min);
         quickest.unwrap_or(0.0)
     }
 }
@@ -372,11 +380,11 @@ impl<'r> Choice<'r> {
     }
 
     fn drop_records_of(&mut self, blob: &Digest) {
-        for key in self.records.of_blob.get(blob).into_iter().flatten() {
-            if !self.gone.insert(*key) {
+        for (_, hit) in self.records.made_of(blob) {
+            if !self.gone.insert(hit.trace) {
                 continue;
             }
-            for other in self.records.hits.get(key).into_iter().flat_map(Hit::blobs) {
+            for other in hit.blobs() {
                 let alive = self.alive.entry(other).or_default();
                 *alive = alive.saturating_sub(1);
                 if *alive == 0 {
@@ -421,22 +429,20 @@ mod tests {
         let mut records = Records::default();
         for (key, seconds, blobs) in list {
             let blobs: Vec<_> = blobs.iter().map(|blob| digest(blob)).collect();
-            for blob in &blobs {
-                records.of_blob.entry(*blob).or_default().push(digest(key));
-            }
             let output = |digest| crate::record::Output {
                 name: String::new(),
                 digest,
                 size: 0,
             };
             let hit = Hit {
+                trace: digest(key),
                 outputs: blobs.into_iter().map(output).collect(),
                 observed: Vec::new(),
                 seconds: *seconds,
                 finished_unix_ms: 0,
                 status: String::new(),
             };
-            records.hits.insert(digest(key), hit);
+            records.add(digest(key), hit);
         }
         records
     }

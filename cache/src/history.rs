@@ -17,6 +17,9 @@ const REMEMBERED_RUNS: usize = 16;
 pub struct Run {
     /// The action's key.
     pub key: Digest,
+    /// The [`trace`](Record::trace) of its record, where one was published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Digest>,
     /// How it ended, such as `PASS` or `FAIL`.
     pub status: String,
     /// Why, on one line, when it did not pass.
@@ -55,6 +58,7 @@ impl From<&Record> for Run {
     fn from(record: &Record) -> Self {
         Self {
             key: record.key,
+            trace: Some(record.trace()),
             status: record.status.clone(),
             reason: None,
             seconds: record.seconds,
@@ -76,9 +80,10 @@ impl Store {
         let Some(run) = runs.into_iter().next() else {
             return Ok(None);
         };
-        let manifest = match manifest {
-            Some(manifest) => Some(manifest),
-            None => self.record_of(&run.key)?.map(|record| record.manifest),
+        let manifest = match (manifest, &run.trace) {
+            (Some(manifest), _) => Some(manifest),
+            (None, Some(trace)) => self.record_of(trace)?.map(|record| record.manifest),
+            (None, None) => None,
         };
         Ok(manifest.map(|manifest| Last { run, manifest }))
     }
@@ -117,7 +122,7 @@ impl Store {
         Ok(history.filter(|history| history.label == label))
     }
 
-    /// Adds a run. Without a manifest, the record of the run's key has to be there and to have it.
+    /// Adds a run. Without a manifest, the record of the run has to be there and to have it.
     pub(crate) fn note_in(
         &self,
         txn: &mut RwTxn<'_>,
@@ -139,7 +144,8 @@ impl Store {
         let Some(mut history) = self.history_in(txn, &record.label)? else {
             return Ok(());
         };
-        let newest = history.runs.first().is_some_and(|run| run.key == record.key);
+        let trace = Some(record.trace());
+        let newest = history.runs.first().is_some_and(|run| run.trace == trace);
         if newest && history.manifest.is_none() {
             history.manifest = Some(record.manifest);
             index.put(txn, table, name.as_bytes(), &to_json(&history))?;

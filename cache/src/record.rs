@@ -18,8 +18,8 @@ pub struct Output {
     pub size: u64,
 }
 
-/// Something an action looked at while it ran, beyond what it had declared.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Something an action looked at while it ran, beyond what had entered its key.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Observed {
     /// What it looked at, such as `file:generic/tests/boot.py` or `param:mem`.
     pub name: String,
@@ -55,6 +55,13 @@ pub struct Record {
 }
 
 impl Record {
+    /// What tells this record from others of the same key: the digest of the key and of all that was observed. Where the
+    /// same things are looked at again and are what they were, the action comes to the same end.
+    #[must_use]
+    pub fn trace(&self) -> Digest {
+        digest_of(&Trace(self))
+    }
+
     /// The digest of names and contents of all outputs: what a dependant's key is made of, so that an action
     /// that ran again and produced the same does not make its dependants run.
     #[must_use]
@@ -66,12 +73,33 @@ impl Record {
     #[must_use]
     pub fn hit(&self) -> Hit {
         Hit {
+            trace: self.trace(),
             outputs: self.outputs.clone(),
             observed: self.observed.clone(),
             seconds: self.seconds,
             finished_unix_ms: self.finished_unix_ms,
             status: self.status.clone(),
         }
+    }
+}
+
+struct Trace<'a>(&'a Record);
+
+impl Keyed for Trace<'_> {
+    fn domain(&self) -> &'static str {
+        "trace"
+    }
+
+    fn fields(&self, sink: &mut dyn Fields) {
+        sink.put("key", Value::Digest(self.0.key));
+        sink.open("observed");
+        for observed in &self.0.observed {
+            sink.put(
+                &observed.name,
+                observed.digest.map_or(Value::Absent, Value::Digest),
+            );
+        }
+        sink.close();
     }
 }
 
@@ -92,6 +120,8 @@ impl Keyed for Outputs<'_> {
 /// The light part of a record: enough to plan by and to serve, without reading the manifest.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hit {
+    /// Which record of its key this is, see [`Record::trace`].
+    pub trace: Digest,
     /// As in the record.
     pub outputs: Vec<Output>,
     /// As in the record.
@@ -110,11 +140,12 @@ impl Hit {
         self.outputs.iter().map(|output| output.digest)
     }
 
-    /// Layout, numbers little-endian: seconds, end, status; then, each list behind its length as `u32`, the outputs
+    /// Layout, numbers little-endian: trace, seconds, end, status; then, each list behind its length as `u32`, the outputs
     /// (name, digest, size) and the observations (name, a byte that says whether there is a digest, the digest).
     /// Texts stand behind their length as `u32`.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(64 + 64 * (self.outputs.len() + self.observed.len()));
+        bytes.extend_from_slice(self.trace.as_bytes());
         bytes.extend_from_slice(&self.seconds.to_le_bytes());
         bytes.extend_from_slice(&self.finished_unix_ms.to_le_bytes());
         put_text(&mut bytes, &self.status);
@@ -135,6 +166,7 @@ impl Hit {
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, Damage> {
         let rest = &mut &*bytes;
+        let trace = Digest::from_bytes(take(rest)?);
         let seconds = f64::from_le_bytes(take(rest)?);
         let finished_unix_ms = u64::from_le_bytes(take(rest)?);
         let status = take_text(rest)?;
@@ -161,6 +193,7 @@ impl Hit {
             return Err(Damage::Content("it is too long".to_owned()));
         }
         Ok(Self {
+            trace,
             outputs,
             observed,
             seconds,
@@ -168,6 +201,31 @@ impl Hit {
             status,
         })
     }
+}
+
+/// Several light parts, each behind its length as `u32`.
+pub(crate) fn hits_to_bytes(hits: &[Hit]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for hit in hits {
+        let one = hit.to_bytes();
+        put_length(&mut bytes, one.len());
+        bytes.extend(one);
+    }
+    bytes
+}
+
+/// The reverse of [`hits_to_bytes`].
+pub(crate) fn hits_from_bytes(mut bytes: &[u8]) -> Result<Vec<Hit>, Damage> {
+    let mut hits = Vec::new();
+    while !bytes.is_empty() {
+        let length = u32::from_le_bytes(take(&mut bytes)?) as usize;
+        let (one, rest) = bytes
+            .split_at_checked(length)
+            .ok_or_else(|| Damage::Content("it is too short".to_owned()))?;
+        hits.push(Hit::from_bytes(one)?);
+        bytes = rest;
+    }
+    Ok(hits)
 }
 
 fn put_length(bytes: &mut Vec<u8>, length: usize) {
@@ -274,9 +332,11 @@ mod tests {
         }
         .hit();
         let bytes = hit.to_bytes();
-        assert_eq!(Hit::from_bytes(&bytes), Ok(hit));
+        assert_eq!(Hit::from_bytes(&bytes), Ok(hit.clone()));
         for length in 0..bytes.len() {
             assert!(Hit::from_bytes(&bytes[..length]).is_err());
         }
+        let two = [hit.clone(), Hit { seconds: 3.0, ..hit }];
+        assert_eq!(hits_from_bytes(&hits_to_bytes(&two)).as_deref(), Ok(&two[..]));
     }
 }

@@ -1,4 +1,7 @@
 //! Looking records up, reserving keys, publishing records.
+//!
+//! A key may have several records: runs of the same action that observed something different. Which of them holds today is
+//! for the caller to find out; the store keeps the newest few.
 
 use std::collections::HashSet;
 
@@ -10,11 +13,14 @@ use crate::history::Run;
 use crate::index::Damage;
 use crate::lock::{FileLock, Mode};
 use crate::notice::Notice;
-use crate::record::{Hit, Record};
+use crate::record::{Hit, Record, hits_from_bytes, hits_to_bytes};
 use crate::store::{Store, from_json, to_json};
 
 /// From this many blobs on, reading all folders of the store is cheaper than asking for each file.
 const LIST_FROM: usize = 4096;
+
+/// How many records of one key are kept: the newest.
+const RECORDS_A_KEY: usize = 8;
 
 /// The right to produce and publish the record of one key. No other thread or process has it meanwhile; it
 /// ends when dropped, and with the process.
@@ -42,60 +48,78 @@ pub enum Lookup {
 }
 
 impl Store {
-    /// The record of `key`, if there is one and all its outputs are stored. A record that lacks an output is
+    /// The newest record of `key`, if there is one and all its outputs are stored. A record that lacks an output is
     /// a miss, and a [`Notice`] says so; a damaged one is removed and reported.
     ///
     /// # Errors
     /// When the index cannot be read.
     pub fn lookup(&self, key: &Digest) -> Result<Option<Record>, StoreError> {
-        let Some(record) = self.record_of(key)? else {
-            return Ok(None);
-        };
+        for trace in self.traces(key)? {
+            if let Some(record) = self.record_of(&trace)?
+                && self.is_whole(&record)
+            {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The records of `key` by their traces, newest first, whether or not their outputs are stored.
+    fn traces(&self, key: &Digest) -> Result<Vec<Digest>, StoreError> {
+        let hits = self.fetch(self.index().tables.traces, key.as_bytes(), hits_from_bytes)?;
+        Ok(hits.into_iter().flatten().map(|hit| hit.trace).collect())
+    }
+
+    /// Whether all outputs are stored. Where one is not, a notice says so.
+    fn is_whole(&self, record: &Record) -> bool {
         match record
             .outputs
             .iter()
             .find(|output| !self.has_blob(&output.digest))
         {
-            None => Ok(Some(record)),
+            None => true,
             Some(output) => {
                 let (label, output) = (record.label.clone(), output.name.clone());
                 self.notice(Notice::OutputMissing {
-                    key: *key,
+                    key: record.key,
                     label,
                     output,
                 });
-                Ok(None)
+                false
             }
         }
     }
 
-    /// The record of `key`, whatever became of its outputs.
-    pub(crate) fn record_of(&self, key: &Digest) -> Result<Option<Record>, StoreError> {
-        self.fetch(self.index().tables.records, key.as_bytes(), |bytes| {
-            decode(key, bytes)
+    /// The record with this [`trace`](Record::trace), whatever became of its outputs.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn record_of(&self, trace: &Digest) -> Result<Option<Record>, StoreError> {
+        self.fetch(self.index().tables.records, trace.as_bytes(), |bytes| {
+            decode(trace, bytes)
         })
     }
 
-    /// The light part of the records of `keys`, in their order, from one state of the index.
+    /// The light part of the records of each of `keys`, in the order of the keys, newest first, from one state of the index.
     ///
     /// As [`lookup`](Self::lookup), a record that lacks an output is a miss; the notice is left to `lookup`.
     ///
     /// # Errors
     /// When the index or the folders of blobs cannot be read.
-    pub fn lookup_many(&self, keys: &[Digest]) -> Result<Vec<Option<Hit>>, StoreError> {
-        let table = self.index().tables.hits;
+    pub fn lookup_many(&self, keys: &[Digest]) -> Result<Vec<Vec<Hit>>, StoreError> {
+        let table = self.index().tables.traces;
         let mut damaged = Vec::new();
         let mut hits = Vec::with_capacity(keys.len());
         let txn = self.index().read()?;
         for key in keys {
             let found = self.index().get(&txn, table, key.as_bytes())?;
-            hits.push(match found.map(|content| content.and_then(Hit::from_bytes)) {
+            hits.push(match found.map(|content| content.and_then(hits_from_bytes)) {
                 Some(Err(damage)) => {
                     damaged.push((key.as_bytes().to_vec(), damage));
-                    None
+                    Vec::new()
                 }
-                Some(Ok(hit)) => Some(hit),
-                None => None,
+                Some(Ok(hits)) => hits,
+                None => Vec::new(),
             });
         }
         drop(txn);
@@ -104,8 +128,8 @@ impl Store {
         Ok(hits)
     }
 
-    /// Turns hits that lack a blob into misses.
-    fn drop_incomplete(&self, hits: &mut [Option<Hit>]) -> Result<(), StoreError> {
+    /// Leaves out hits that lack a blob.
+    fn drop_incomplete(&self, hits: &mut [Vec<Hit>]) -> Result<(), StoreError> {
         let wanted: HashSet<Digest> = hits.iter().flatten().flat_map(Hit::blobs).collect();
         let present: HashSet<Digest> = if wanted.len() < LIST_FROM {
             wanted
@@ -115,13 +139,8 @@ impl Store {
         } else {
             self.blobs()?.collect()
         };
-        for slot in hits {
-            if slot
-                .as_ref()
-                .is_some_and(|hit| !hit.blobs().all(|blob| present.contains(&blob)))
-            {
-                *slot = None;
-            }
+        for of_key in hits {
+            of_key.retain(|hit| hit.blobs().all(|blob| present.contains(&blob)));
         }
         Ok(())
     }
@@ -234,40 +253,81 @@ impl Store {
         })
     }
 
+    /// Puts a record before the others of its key; the oldest beyond [`RECORDS_A_KEY`] go.
     fn write_record(&self, txn: &mut RwTxn<'_>, record: &Record) -> Result<(), StoreError> {
-        let (index, tables, key) = (self.index(), self.index().tables, record.key.as_bytes());
-        index.put(txn, tables.hits, key, &record.hit().to_bytes())?;
-        index.put(txn, tables.records, key, &to_json(record))?;
+        let (index, tables) = (self.index(), self.index().tables);
+        let hit = record.hit();
+        let trace = hit.trace;
+        let mut hits = self.hits_in(txn, &record.key)?;
+        hits.retain(|other| other.trace != trace);
+        hits.insert(0, hit);
+        for old in hits.split_off(hits.len().min(RECORDS_A_KEY)) {
+            self.remove_whole(txn, &old.trace)?;
+        }
+        index.put(txn, tables.traces, record.key.as_bytes(), &hits_to_bytes(&hits))?;
+        index.put(txn, tables.records, trace.as_bytes(), &to_json(record))?;
         self.note_in(txn, &record.label, &Run::from(record), None)
     }
 
-    /// Removes the record of `key`, so that its action runs again. Blobs stay until they are collected.
+    /// The light parts under a key; a damaged entry counts as none, it is about to be written anew.
+    fn hits_in(&self, txn: &RwTxn<'_>, key: &Digest) -> Result<Vec<Hit>, StoreError> {
+        let content = self
+            .index()
+            .get(txn, self.index().tables.traces, key.as_bytes())?;
+        let hits = content.and_then(|content| content.and_then(hits_from_bytes).ok());
+        Ok(hits.unwrap_or_default())
+    }
+
+    /// Removes the records of `key`, so that its action runs again. Blobs stay until they are collected.
     ///
     /// # Errors
     /// When the index cannot be written.
     pub fn forget(&self, key: &Digest) -> Result<bool, StoreError> {
-        self.index().write(|txn| self.remove_record(txn, key))
+        self.index().write(|txn| {
+            for hit in self.hits_in(txn, key)? {
+                self.remove_whole(txn, &hit.trace)?;
+            }
+            self.index()
+                .delete(txn, self.index().tables.traces, key.as_bytes())
+        })
     }
 
-    /// Removes a record; its label's history keeps what entered the key.
-    pub(crate) fn remove_record(&self, txn: &mut RwTxn<'_>, key: &Digest) -> Result<bool, StoreError> {
-        let (index, tables) = (self.index(), self.index().tables);
-        let content = index.get(txn, tables.records, key.as_bytes())?;
-        let record = content.and_then(|content| content.and_then(|bytes| decode(key, bytes)).ok());
+    /// Removes one record of a key; its label's history keeps what entered the key.
+    pub(crate) fn remove_record(
+        &self,
+        txn: &mut RwTxn<'_>,
+        key: &Digest,
+        trace: &Digest,
+    ) -> Result<bool, StoreError> {
+        let (index, table) = (self.index(), self.index().tables.traces);
+        let mut hits = self.hits_in(txn, key)?;
+        let before = hits.len();
+        hits.retain(|hit| hit.trace != *trace);
+        if hits.is_empty() {
+            index.delete(txn, table, key.as_bytes())?;
+        } else if hits.len() < before {
+            index.put(txn, table, key.as_bytes(), &hits_to_bytes(&hits))?;
+        }
+        Ok(self.remove_whole(txn, trace)? || hits.len() < before)
+    }
+
+    fn remove_whole(&self, txn: &mut RwTxn<'_>, trace: &Digest) -> Result<bool, StoreError> {
+        let (index, table) = (self.index(), self.index().tables.records);
+        let content = index.get(txn, table, trace.as_bytes())?;
+        let record = content.and_then(|content| content.and_then(|bytes| decode(trace, bytes)).ok());
         if let Some(record) = record {
             self.save_manifest(txn, record)?;
         }
-        let light = index.delete(txn, tables.hits, key.as_bytes())?;
-        Ok(index.delete(txn, tables.records, key.as_bytes())? || light)
+        index.delete(txn, table, trace.as_bytes())
     }
 }
 
-/// A record that stands under another key than its own is damaged, however well it reads.
-fn decode(key: &Digest, bytes: &[u8]) -> Result<Record, Damage> {
+/// A record that stands under another trace than its own is damaged, however well it reads.
+fn decode(trace: &Digest, bytes: &[u8]) -> Result<Record, Damage> {
     let record: Record = from_json(bytes)?;
-    if record.key == *key {
+    if record.trace() == *trace {
         Ok(record)
     } else {
-        Err(Damage::Content("it is the record of another key".to_owned()))
+        Err(Damage::Content("it is the record of something else".to_owned()))
     }
 }

@@ -4,7 +4,9 @@ mod support;
 
 use camino::Utf8Path;
 use support::{Place, record};
-use vtbuild_cache::{Digest, FileState, Last, Lookup, Notice, Run, Store, StoreError, Take};
+use vtbuild_cache::{
+    Digest, FileState, Last, Lookup, Notice, Observed, Record, Run, Store, StoreError, Take,
+};
 
 #[test]
 fn a_published_record_is_found_again_by_another_store_on_the_directory() {
@@ -17,7 +19,7 @@ fn a_published_record_is_found_again_by_another_store_on_the_directory() {
     assert_eq!(place.store().lookup(&record.key).unwrap(), Some(record.clone()));
     let other = Digest::of(b"other key");
     let hits = place.store().lookup_many(&[other, record.key]).unwrap();
-    assert_eq!(hits, [None, Some(record.hit())]);
+    assert_eq!(hits, [vec![], vec![record.hit()]]);
     assert_eq!(place.store().read_blob(&blob.digest).unwrap(), b"image");
     assert_eq!(place.store().notices(), []);
 }
@@ -34,7 +36,7 @@ fn a_record_without_its_output_is_a_miss_and_it_is_said() {
     std::fs::remove_file(store.blob_path(&blob.digest)).unwrap();
 
     assert_eq!(store.lookup(&record.key).unwrap(), None);
-    assert_eq!(store.lookup_many(&[record.key]).unwrap(), [None]);
+    assert_eq!(store.lookup_many(&[record.key]).unwrap(), [vec![]]);
     let notices = store.notices();
     assert!(
         matches!(&notices[..], [Notice::OutputMissing { label, .. }] if label == "//boot"),
@@ -82,6 +84,7 @@ fn history_keeps_failures_which_are_never_hits() {
     let good = record("key", "//boot", &[]);
     store.publish(&good, store.reserve(&good.key).unwrap()).unwrap();
     let run = Run {
+        trace: None,
         key: Digest::of(b"failing"),
         status: "FAIL".to_owned(),
         reason: Some("no login".to_owned()),
@@ -207,6 +210,47 @@ fn another_layout_is_refused() {
     std::fs::write(dir.join("VERSION"), "vtbuild cache, layout 0\n").unwrap();
     let error = Store::open(&dir).unwrap_err();
     assert!(matches!(&error, StoreError::WrongVersion { found, .. } if found == "vtbuild cache, layout 0"));
+}
+
+/// What was observed tells records of one key apart; the newest few stay.
+#[test]
+fn a_key_has_a_record_for_everything_that_was_observed_under_it() {
+    let place = Place::new();
+    let store = place.store();
+    let publish = |seen: &str| {
+        let observed = Observed {
+            name: "param:mem".to_owned(),
+            digest: Some(Digest::of(seen.as_bytes())),
+        };
+        let record = Record {
+            observed: vec![observed],
+            ..record("key", "//boot", &[])
+        };
+        store
+            .publish(&record, store.reserve(&record.key).unwrap())
+            .unwrap();
+        record
+    };
+    let [a, b] = ["512", "1024"].map(publish);
+    let key = a.key;
+    assert_ne!(a.trace(), b.trace());
+    assert_eq!(store.lookup_many(&[key]).unwrap(), [[b.hit(), a.hit()]]);
+    assert_eq!(store.record_of(&a.trace()).unwrap(), Some(a.clone()));
+    assert_eq!(store.lookup(&key).unwrap(), Some(b.clone()));
+
+    // Seen again: it is the newest, and no other is lost.
+    let again = publish("512");
+    assert_eq!(store.lookup_many(&[key]).unwrap(), [[again.hit(), b.hit()]]);
+
+    for number in 0..8 {
+        publish(&number.to_string());
+    }
+    assert_eq!(store.lookup_many(&[key]).unwrap()[0].len(), 8);
+    assert_eq!(store.record_of(&a.trace()).unwrap(), None);
+    assert_eq!(store.stat().unwrap().records, 8);
+    assert!(store.forget(&key).unwrap());
+    assert_eq!(store.stat().unwrap().records, 0);
+    assert_eq!(store.lookup(&key).unwrap(), None);
 }
 
 #[test]

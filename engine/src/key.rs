@@ -49,7 +49,51 @@ impl ActionKey<'_> {
     pub fn manifest(&self) -> Manifest {
         manifest_of(self)
     }
+
+    /// The same, followed by what was read beyond the key.
+    #[must_use]
+    pub fn manifest_with(&self, reads: &ParamReads<'_>) -> Manifest {
+        manifest_of(&WithReads { key: self, reads })
+    }
 }
+
+/// The parameters that were read beyond a key.
+#[derive(Debug, Default)]
+pub struct ParamReads<'a> {
+    /// Name and value; absent is a value too.
+    pub params: Vec<(&'a str, Option<&'a str>)>,
+    /// The digest of all parameters, where all of them were read.
+    pub everything: Option<Digest>,
+}
+
+/// A key and what was read beyond it: what a record is kept with.
+struct WithReads<'a> {
+    key: &'a ActionKey<'a>,
+    reads: &'a ParamReads<'a>,
+}
+
+impl Keyed for WithReads<'_> {
+    fn domain(&self) -> &'static str {
+        self.key.domain()
+    }
+
+    fn fields(&self, sink: &mut dyn Fields) {
+        self.key.fields(sink);
+        sink.open(READS);
+        for (name, value) in &self.reads.params {
+            sink.put(name, value.map_or(Value::Absent, Value::Text));
+        }
+        sink.close();
+        if let Some(digest) = self.reads.everything {
+            sink.put(EVERYTHING, Value::Digest(digest));
+        }
+    }
+}
+
+/// The group of a manifest that tells which parameters were read beyond the key.
+pub(crate) const READS: &str = "reads";
+/// The field of a manifest that tells that all parameters were read.
+pub(crate) const EVERYTHING: &str = "reads_everything";
 
 impl Keyed for ActionKey<'_> {
     fn domain(&self) -> &'static str {

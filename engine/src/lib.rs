@@ -7,7 +7,8 @@
 //! | [`variant`] | a variant as rules see it |
 //! | [`spec`], [`rule`] | what a rule declares about an action; the plug |
 //! | [`dep`], [`graph`] | which variants a `dep` entry means; the action graph; `petgraph` stays in it |
-//! | [`key`], [`resolve`], [`reason`] | what a key contains; when a record is a hit; why it is not |
+//! | [`key`], [`observe`] | what a key contains; what is read beyond it |
+//! | [`resolve`], [`reason`] | when a record is a hit; why it is not |
 //! | [`plan`] | what would run |
 //! | [`schedule`] | carrying a plan out |
 //! | [`event`], [`outcome`], [`cancel`] | what is told, what came of it, being told to stop |
@@ -21,6 +22,7 @@ pub mod event;
 pub mod generate;
 pub mod graph;
 pub mod key;
+pub mod observe;
 pub mod outcome;
 pub mod plan;
 pub mod reason;

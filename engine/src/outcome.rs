@@ -6,6 +6,8 @@ use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 use vtbuild_cache::Digest;
 
+use crate::observe::Read;
+
 /// The verdict of one action, in the field's words.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -88,15 +90,6 @@ pub struct Produced {
     pub path: Utf8PathBuf,
 }
 
-/// What an action turned out to have read beyond its declared sources.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Observed {
-    /// The name that is the same on every machine.
-    pub name: String,
-    /// Where it is on this one.
-    pub path: Utf8PathBuf,
-}
-
 /// What carrying an action out came to.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Outcome {
@@ -108,8 +101,8 @@ pub struct Outcome {
     pub keep: Keep,
     /// Files made.
     pub outputs: Vec<Produced>,
-    /// Files read that were not declared.
-    pub observed: Vec<Observed>,
+    /// What was read beyond what had entered the key.
+    pub observed: Vec<Read>,
     /// What stands behind the verdict; kept with the record.
     pub evidence: serde_json::Value,
 }

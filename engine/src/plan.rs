@@ -7,7 +7,7 @@ use vtbuild_cache::Digest;
 use crate::graph::Graph;
 use crate::reason::Reason;
 use crate::resolve::{FILE, Made, ResolveError, Resolved, Resolver, input_digests};
-use crate::spec::ActionId;
+use crate::spec::{ActionId, Spec};
 
 /// What is foreseen for one action.
 #[derive(Debug)]
@@ -160,12 +160,12 @@ fn forecast_all(
     forced: &[bool],
 ) -> Result<Vec<(ActionId, Forecast)>, ResolveError> {
     let looked_up = |id: ActionId| graph.spec(id).rule != FILE && !forced[id.index()];
-    let keys: Vec<Digest> = known
+    let wanted: Vec<(&Spec, Digest)> = known
         .iter()
         .filter(|(id, _)| looked_up(*id))
-        .map(|(_, resolved)| resolved.key)
+        .map(|(id, resolved)| (&**graph.spec(*id), resolved.key))
         .collect();
-    let mut found = resolver.lookup(&keys)?.into_iter();
+    let mut found = resolver.lookup(&wanted)?.into_iter();
     let mut forecasts = Vec::with_capacity(known.len());
     for (id, resolved) in known {
         let spec = graph.spec(id);

@@ -28,6 +28,8 @@ pub enum Reason {
         /// Its name.
         name: String,
     },
+    /// Its last run recorded only what it read, and all parameters are to count.
+    Strict,
     /// It was asked for.
     Forced,
 }
@@ -45,6 +47,9 @@ impl fmt::Display for Reason {
             Self::Failed { status } => write!(f, "its last verdict was {status}"),
             Self::Evicted => f.write_str("its record or outputs are no longer in the cache"),
             Self::Observed { name } => write!(f, "{name} changed"),
+            Self::Strict => f.write_str(
+                "its record tells only what it read, and --strict-keys asks for all of its parameters",
+            ),
             Self::Forced => f.write_str("it was asked to run again"),
         }
     }

@@ -1,6 +1,6 @@
 //! From a spec and its inputs to a key, and from a key to a record: the one place where a hit is decided.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -9,7 +9,8 @@ use thiserror::Error;
 use vtbuild_cache::{Change, Digest, FileState, Hit, Last, Manifest, Observed, Store, StoreError};
 
 use crate::graph::{Graph, Link};
-use crate::key::{ActionKey, InputDigest};
+use crate::key::{ActionKey, EVERYTHING, InputDigest, ParamReads, READS};
+use crate::observe::{Observation, Read};
 use crate::outcome::Artefact;
 use crate::reason::Reason;
 use crate::spec::{ActionId, Declared, RuleName, Spec};
@@ -66,6 +67,10 @@ pub struct Resolver {
     roots: Roots,
     /// States of files seen in this run. Kept because a thousand tests share a module; looked at again after a run.
     seen: Mutex<FxHashMap<Utf8PathBuf, FileState>>,
+    /// Digests of parameters' values: thousands of tests share them.
+    values: Mutex<FxHashMap<Arc<str>, Digest>>,
+    /// Whether only records are believed that observed all parameters.
+    strict: bool,
 }
 
 impl Resolver {
@@ -76,7 +81,15 @@ impl Resolver {
             store,
             roots,
             seen: Mutex::default(),
+            values: Mutex::default(),
+            strict: false,
         }
+    }
+
+    /// With `strict`, every parameter of a test counts, whether it was read or not: for those who doubt the recording.
+    #[must_use]
+    pub fn strict(self, strict: bool) -> Self {
+        Self { strict, ..self }
     }
 
     /// The store that is looked into.
@@ -101,31 +114,99 @@ impl Resolver {
         Ok(Resolved { key, sources, inputs })
     }
 
-    /// What the records of `keys` offer, for those whose observations still hold; in their order.
+    /// For each action and its key what the first of its records offers whose observations still hold.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn lookup(&self, keys: &[Digest]) -> Result<Vec<Option<Made>>, ResolveError> {
-        let hits = self.store.lookup_many(keys)?;
-        let offered = hits.into_iter().map(|hit| match hit {
-            Some(hit) if self.broken_observation(&hit.observed)?.is_none() => Ok(Some(self.made(&hit))),
-            _ => Ok(None),
+    pub fn lookup(&self, wanted: &[(&Spec, Digest)]) -> Result<Vec<Option<Made>>, ResolveError> {
+        let keys: Vec<Digest> = wanted.iter().map(|(_, key)| *key).collect();
+        let records = self.store.lookup_many(&keys)?;
+        let served = records.iter().zip(wanted).map(|(records, (spec, _))| {
+            for hit in records {
+                if self.enough(spec, &hit.observed) && self.broken_observation(spec, &hit.observed)?.is_none()
+                {
+                    return Ok(Some(self.made(hit)));
+                }
+            }
+            Ok(None)
         });
-        offered.collect()
+        served.collect()
+    }
+
+    /// Whether a record observed as much as is asked for.
+    fn enough(&self, spec: &Spec, observed: &[Observed]) -> bool {
+        let everything = Read::Everything.name();
+        !self.strict || spec.offered.is_empty() || observed.iter().any(|o| o.name == everything)
     }
 
     /// Which observation no longer holds.
-    fn broken_observation(&self, observed: &[Observed]) -> Result<Option<String>, ResolveError> {
+    fn broken_observation(&self, spec: &Spec, observed: &[Observed]) -> Result<Option<String>, ResolveError> {
         for observed in observed {
-            let now = match self.locate(&observed.name) {
-                Some(path) => self.state(&path)?,
-                None => FileState::Absent,
-            };
-            if digest_of(&now) != observed.digest {
+            if self.now(spec, &observed.name)? != observed.digest {
                 return Ok(Some(observed.name.clone()));
             }
         }
         Ok(None)
+    }
+
+    /// The digest of what an observation would see now. What nobody here can look at is not there.
+    fn now(&self, spec: &Spec, name: &str) -> Result<Option<Digest>, ResolveError> {
+        Ok(match Observation::parse(name) {
+            Some(Observation::File(name)) => match self.locate(name) {
+                Some(path) => digest_of(&self.state(&path)?),
+                None => None,
+            },
+            Some(Observation::Param(name)) => spec.offered.get(name).map(|value| self.value(value)),
+            Some(Observation::Suffix(name)) => spec.offered.repeated(name),
+            Some(Observation::Everything) => Some(spec.offered.everything()),
+            None => None,
+        })
+    }
+
+    /// The digest of a parameter's value.
+    fn value(&self, text: &Arc<str>) -> Digest {
+        let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(digest) = values.get(text) {
+            return *digest;
+        }
+        let digest = Digest::of(text.as_bytes());
+        values.insert(text.clone(), digest);
+        digest
+    }
+
+    /// What an action read, as it is kept with its record: sorted, without what its key holds already.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn observations(&self, spec: &Spec, reads: &[Read]) -> Result<Vec<Observed>, ResolveError> {
+        let mut observed = Vec::new();
+        for read in self.reads(spec, reads) {
+            let digest = match &read {
+                Read::File { path, .. } => self.fresh(path)?,
+                Read::Param(name) => spec.offered.get(name).map(|value| self.value(value)),
+                Read::Suffix(name) => spec.offered.repeated(name),
+                Read::Everything => Some(spec.offered.everything()),
+            };
+            observed.push(Observed {
+                name: read.name(),
+                digest,
+            });
+        }
+        Ok(observed)
+    }
+
+    /// `reads`, sorted, without what the key holds; and all parameters where that is asked for.
+    fn reads(&self, spec: &Spec, reads: &[Read]) -> BTreeSet<Read> {
+        let in_key = |read: &&Read| match read {
+            Read::Param(name) => spec.declares(name),
+            Read::File { name, .. } => spec.sources.binary_search_by(|s| (*s.name).cmp(name)).is_ok(),
+            Read::Suffix(_) | Read::Everything => false,
+        };
+        let mut reads: BTreeSet<Read> = reads.iter().filter(|read| !in_key(read)).cloned().collect();
+        if self.strict && !spec.offered.is_empty() {
+            reads.insert(Read::Everything);
+        }
+        reads
     }
 
     /// What a recorded action offers.
@@ -175,28 +256,68 @@ impl Resolver {
         let Some(last) = self.store.last(&spec.label)? else {
             return Ok(Reason::Never);
         };
-        let manifest = self.manifest(spec, resolved);
-        let changes: Vec<Change> = last.manifest.diff(&manifest);
+        let changes = self.changes(spec, resolved, &last.manifest);
         if !changes.is_empty() {
             return Ok(Reason::Changed { changes });
         }
-        if let Some(record) = self.store.lookup(&resolved.key)?
-            && let Some(name) = self.broken_observation(&record.observed)?
+        if let Some(trace) = &last.run.trace
+            && let Some(record) = self.store.record_of(trace)?
+            && let Some(name) = self.broken_observation(spec, &record.observed)?
         {
-            return Ok(Reason::Observed { name });
+            let file = name.strip_prefix("file:").unwrap_or(&name);
+            return Ok(Reason::Observed {
+                name: file.to_owned(),
+            });
+        }
+        if self.strict && last.run.status == "PASS" && last.manifest.get(EVERYTHING).is_none() {
+            return Ok(Reason::Strict);
         }
         Ok(verdict_reason(last))
     }
 
-    /// The fields of an action's key, readable.
+    /// What differs between a kept manifest and today: in the key, and in what was read then.
+    fn changes(&self, spec: &Spec, resolved: &Resolved, then: &Manifest) -> Vec<Change> {
+        let today = ParamReads {
+            params: spec
+                .offered
+                .iter()
+                .map(|(name, value)| (&**name, Some(&**value)))
+                .collect(),
+            everything: Some(spec.offered.everything()),
+        };
+        let today = action_key(spec, resolved).manifest_with(&today);
+        let everything = then.get(EVERYTHING).is_some();
+        let counts = |change: &Change| {
+            let read = change.field.starts_with(READS);
+            let absent = |value: &Option<String>| value.as_deref().is_none_or(|text| text == ABSENT);
+            !read || everything || (change.old.is_some() && !(absent(&change.old) && absent(&change.new)))
+        };
+        then.diff(&today).into_iter().filter(counts).collect()
+    }
+
+    /// The fields of an action's key and what it read beyond them, readable.
     #[must_use]
-    pub fn manifest(&self, spec: &Spec, resolved: &Resolved) -> Manifest {
-        ActionKey {
-            spec,
-            sources: &resolved.sources,
-            inputs: &resolved.inputs,
-        }
-        .manifest()
+    pub fn manifest(&self, spec: &Spec, resolved: &Resolved, reads: &[Read]) -> Manifest {
+        let reads = self.reads(spec, reads);
+        let everything = reads.contains(&Read::Everything);
+        let value = |name| spec.offered.get(name).map(|value| &**value);
+        let params = if everything {
+            spec.offered
+                .iter()
+                .map(|(name, value)| (&**name, Some(&**value)))
+                .collect()
+        } else {
+            let named = reads.iter().filter_map(|read| match read {
+                Read::Param(name) => Some((&**name, value(name))),
+                _ => None,
+            });
+            named.collect()
+        };
+        let reads = ParamReads {
+            params,
+            everything: everything.then(|| spec.offered.everything()),
+        };
+        action_key(spec, resolved).manifest_with(&reads)
     }
 
     /// Whether the files that a key was computed from are still what they were. Returns the first that is not.
@@ -233,6 +354,17 @@ impl Resolver {
         let state = self.store.file_digest(path)?;
         seen.insert(path.to_owned(), state);
         Ok(state)
+    }
+}
+
+/// How a manifest prints a parameter that was looked for and not there.
+const ABSENT: &str = "absent";
+
+fn action_key<'a>(spec: &'a Spec, resolved: &'a Resolved) -> ActionKey<'a> {
+    ActionKey {
+        spec,
+        sources: &resolved.sources,
+        inputs: &resolved.inputs,
     }
 }
 

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::observe::Offered;
+
 /// A dense number for one action of one graph. Names appear only at the edges of the engine.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ActionId(pub(crate) u32);
@@ -98,6 +100,8 @@ pub struct Spec {
     pub variant: Arc<str>,
     /// Parameters read, sorted by name.
     pub declared: Box<[Declared]>,
+    /// Parameters that may be read while it runs. They are in no key; those that are read are observed.
+    pub offered: Arc<Offered>,
     /// Files read, sorted by name.
     pub sources: Box<[SourceFile]>,
     /// Inputs that other actions make.
@@ -137,6 +141,7 @@ impl Spec {
             label,
             variant: Arc::from(""),
             declared: Box::default(),
+            offered: Arc::default(),
             sources: Box::default(),
             needs: Box::default(),
             after: Box::default(),
@@ -155,10 +160,19 @@ impl Spec {
             && self.label == other.label
             && self.variant == other.variant
             && self.declared == other.declared
+            && self.offered == other.offered
             && self.sources == other.sources
             && self.after == other.after
             && self.makes == other.makes
             && same_needs(&self.needs, &other.needs)
+    }
+
+    /// Whether a parameter is declared, and so enters the key.
+    #[must_use]
+    pub fn declares(&self, name: &str) -> bool {
+        self.declared
+            .binary_search_by(|(have, _)| have.as_ref().cmp(name))
+            .is_ok()
     }
 
     /// The value of a declared parameter; `None` where it was absent.

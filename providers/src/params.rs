@@ -8,8 +8,14 @@
 //! assert_eq!(params.object("vm1").get("mem"), Some("1024"));
 //! ```
 
+mod reads;
+
 use std::collections::HashMap;
 use std::str::FromStr;
+use std::sync::Arc;
+
+pub use reads::ReadSet;
+use reads::Recorder;
 
 /// A parameter whose value cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,13 +40,25 @@ fn of(object: &str) -> String {
 }
 
 /// An ordered map of strings.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Params {
     entries: Vec<(String, String)>,
     index: HashMap<String, usize>,
-    /// The innermost object that this is the view of.
-    object: String,
+    /// The objects whose view this is, outermost first.
+    view: Vec<String>,
+    /// Who remembers what is asked, where somebody does.
+    recorder: Option<Arc<Recorder>>,
+    /// What was set (true) or removed (false) in this view and those around it: no property of the variant.
+    own: HashMap<(usize, String), bool>,
 }
+
+impl PartialEq for Params {
+    fn eq(&self, other: &Params) -> bool {
+        self.entries == other.entries
+    }
+}
+
+impl Eq for Params {}
 
 impl Params {
     /// No parameters.
@@ -48,9 +66,53 @@ impl Params {
         Params::default()
     }
 
+    /// The same parameters, which remember from now on what is asked of them and of every view of them. See [`reads`](Self::reads).
+    #[must_use]
+    pub fn recording(&self) -> Params {
+        let names = self.entries.iter().map(|(key, _)| key.clone());
+        Params {
+            recorder: Some(Arc::new(Recorder::new(names))),
+            own: HashMap::new(),
+            ..self.clone()
+        }
+    }
+
+    /// What was asked since [`recording`](Self::recording), under the names of the parameters that it was called on.
+    pub fn reads(&self) -> ReadSet {
+        self.recorder
+            .as_ref()
+            .map(|recorder| recorder.report())
+            .unwrap_or_default()
+    }
+
+    /// Remembers a question for `key`: the names behind it in the views, most special first, until one is found.
+    fn asked(&self, key: &str) {
+        if let Some(recorder) = &self.recorder {
+            self.look_for(recorder, key, self.view.len());
+        }
+    }
+
+    fn look_for(&self, recorder: &Recorder, key: &str, depth: usize) -> bool {
+        if let Some(present) = self.own.get(&(depth, key.to_owned())) {
+            return *present;
+        }
+        let Some(object) = depth.checked_sub(1).and_then(|outer| self.view.get(outer)) else {
+            return recorder.record(key);
+        };
+        self.look_for(recorder, &format!("{key}_{object}"), depth - 1)
+            || self.look_for(recorder, key, depth - 1)
+    }
+
     /// Sets a key. One that exists keeps its place in the order.
     pub fn set(&mut self, key: impl Into<String>, value: impl Into<String>) {
         let (key, value) = (key.into(), value.into());
+        if self.recorder.is_some() {
+            self.own.insert((self.view.len(), key.clone()), true);
+        }
+        self.put(key, value);
+    }
+
+    fn put(&mut self, key: String, value: String) {
         if let Some(position) = self.index.get(&key) {
             self.entries[*position].1 = value;
         } else {
@@ -61,6 +123,12 @@ impl Params {
 
     /// The value of a key.
     pub fn get(&self, key: &str) -> Option<&str> {
+        self.asked(key);
+        self.peek(key)
+    }
+
+    /// The value of a key, without remembering that it was asked for.
+    fn peek(&self, key: &str) -> Option<&str> {
         self.index
             .get(key)
             .map(|position| self.entries[*position].1.as_str())
@@ -71,7 +139,7 @@ impl Params {
         self.get(key).map(str::trim).filter(|value| !value.is_empty())
     }
 
-    /// Keys and values in order.
+    /// Keys and values in order. Not remembered as a question: for showing them and handing them on.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.entries
             .iter()
@@ -93,26 +161,63 @@ impl Params {
     /// its value. For nested objects call it again: `params.object("vm1").object("image1")`.
     pub fn object(&self, object: &str) -> Params {
         let mut view = self.clone();
-        view.object = object.to_owned();
         if object.is_empty() {
             return view;
+        }
+        view.view.push(object.to_owned());
+        if let Some(recorder) = &self.recorder {
+            recorder.scan(object);
         }
         let suffix = format!("_{object}");
         for (key, _) in self.entries.iter().filter(|(key, _)| key.ends_with(&suffix)) {
             let plain = key.split(&suffix).next().unwrap_or_default().to_owned();
             // The value as it is by now: an earlier key may have set this one.
-            let value = view.get(key).unwrap_or_default().to_owned();
-            view.set(plain, value);
+            let value = view.peek(key).unwrap_or_default().to_owned();
+            if plain.len() + suffix.len() != key.len() {
+                // The suffix stands in it twice: no rule of names finds it, so it is remembered at once.
+                view.asked(key);
+            }
+            view.put(plain, value);
+        }
+        view
+    }
+
+    /// What a test made of the view of `objects` (outermost first) and hands back. Where a value is the same it is still the
+    /// variant's own; what differs was set by the test, what is missing was removed.
+    pub fn handed_back(&self, objects: &[String], given: &Params) -> Params {
+        let mut view = objects
+            .iter()
+            .fold(self.clone(), |outer, object| outer.object(object));
+        let own = std::mem::take(&mut view.entries);
+        view.index.clear();
+        for (key, value) in &given.entries {
+            view.put(key.clone(), value.clone());
+        }
+        let depth = view.view.len();
+        let mut mark = |key: &str, present| view.own.insert((depth, key.to_owned()), present);
+        for (key, value) in &own {
+            match given.peek(key) {
+                Some(now) if now == value => {}
+                now => drop(mark(key, now.is_some())),
+            }
+        }
+        let known: std::collections::HashSet<&str> = own.iter().map(|(key, _)| key.as_str()).collect();
+        for (key, _) in given
+            .entries
+            .iter()
+            .filter(|(key, _)| !known.contains(key.as_str()))
+        {
+            mark(key, true);
         }
         view
     }
 
     /// An error about the value that a key has.
     pub fn bad(&self, key: &str, expected: impl Into<String>) -> ParamError {
-        let value = self.get(key).unwrap_or_default().to_owned();
+        let value = self.peek(key).unwrap_or_default().to_owned();
         ParamError {
             key: key.to_owned(),
-            object: self.object.clone(),
+            object: self.view.last().cloned().unwrap_or_default(),
             value,
             expected: expected.into(),
         }
@@ -182,7 +287,7 @@ impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Params {
         let mut params = Params::new();
         entries
             .into_iter()
-            .for_each(|(key, value)| params.set(key, value));
+            .for_each(|(key, value)| params.put(key.into(), value.into()));
         params
     }
 }
@@ -232,6 +337,49 @@ mod tests {
             error.to_string(),
             "use parameter `boot_menu = perhaps` of vm1: expected yes or no"
         );
+    }
+
+    #[test]
+    fn questions_are_remembered_under_the_variant_s_own_names() {
+        let all = params(&[("mem", "512"), ("mem_vm1", "1024"), ("cpu", "x"), ("unread", "1")]).recording();
+        let view = all.object("vm1");
+        assert_eq!(view.get("mem"), Some("1024"));
+        assert_eq!(view.object("image1").get("cpu"), Some("x"));
+        assert_eq!(all.get("absent"), None);
+        let reads = all.reads();
+        let keys: Vec<&str> = reads.keys.iter().map(String::as_str).collect();
+        assert_eq!(
+            keys,
+            [
+                "absent",
+                "cpu",
+                "cpu_image1",
+                "cpu_image1_vm1",
+                "cpu_vm1",
+                "mem_vm1"
+            ]
+        );
+        assert_eq!(reads.suffixes.iter().collect::<Vec<_>>(), ["image1", "vm1"]);
+    }
+
+    #[test]
+    fn what_a_test_changed_in_a_view_is_not_the_variant_s() {
+        let all = params(&[("mem", "512"), ("cpu", "x"), ("smp", "1"), ("a_vm1_vm1", "1")]).recording();
+        let given = params(&[
+            ("mem", "2048"),
+            ("cpu", "x"),
+            ("new", "1"),
+            ("a_vm1_vm1", "1"),
+            ("a", "1"),
+        ]);
+        let view = all.handed_back(&["vm1".to_owned()], &given);
+        assert_eq!(view, given);
+        for key in ["mem", "cpu", "new", "smp"] {
+            assert_eq!(view.get(key), given.get(key), "{key}");
+        }
+        let reads = all.reads();
+        let keys: Vec<&str> = reads.keys.iter().map(String::as_str).collect();
+        assert_eq!(keys, ["a_vm1_vm1", "a_vm1_vm1_vm1", "cpu", "cpu_vm1"]);
     }
 
     #[test]

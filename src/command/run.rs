@@ -49,7 +49,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     }
     let wiring = runtime.block_on(Wiring::of(workspace, &variants, args.accel, args.runtime))?;
     let graph = Arc::new(wiring.graph(&variants)?);
-    let resolver = Arc::new(Resolver::new(store, roots(workspace)));
+    let resolver = Arc::new(Resolver::new(store, roots(workspace)).strict(args.strict_keys));
     let force = args.force || args.runs.is_some();
     let plan = Plan::make(&graph, &resolver, PlanOptions { force })
         .map_err(|error| Failure::environment(format!("failed to {error}")))?;

@@ -43,9 +43,9 @@ pub(crate) struct Table {
 /// The tables.
 #[derive(Clone, Copy)]
 pub(crate) struct Tables {
-    /// Key to the light part of a record.
-    pub(crate) hits: Table,
-    /// Key to the whole record.
+    /// Key to the light parts of its records.
+    pub(crate) traces: Table,
+    /// Trace to the whole record.
     pub(crate) records: Table,
     /// Digest to what is remembered of a blob.
     pub(crate) blobs: Table,
@@ -55,7 +55,7 @@ pub(crate) struct Tables {
     pub(crate) files: Table,
 }
 
-const NAMES: [&str; 5] = ["hits", "records", "blobs", "labels", "files"];
+const NAMES: [&str; 5] = ["traces", "records", "blobs", "labels", "files"];
 
 /// An open index.
 pub(crate) struct Index {
@@ -254,13 +254,13 @@ fn open_tables(env: &Env<WithoutTls>) -> Result<Tables, heed::Error> {
         let all = [create(a)?, create(b)?, create(c)?, create(d)?, create(e)?];
         Ok::<_, heed::Error>(CommitOrAbort::<_, ()>::Commit(all))
     })?;
-    let [hits, records, blobs, labels, files] = databases.unwrap_commit();
+    let [traces, records, blobs, labels, files] = databases.unwrap_commit();
     let table = |index: usize, database| Table {
         name: NAMES[index],
         database,
     };
     Ok(Tables {
-        hits: table(0, hits),
+        traces: table(0, traces),
         records: table(1, records),
         blobs: table(2, blobs),
         labels: table(3, labels),

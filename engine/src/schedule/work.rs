@@ -1,18 +1,20 @@
 //! Carrying one action out: look it up, reserve its key, run its rule, keep what is certainly true.
 
+mod keep;
+
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use camino::Utf8PathBuf;
-use vtbuild_cache::{Digest, Last, Observed, Output, Record, Reservation, Run};
+use vtbuild_cache::Reservation;
 
 use crate::cancel::{Canceller, cancellation};
 use crate::event::{Event, Finished, Sink};
 use crate::graph::Graph;
 use crate::key::InputDigest;
-use crate::outcome::{Artefact, Keep, Outcome, Produced, Status};
+use crate::outcome::{Keep, Outcome, Status};
 use crate::plan::{Forecast, Miss, forecast};
-use crate::resolve::{FILE, Inputs, Made, ResolveError, Resolved, Resolver};
+use crate::resolve::{FILE, Inputs, Made, ResolveError, Resolver};
 use crate::rule::{Job, Rules};
 use crate::schedule::run::{Places, RunOptions};
 use crate::spec::{ActionId, Spec};
@@ -94,6 +96,7 @@ pub(crate) struct Work {
 struct Try {
     outcome: Outcome,
     seconds: f64,
+    began: SystemTime,
     logs: String,
     scratch: Utf8PathBuf,
 }
@@ -212,7 +215,7 @@ impl Work {
                 what,
             });
             let reservation = self.resolver.store().reserve(&key)?;
-            Ok(match self.resolver.lookup(&[key])?.pop().flatten() {
+            Ok(match self.resolver.lookup(&[(spec, key)])?.pop().flatten() {
                 Some(made) if !forced => Claimed::Served(made),
                 _ => Claimed::Ours(miss, reservation),
             })
@@ -272,12 +275,13 @@ impl Work {
         let spec = self.graph.spec(id).clone();
         let scratch = self.places.scratch.join(format!("{}-{attempt}", id.index()));
         let logs = log_folder(&spec, id, attempt);
-        let began = Instant::now();
+        let (began, clock) = (SystemTime::now(), Instant::now());
         let made = make_folders(&[&scratch, &self.places.job.join(&logs)]).await;
         if let Err(reason) = made {
             return Try {
                 outcome: Outcome::ended(Status::Error, reason),
                 seconds: 0.0,
+                began,
                 logs,
                 scratch,
             };
@@ -302,7 +306,8 @@ impl Work {
             .await;
         Try {
             outcome,
-            seconds: began.elapsed().as_secs_f64(),
+            seconds: clock.elapsed().as_secs_f64(),
+            began,
             logs,
             scratch,
         }
@@ -336,171 +341,6 @@ impl Work {
         }
         outcome
     }
-
-    /// Stores what may be stored, removes the scratch folder, and says how it ended.
-    async fn conclude(
-        self: Arc<Self>,
-        id: ActionId,
-        miss: Miss,
-        reservation: Reservation,
-        attempts: u32,
-        tried: Try,
-    ) -> Ended {
-        let (seconds, logs) = (tried.seconds, Some(tried.logs.clone()));
-        let (status, reason) = (tried.outcome.status, tried.outcome.reason.clone());
-        let scratch = tried.scratch.clone();
-        let this = self.clone();
-        let kept = blocking(move || this.keep(id, &miss, reservation, tried)).await;
-        remove_scratch(scratch).await;
-        let (status, reason, made) = match kept {
-            Ok(made) => (status, reason, made),
-            Err(error) => {
-                let spec = self.graph.spec(id);
-                let text = format!("failed to {error}");
-                self.events
-                    .notice(format!("the result of `{}` is not kept: {text}", spec.title));
-                // A verdict stands without a record, but followers cannot go on without outputs.
-                let needed = status.lets_followers_run() && self.graph.followers(id).next().is_some();
-                let offered = Some(Arc::new(Made {
-                    artefacts: Arc::new([]),
-                    seconds,
-                }));
-                if needed {
-                    (Status::Error, Some(text), None)
-                } else {
-                    (status, reason, offered)
-                }
-            }
-        };
-        Ended {
-            status,
-            made,
-            cached: false,
-            seconds,
-            reason,
-            attempts,
-            logs,
-        }
-    }
-
-    fn keep(
-        &self,
-        id: ActionId,
-        miss: &Miss,
-        reservation: Reservation,
-        tried: Try,
-    ) -> Result<Option<Arc<Made>>, ResolveError> {
-        let spec = self.graph.spec(id);
-        let Miss { resolved, .. } = miss;
-        let Try { outcome, seconds, .. } = tried;
-        let store = self.resolver.store();
-        let manifest = self.resolver.manifest(spec, resolved);
-        let finished_unix_ms = now_ms();
-        let run = Run {
-            key: resolved.key,
-            status: outcome.status.word().to_owned(),
-            reason: outcome.reason.clone(),
-            seconds,
-            finished_unix_ms,
-            host: self.host.clone(),
-        };
-        let last = Last {
-            run,
-            manifest: manifest.clone(),
-        };
-        if !outcome.status.lets_followers_run() {
-            if outcome.status != Status::Interrupt {
-                store.note(&spec.label, &last)?;
-            }
-            return Ok(None);
-        }
-        let artefacts = self.take_in(&outcome.outputs)?;
-        let made = Arc::new(Made {
-            artefacts: artefacts.into(),
-            seconds,
-        });
-        store.note(&spec.label, &last)?;
-        if let Some(why) = self.why_not_kept(id, resolved, &outcome)? {
-            self.events
-                .of(id, spec.title.clone())
-                .notice(format!("`{}` is not cached: {why}", spec.title));
-            return Ok(Some(made));
-        }
-        let record = Record {
-            key: resolved.key,
-            rule: spec.rule.name.to_owned(),
-            label: spec.label.to_string(),
-            status: outcome.status.word().to_owned(),
-            outputs: made.artefacts.iter().map(output).collect(),
-            observed: self.observed(&outcome)?,
-            manifest,
-            seconds,
-            finished_unix_ms,
-            host: self.host.clone(),
-            evidence: outcome.evidence,
-        };
-        store.publish(&record, reservation)?;
-        Ok(Some(made))
-    }
-
-    /// Why a pass may not be served again: its rule says so, it passed with a warning, or what it read has changed
-    /// since its key was computed.
-    fn why_not_kept(
-        &self,
-        id: ActionId,
-        resolved: &Resolved,
-        outcome: &Outcome,
-    ) -> Result<Option<String>, ResolveError> {
-        if let Keep::Never(why) = &outcome.keep {
-            return Ok(Some(why.clone()));
-        }
-        if outcome.status == Status::Warn {
-            return Ok(Some("a warning is shown again every time".to_owned()));
-        }
-        if let Some(path) = self.resolver.moved_since(self.graph.spec(id), resolved)? {
-            return Ok(Some(format!("{path} changed while it ran")));
-        }
-        for (earlier, _) in self.graph.waits_for(id) {
-            let spec = self.graph.spec(earlier);
-            if spec.rule == FILE && self.owned_file_moved(spec)? {
-                return Ok(Some(format!("{} changed while it ran", spec.sources[0].path)));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Whether a file that somebody owns is no longer what it was when this run first looked at it.
-    fn owned_file_moved(&self, spec: &Spec) -> Result<bool, ResolveError> {
-        let then = self.resolver.resolve(spec, Vec::new())?;
-        Ok(self.resolver.moved_since(spec, &then)?.is_some())
-    }
-
-    fn take_in(&self, outputs: &[Produced]) -> Result<Vec<Artefact>, ResolveError> {
-        let store = self.resolver.store();
-        let take = |output: &Produced| {
-            let blob = store.put_file(&output.path, vtbuild_cache::Take::Move)?;
-            let path = store.blob_path(&blob.digest);
-            Ok(Artefact {
-                name: output.name.clone(),
-                digest: blob.digest,
-                size: blob.size,
-                path,
-            })
-        };
-        outputs.iter().map(take).collect()
-    }
-
-    fn observed(&self, outcome: &Outcome) -> Result<Vec<Observed>, ResolveError> {
-        let digest =
-            |path: &Utf8PathBuf| -> Result<Option<Digest>, ResolveError> { self.resolver.fresh(path) };
-        let observe = |o: &crate::outcome::Observed| {
-            Ok(Observed {
-                name: o.name.clone(),
-                digest: digest(&o.path)?,
-            })
-        };
-        outcome.observed.iter().map(observe).collect()
-    }
 }
 
 /// What was found out about an action that is about to start.
@@ -511,14 +351,6 @@ enum Claimed {
     Missing(String),
     /// It must run, and this process may record it.
     Ours(Box<Miss>, Reservation),
-}
-
-fn output(artefact: &Artefact) -> Output {
-    Output {
-        name: artefact.name.clone(),
-        digest: artefact.digest,
-        size: artefact.size,
-    }
 }
 
 fn missing_file(path: &str) -> String {
@@ -564,9 +396,4 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
         Ok(done) => done,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

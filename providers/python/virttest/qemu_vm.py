@@ -262,7 +262,7 @@ class VM(GuestAccess):
 
 
 def _plain(params):
-    return params.plain() if hasattr(params, "plain") else params
+    return params.handed_over() if hasattr(params, "handed_over") else params
 
 
 def _nothing_else(method, options):

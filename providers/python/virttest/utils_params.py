@@ -67,6 +67,10 @@ class Params(dict):
         """An ordinary dict of everything, without recording that it was read: for handing it to the core."""
         return dict(dict.items(self))
 
+    def handed_over(self):
+        """An ordinary dict for a call of the core, which records by itself what it reads of it: ``_view`` says whose it is."""
+        return {**self.plain(), "_view": list(self._view)}
+
     def _asked(self, key):
         self._look_for(key, self._view)
 

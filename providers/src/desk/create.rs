@@ -114,7 +114,7 @@ impl Desk {
     }
 
     pub(super) async fn vm_create(&self, args: VmCreate) -> Result<Value, CallError> {
-        let params = settings::params(&args.params);
+        let params = settings::params(&self.setup.params, &args.params);
         if let Some(mode) = args.migration_mode.filter(|mode| !mode.is_empty()) {
             let message = format!(
                 "start {} to wait for a migration by {mode}: here vm.migrate does both sides",

@@ -66,6 +66,8 @@ pub struct ImageError {
 /// What a desk works with.
 #[derive(Clone)]
 pub struct DeskSetup {
+    /// The variant's parameters: what tests hand over are views of them.
+    pub params: Params,
     /// What machines are started with.
     pub launch: Launch,
     /// What relative names of images, kernels and media start from.

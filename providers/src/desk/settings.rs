@@ -11,9 +11,22 @@ use crate::session::{Credentials, Pattern, PatternError, ShellSetup};
 /// What most shells of a superuser or a user end with.
 const DEFAULT_PROMPT: &str = r"[\#\$]\s*$";
 
-/// Parameters as they come over the socket: what is not text is written as text; lists and maps (`dep`) are no
-/// parameters of a machine.
-pub(super) fn params(map: &Map<String, Value>) -> Params {
+/// Which view of the variant's parameters a test hands over: names of objects, outermost first.
+const VIEW: &str = "_view";
+
+/// Parameters as they come over the socket, as a view of `variant`, which remembers what is asked of them. Without a view they
+/// are of the test's own making.
+pub(super) fn params(variant: &Params, map: &Map<String, Value>) -> Params {
+    let given = texts(map);
+    let Some(view) = map.get(VIEW).and_then(Value::as_array) else {
+        return given;
+    };
+    let objects: Vec<String> = view.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    variant.handed_back(&objects, &given)
+}
+
+/// What is not text is written as text; lists and maps (`dep`) are no parameters of a machine.
+fn texts(map: &Map<String, Value>) -> Params {
     let text = |value: &Value| match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
@@ -99,7 +112,7 @@ mod tests {
     #[test]
     fn parameters_are_text() {
         let map = json!({"mem": 512, "kvm": true, "name": "x", "dep": ["a"], "_map": {}});
-        let params = params(map.as_object().expect("a map"));
+        let params = params(&Params::new(), map.as_object().expect("a map"));
         let entries: Vec<_> = params.iter().collect();
         assert_eq!(entries, [("mem", "512"), ("kvm", "yes"), ("name", "x")]);
     }

@@ -44,7 +44,11 @@ impl Desk {
     }
 
     pub(super) async fn image_path(&self, params: &Map<String, Value>) -> Result<Value, CallError> {
-        let open = self.setup.images.open(None, &settings::params(params)).await;
+        let open = self
+            .setup
+            .images
+            .open(None, &settings::params(&self.setup.params, params))
+            .await;
         open.map(|open| json!(open.file))
             .map_err(|error| CallError::new("image", error.to_string()))
     }

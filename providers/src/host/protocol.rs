@@ -135,8 +135,8 @@ pub struct Verdict {
     /// Every path that `data_dir.get_deps_dir` gave.
     #[serde(default)]
     pub deps: Vec<Utf8PathBuf>,
-    /// What the test asked its parameters.
-    #[serde(default)]
+    /// What the test asked its parameters; everything, where that is not told.
+    #[serde(default = "Reads::everything")]
     pub reads: Reads,
     /// Names that the test asked for and this host does not have, where it did not end well.
     #[serde(default)]
@@ -153,6 +153,16 @@ pub struct Reads {
     pub scans: Vec<String>,
     /// Whether it went through all of them.
     pub all: bool,
+}
+
+impl Reads {
+    /// Of a test of which nobody recorded what it asked.
+    fn everything() -> Self {
+        Self {
+            all: true,
+            ..Self::default()
+        }
+    }
 }
 
 /// Why a request was not done.

@@ -66,6 +66,7 @@ impl Bench {
         let launch = launch(&scratch).await;
         fs::create_dir_all(scratch.join("logs")).expect("a folder");
         let desk = Arc::new(Desk::new(DeskSetup {
+            params: Params::new(),
             launch,
             data_dir: scratch.path().to_owned(),
             log_dir: scratch.join("logs"),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use vtbuild_cache::Digest;
+use vtbuild_engine::observe::Offered;
 use vtbuild_engine::resolve::FILE;
 use vtbuild_engine::rule::DeclareError;
 use vtbuild_engine::spec::{Claim, Declared, Need, SourceFile, Spec};
@@ -16,8 +17,9 @@ use vtbuild_providers::machine::MachineSpec;
 use vtbuild_providers::params::{ParamError, Params};
 use vtbuild_providers::provider::{TestProvider, imports_of};
 
+use super::reads::is_parameter;
 use super::runtime::Choice;
-use super::{NAME, TestPayload};
+use super::{NAME, TestPayload, params_of};
 use crate::image::{self, Recipe};
 use crate::python_env;
 
@@ -79,11 +81,7 @@ pub(super) fn declare(
     facts: &HostFacts,
     providers: &[TestProvider],
 ) -> Result<Spec, DeclareError> {
-    let params: Params = variant
-        .params
-        .iter()
-        .map(|(key, value)| (&**key, &**value))
-        .collect();
+    let params = params_of(&variant.params).recording();
     let wrong = |error: ParamError| DeclareError {
         variant: variant.name.to_string(),
         param: Some(error.key.clone()),
@@ -125,7 +123,8 @@ pub(super) fn declare(
     let mut spec = Spec::new(NAME, variant.name.clone());
     spec.title = variant.test_id.clone();
     spec.variant = variant.name.clone();
-    spec.declared = declared(variant, facts, choice).into();
+    spec.declared = declared(&params, facts, choice).into();
+    spec.offered = Arc::new(Offered::of(&variant.params, |name| !is_parameter(name)));
     spec.sources = sources.into();
     spec.needs = needs.into();
     spec.after = variant.dep.iter().cloned().collect();
@@ -136,6 +135,7 @@ pub(super) fn declare(
         .map(|i| output_name(&i.spec))
         .collect();
     spec.claim = claim;
+    payload.params = Params::new();
     spec.payload = Arc::new(payload);
     Ok(spec)
 }
@@ -145,14 +145,15 @@ pub(super) fn output_name(image: &ImageSpec) -> Arc<str> {
     Arc::from(image.file.as_str())
 }
 
-/// The whole dict, sorted by key, without what only tells where the variant was written down; and the host.
-fn declared(variant: &Variant, facts: &HostFacts, choice: Choice) -> Vec<Declared> {
-    let own = variant
-        .params
+/// What was asked of the parameters so far, sorted by key; and the host.
+fn declared(params: &Params, facts: &HostFacts, choice: Choice) -> Vec<Declared> {
+    let reads = params.reads();
+    let value = |key: &String| params.get(key).map(Arc::from);
+    let mut declared: Vec<Declared> = reads
+        .keys
         .iter()
-        .filter(|(key, _)| !key.starts_with('_') && &**key != "dep");
-    let mut declared: Vec<Declared> = own
-        .map(|(key, value)| (key.clone(), Some(value.clone())))
+        .filter(|key| is_parameter(key))
+        .map(|key| (Arc::from(key.as_str()), value(key)))
         .collect();
     let accel = facts.accel.map(|accel| Arc::from(accel.name()));
     declared.push((Arc::from("host accelerator"), accel));

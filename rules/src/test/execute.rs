@@ -5,7 +5,7 @@ use std::sync::Arc;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Map, Value, json};
 use vtbuild_engine::event::Sink;
-use vtbuild_engine::outcome::{Keep, Observed, Outcome, Produced, Status};
+use vtbuild_engine::outcome::{Keep, Outcome, Produced, Status};
 use vtbuild_engine::rule::Job;
 use vtbuild_providers::desk::{Desk, DeskSetup};
 use vtbuild_providers::host::protocol::{self, Dirs, Programs, StartedVm, TestModule, Verdict};
@@ -16,7 +16,7 @@ use vtbuild_providers::params::Params;
 
 use super::declare::PACKAGES_ROLE;
 use super::folder::DataFolder;
-use super::{TestPayload, TestRule};
+use super::{TestPayload, TestRule, reads};
 use crate::python_env;
 
 /// The desk, with the test's own words passed on to whoever watches the run.
@@ -52,7 +52,7 @@ pub(super) async fn execute(rule: &TestRule, job: Job) -> Outcome {
         .payload
         .downcast_ref::<TestPayload>()
         .expect("a test action carries its payload")
-        .clone();
+        .running();
     match in_turn(rule, &job, &payload).await {
         Ok(outcome) => outcome,
         Err((status, reason)) => Outcome::ended(status, reason),
@@ -153,6 +153,7 @@ async fn attempt(
     .await;
     let folder = folder.map_err(error)?;
     let desk = Desk::new(DeskSetup {
+        params: payload.params.clone(),
         launch: launch.clone(),
         data_dir: folder.path().to_owned(),
         log_dir: job.logs.clone(),
@@ -171,7 +172,7 @@ async fn attempt(
     let Some(verdict) = verdict else {
         return Err(without_verdict(&finished));
     };
-    let mut outcome = judge(&verdict, &finished, rule, job, payload, &folder);
+    let mut outcome = judge(&verdict, &finished, rule, payload, &folder);
     afterwards(&mut outcome, job, payload, &folder, &img).await;
     Ok((outcome, verdict.missing))
 }
@@ -367,7 +368,6 @@ fn judge(
     verdict: &Verdict,
     finished: &Finished,
     rule: &TestRule,
-    job: &Job,
     payload: &TestPayload,
     folder: &DataFolder,
 ) -> Outcome {
@@ -390,7 +390,7 @@ fn judge(
         let ended = Outcome::ended(status, reason);
         return Outcome { evidence, ..ended };
     }
-    let observed = observed(verdict, rule, job, payload);
+    let observed = reads::observed(verdict, &payload.params, &rule.setup.providers);
     let undeclared = folder.found();
     let keep = match undeclared.first() {
         None => Keep::Store,
@@ -404,44 +404,6 @@ fn judge(
         evidence,
         ..Outcome::pass()
     }
-}
-
-/// Files of the provider that were loaded or asked for and are not among the declared sources.
-fn observed(verdict: &Verdict, rule: &TestRule, job: &Job, payload: &TestPayload) -> Vec<Observed> {
-    let declared = |path: &Utf8Path| job.spec.sources.iter().any(|source| source.path == *path);
-    let named = |path: &Utf8PathBuf| {
-        let provider = rule
-            .setup
-            .providers
-            .iter()
-            .find(|provider| path.starts_with(&provider.root))?;
-        Some(Observed {
-            name: super::declare::name_in(provider, path),
-            path: path.clone(),
-        })
-    };
-    let deps = verdict.deps.iter().flat_map(|dep| files_below(dep));
-    let mut observed: Vec<Observed> = verdict
-        .modules
-        .iter()
-        .cloned()
-        .chain(deps)
-        .filter(|path| !declared(path) && payload.provider_root.is_some())
-        .filter_map(|path| named(&path))
-        .collect();
-    observed.sort_by(|a, b| a.name.cmp(&b.name));
-    observed.dedup();
-    observed
-}
-
-fn files_below(path: &Utf8Path) -> Vec<Utf8PathBuf> {
-    let walk = walkdir::WalkDir::new(path)
-        .sort_by_file_name()
-        .into_iter()
-        .flatten();
-    walk.filter(|entry| entry.file_type().is_file())
-        .filter_map(|entry| Utf8PathBuf::from_path_buf(entry.into_path()).ok())
-        .collect()
 }
 
 /// Looks at the images and takes out those that are passed on. A problem here turns a pass into an error.

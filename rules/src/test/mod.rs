@@ -8,6 +8,7 @@
 mod declare;
 mod execute;
 mod folder;
+mod reads;
 mod runtime;
 
 use std::collections::HashMap;
@@ -107,6 +108,8 @@ struct TestPayload {
     dep: Vec<Arc<str>>,
     name_map: Vec<(String, String)>,
     short_name_map: Vec<(String, String)>,
+    listed: Arc<vtbuild_engine::variant::Params>,
+    /// The same as a map. Empty until the test runs: thousands are declared, and a few run at a time.
     params: Params,
     modules: Vec<(String, Utf8PathBuf)>,
     missing_modules: Vec<String>,
@@ -125,6 +128,7 @@ impl TestPayload {
             dep: variant.dep.clone(),
             name_map: variant.name_map.clone(),
             short_name_map: variant.short_name_map.clone(),
+            listed: variant.params.clone(),
             params,
             modules: Vec::new(),
             missing_modules: Vec::new(),
@@ -135,4 +139,16 @@ impl TestPayload {
             choice,
         }
     }
+
+    /// The same for a test that runs: whatever is asked of its parameters from here on belongs to what it read.
+    fn running(&self) -> Self {
+        Self {
+            params: params_of(&self.listed).recording(),
+            ..self.clone()
+        }
+    }
+}
+
+fn params_of(listed: &vtbuild_engine::variant::Params) -> Params {
+    listed.iter().map(|(key, value)| (&**key, &**value)).collect()
 }

@@ -19,5 +19,5 @@ def get_image_filename(params, root_dir=None, basename=False):
     if name.startswith("/"):
         path = f"{name}.{params.get('image_format', 'qcow2')}"
     else:
-        path = core.call("image.path", params=params.plain() if hasattr(params, "plain") else params)
+        path = core.call("image.path", params=params.handed_over() if hasattr(params, "handed_over") else params)
     return path.rsplit("/", 1)[-1] if basename else path

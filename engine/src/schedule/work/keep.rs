@@ -1,0 +1,210 @@
+//! After a rule ran: what of it is kept.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use camino::Utf8PathBuf;
+use vtbuild_cache::{Last, Output, Record, Reservation, Run};
+
+use super::{Ended, Try, Work, blocking, remove_scratch};
+use crate::observe::Read;
+use crate::outcome::{Artefact, Keep, Outcome, Produced, Status};
+use crate::plan::Miss;
+use crate::resolve::{FILE, Made, ResolveError, Resolved};
+use crate::spec::{ActionId, Spec};
+
+impl Work {
+    /// Stores what may be stored, removes the scratch folder, and says how it ended.
+    pub(super) async fn conclude(
+        self: Arc<Self>,
+        id: ActionId,
+        miss: Miss,
+        reservation: Reservation,
+        attempts: u32,
+        tried: Try,
+    ) -> Ended {
+        let (seconds, logs) = (tried.seconds, Some(tried.logs.clone()));
+        let (status, reason) = (tried.outcome.status, tried.outcome.reason.clone());
+        let scratch = tried.scratch.clone();
+        let this = self.clone();
+        let kept = blocking(move || this.keep(id, &miss, reservation, tried)).await;
+        remove_scratch(scratch).await;
+        let (status, reason, made) = match kept {
+            Ok(made) => (status, reason, made),
+            Err(error) => {
+                let spec = self.graph.spec(id);
+                let text = format!("failed to {error}");
+                self.events
+                    .notice(format!("the result of `{}` is not kept: {text}", spec.title));
+                // A verdict stands without a record, but followers cannot go on without outputs.
+                let needed = status.lets_followers_run() && self.graph.followers(id).next().is_some();
+                let offered = Some(Arc::new(Made {
+                    artefacts: Arc::new([]),
+                    seconds,
+                }));
+                if needed {
+                    (Status::Error, Some(text), None)
+                } else {
+                    (status, reason, offered)
+                }
+            }
+        };
+        Ended {
+            status,
+            made,
+            cached: false,
+            seconds,
+            reason,
+            attempts,
+            logs,
+        }
+    }
+
+    fn keep(
+        &self,
+        id: ActionId,
+        miss: &Miss,
+        reservation: Reservation,
+        tried: Try,
+    ) -> Result<Option<Arc<Made>>, ResolveError> {
+        let spec = self.graph.spec(id);
+        let Miss { resolved, .. } = miss;
+        let Try {
+            outcome,
+            seconds,
+            began,
+            ..
+        } = tried;
+        let store = self.resolver.store();
+        let manifest = self.resolver.manifest(spec, resolved, &outcome.observed);
+        let finished_unix_ms = now_ms();
+        let run = Run {
+            key: resolved.key,
+            trace: None,
+            status: outcome.status.word().to_owned(),
+            reason: outcome.reason.clone(),
+            seconds,
+            finished_unix_ms,
+            host: self.host.clone(),
+        };
+        let last = Last {
+            run,
+            manifest: manifest.clone(),
+        };
+        if !outcome.status.lets_followers_run() {
+            if outcome.status != Status::Interrupt {
+                store.note(&spec.label, &last)?;
+            }
+            return Ok(None);
+        }
+        let artefacts = self.take_in(&outcome.outputs)?;
+        let made = Arc::new(Made {
+            artefacts: artefacts.into(),
+            seconds,
+        });
+        if let Some(why) = self.why_not_kept(id, resolved, &outcome, began)? {
+            store.note(&spec.label, &last)?;
+            self.events
+                .of(id, spec.title.clone())
+                .notice(format!("`{}` is not cached: {why}", spec.title));
+            return Ok(Some(made));
+        }
+        let record = Record {
+            key: resolved.key,
+            rule: spec.rule.name.to_owned(),
+            label: spec.label.to_string(),
+            status: outcome.status.word().to_owned(),
+            outputs: made.artefacts.iter().map(output).collect(),
+            observed: self.resolver.observations(spec, &outcome.observed)?,
+            manifest,
+            seconds,
+            finished_unix_ms,
+            host: self.host.clone(),
+            evidence: outcome.evidence,
+        };
+        store.publish(&record, reservation)?;
+        Ok(Some(made))
+    }
+
+    /// Why a pass may not be served again: its rule says so, it passed with a warning, or what it read has changed
+    /// since its key was computed.
+    fn why_not_kept(
+        &self,
+        id: ActionId,
+        resolved: &Resolved,
+        outcome: &Outcome,
+        began: SystemTime,
+    ) -> Result<Option<String>, ResolveError> {
+        if let Keep::Never(why) = &outcome.keep {
+            return Ok(Some(why.clone()));
+        }
+        if outcome.status == Status::Warn {
+            return Ok(Some("a warning is shown again every time".to_owned()));
+        }
+        if let Some(path) = self.resolver.moved_since(self.graph.spec(id), resolved)? {
+            return Ok(Some(format!("{path} changed while it ran")));
+        }
+        for read in &outcome.observed {
+            if let Read::File { path, .. } = read
+                && changed_since(path, began)
+            {
+                return Ok(Some(format!("{path} changed while it ran")));
+            }
+        }
+        for (earlier, _) in self.graph.waits_for(id) {
+            let spec = self.graph.spec(earlier);
+            if spec.rule == FILE && self.owned_file_moved(spec)? {
+                return Ok(Some(format!("{} changed while it ran", spec.sources[0].path)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a file that somebody owns is no longer what it was when this run first looked at it.
+    fn owned_file_moved(&self, spec: &Spec) -> Result<bool, ResolveError> {
+        let then = self.resolver.resolve(spec, Vec::new())?;
+        Ok(self.resolver.moved_since(spec, &then)?.is_some())
+    }
+
+    fn take_in(&self, outputs: &[Produced]) -> Result<Vec<Artefact>, ResolveError> {
+        let store = self.resolver.store();
+        let take = |output: &Produced| {
+            let blob = store.put_file(&output.path, vtbuild_cache::Take::Move)?;
+            let path = store.blob_path(&blob.digest);
+            Ok(Artefact {
+                name: output.name.clone(),
+                digest: blob.digest,
+                size: blob.size,
+                path,
+            })
+        };
+        outputs.iter().map(take).collect()
+    }
+}
+
+fn output(artefact: &Artefact) -> Output {
+    Output {
+        name: artefact.name.clone(),
+        digest: artefact.digest,
+        size: artefact.size,
+    }
+}
+
+/// Files are stamped with the time of the kernel's last tick, of which there are at least 100 a second.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Whether a file that was read may have been another one when it was: it was written, moved or touched since `began`.
+fn changed_since(path: &Utf8PathBuf, began: SystemTime) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(metadata) = std::fs::metadata(path) else {
+        return true;
+    };
+    let seconds = u64::try_from(metadata.ctime()).unwrap_or(0);
+    let nanos = u32::try_from(metadata.ctime_nsec()).unwrap_or(0);
+    UNIX_EPOCH + Duration::new(seconds, nanos) + TICK > began
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
