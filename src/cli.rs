@@ -1,9 +1,12 @@
 //! The command line.
 
+mod begin;
+
 use camino::Utf8PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use vtbuild_providers::host::Runtime;
 
+pub use self::begin::{NewArgs, NewCommand, ShellArgs};
 use crate::exit;
 
 /// What the long help adds.
@@ -22,6 +25,9 @@ const EXAMPLES: &str = concat!(
     "  vtbuild why-not //migrate..unix        the filter that is in the way of what is not listed\n",
     "  vtbuild lint                           what is hardly meant in a configuration\n",
     "  vtbuild diff HEAD .                    what your edit does to the variants\n",
+    "  vtbuild new provider && vtbuild new test uptime\n",
+    "                                         the beginning of a test of your own: it passes at once\n",
+    "  vtbuild shell //uptime                 a shell in the guest that the test would find\n",
     "  vtbuild doctor                         what this host lacks, and the command that mends it",
 );
 
@@ -74,6 +80,10 @@ pub enum Command {
     Diff(DiffArgs),
     /// Print the variants of a configuration file, with the options of the field's own tool for it
     Cartesian(CartesianArgs),
+    /// Boot the guest of a test, exactly as the test would find it, and type commands to it
+    Shell(ShellArgs),
+    /// Begin a test provider, or a test in one
+    New(NewArgs),
     /// Draw the graph of the selected variants and all they stand on
     Graph(GraphArgs),
     /// Remove job results and scratch folders of this workspace (the cache stays)
@@ -164,6 +174,9 @@ pub struct RunArgs {
     /// Stop a test that takes longer than this many seconds
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u64>,
+    /// Keep the guests of a test that did not pass, say where they are, and wait for Enter (needs a terminal)
+    #[arg(long, conflicts_with = "timeout")]
+    pub pause_on_fail: bool,
     /// Say what would run and why, and run nothing
     #[arg(short = 'n', long)]
     pub dry_run: bool,
@@ -337,6 +350,8 @@ What is found, as FILE:LINE:COLUMN: warning[CODE]: MESSAGE:
   always-dropped       a filter inside of a variant removes it, whatever it is combined with
   shadowed-assignment  a key is set twice in one block, and nothing can tell the first value
   tab                  tabs, which count as blanks up to the next multiple of eight columns
+  python               in the Python of the workspace's own test providers, where `ruff` is installed: syntax errors, unknown
+                       names, unused imports, or what the provider's own settings for ruff ask for
   unread-key           with --pedantic: a key that no rule, no test and no ${...} reads
 Includes that are missing or cyclic, and all else that makes no sense, are errors.
 

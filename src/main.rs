@@ -4,6 +4,7 @@ mod analysis;
 mod bundled;
 mod cli;
 mod command;
+mod execution;
 mod exit;
 mod lsp;
 mod report;
@@ -48,6 +49,8 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Some(Command::Fmt(args)) => command::fmt::fmt(args),
         Some(Command::Diff(args)) => command::diff::diff(args),
         Some(Command::Cartesian(args)) => command::cartesian::cartesian(args),
+        Some(Command::Shell(args)) => command::shell::shell(args),
+        Some(Command::New(args)) => command::new::new(args),
         Some(Command::Graph(args)) => command::graph::graph(args),
         Some(Command::Clean(args)) => command::clean::clean(args),
         Some(Command::Cache(args)) => command::cache::cache(args),

@@ -14,7 +14,7 @@ use vtbuild_providers::process::Launcher;
 use vtbuild_providers::qemu::find_program;
 use vtbuild_rules::image::ImageRule;
 use vtbuild_rules::python_env::{self, Interpreter, PythonRule};
-use vtbuild_rules::test::{HostFacts, TestRule, TestSetup};
+use vtbuild_rules::test::{HostFacts, TestRule, TestSetup, Visits};
 
 use crate::cli::{AccelArg, RuntimeArg};
 use crate::exit::Failure;
@@ -22,6 +22,8 @@ use crate::workspace::Workspace;
 
 /// The rule of the actions that people ask for.
 pub const WANTED: &str = vtbuild_rules::test::NAME.name;
+/// The rule of actions that somebody visits instead of running them.
+pub const VISIT: &str = vtbuild_rules::test::VISIT.name;
 /// How many variants that make no sense are named.
 const NAMED: usize = 10;
 
@@ -86,8 +88,15 @@ impl Wiring {
             providers,
             python,
             trees: workspace.cache.join("trees"),
+            visits: Visits::default(),
         };
         Ok(Self { launcher, setup })
+    }
+
+    /// The same, with visits to the machines of tests.
+    pub fn with_visits(mut self, visits: Visits) -> Self {
+        self.setup.visits = visits;
+        self
     }
 
     /// The rules, which keep sockets and the like below `scratch`.

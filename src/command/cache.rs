@@ -1,8 +1,8 @@
 //! `vtbuild cache`.
 
 use super::print;
-use super::run::open_store;
 use crate::cli::{CacheArgs, CacheCommand, PlaceArgs};
+use crate::execution::open_store;
 use crate::exit::{Exit, Failure};
 use crate::workspace::Workspace;
 

@@ -1,6 +1,7 @@
 //! `vtbuild lint`.
 
 mod keys;
+mod python;
 
 use std::fmt::Write;
 
@@ -28,12 +29,15 @@ struct Subject {
     foreign: Option<Utf8PathBuf>,
     /// Folders with Python that reads keys.
     python: Vec<Utf8PathBuf>,
+    /// Those of them that are the workspace's own to mend.
+    own: Vec<Utf8PathBuf>,
 }
 
 /// Prints warnings and errors.
 pub fn lint(args: &LintArgs) -> Result<Exit, Failure> {
     let subject = subject(args)?;
-    let found = match &subject.program {
+    let python = python::look(&subject.own, &subject.root);
+    let mut found = match &subject.program {
         Err(errors) => errors.clone(),
         Ok(program) => {
             let mut found = vtbuild_cfg::lint::lint(program);
@@ -51,6 +55,7 @@ pub fn lint(args: &LintArgs) -> Result<Exit, Failure> {
             found
         }
     };
+    found.extend(python.found);
     let mut text = String::new();
     for diagnostic in &found {
         text.push_str(&if args.json {
@@ -61,6 +66,7 @@ pub fn lint(args: &LintArgs) -> Result<Exit, Failure> {
     }
     if !args.json {
         text.push_str(&summary(&found));
+        text.extend(python.note.map(|note| format!("note: {note}\n")));
     }
     print(&text)?;
     Ok(match () {
@@ -97,12 +103,15 @@ fn of_workspace(place: &PlaceArgs) -> Result<Subject, Failure> {
         .iter()
         .map(|provider| provider.root.clone())
         .collect();
+    let bundled = workspace.bundled.provider();
+    let own = python.iter().filter(|root| **root != bundled).cloned().collect();
     python.push(workspace.bundled.python());
     Ok(Subject {
         program: session.program(&[]).map_err(|found| found.to_vec()),
         foreign: workspace.bundled.sets().parent().map(Utf8Path::to_owned),
         root: workspace.root,
         python,
+        own,
     })
 }
 
@@ -112,6 +121,7 @@ fn of_file(file: &Utf8Path) -> Subject {
         root: Utf8PathBuf::new(),
         foreign: None,
         python: Vec::new(),
+        own: Vec::new(),
     }
 }
 

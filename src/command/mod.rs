@@ -9,8 +9,12 @@ pub mod fmt;
 pub mod graph;
 pub mod lint;
 pub mod list;
+pub mod new;
 pub mod params;
+pub mod pause;
 pub mod run;
+pub mod shell;
+mod ways;
 pub mod why_not;
 
 use std::io::Write;

@@ -3,26 +3,23 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use vtbuild_cache::Store;
-use vtbuild_engine::cancel::{Canceller, cancellation};
-use vtbuild_engine::event::events;
 use vtbuild_engine::graph::Graph;
 use vtbuild_engine::outcome::Status;
 use vtbuild_engine::plan::{Forecast, Plan, PlanOptions};
-use vtbuild_engine::resolve::{Resolver, Roots};
+use vtbuild_engine::resolve::Resolver;
 use vtbuild_engine::schedule::claims::Capacity;
-use vtbuild_engine::schedule::run::{Places, Run, RunOptions, Summary};
+use vtbuild_engine::schedule::run::{RunOptions, Summary};
 use vtbuild_engine::variant::Variant;
-use vtbuild_providers::process::Launcher;
+use vtbuild_rules::test::Visits;
 
+use super::pause::Pause;
 use super::{print, warn};
 use crate::analysis::Analysis;
-use crate::cli::RunArgs;
+use crate::cli::{Progress, RunArgs};
+use crate::execution::{self, Execution};
 use crate::exit::{Exit, Failure};
 use crate::report::{self, Heading, Job, JobFolder, Reporter, Tally, seconds};
-use crate::scratch::Scratch;
 use crate::wiring::{self, Wiring};
-use crate::workspace::Workspace;
 
 /// How many tests are run without being insisted upon.
 const MOST: usize = 10_000;
@@ -37,7 +34,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let analysis = Analysis::of(&args.select)?;
     let workspace = &analysis.workspace;
     workspace.warnings.iter().for_each(|text| warn(text));
-    let store = open_store(workspace)?;
+    let store = execution::open_store(workspace)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut variants = if args.all {
         analysis.variants(None)?
@@ -48,15 +45,45 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         leave_out_manual(&mut variants);
     }
     let wiring = runtime.block_on(Wiring::of(workspace, &variants, args.accel, args.runtime))?;
+    let wiring = if args.pause_on_fail {
+        wiring.with_visits(Visits::WhenNotPassed(Arc::new(Pause::at_the_terminal()?)))
+    } else {
+        wiring
+    };
     let graph = Arc::new(wiring.graph(&variants)?);
-    let resolver = Arc::new(Resolver::new(store, roots(workspace)).strict(args.strict_keys));
+    let resolver = Resolver::new(store, execution::roots(workspace)).strict(args.strict_keys);
+    let resolver = Arc::new(resolver);
     let force = args.force || args.runs.is_some();
     let plan = Plan::make(&graph, &resolver, PlanOptions { force })
         .map_err(|error| Failure::environment(format!("failed to {error}")))?;
     if args.dry_run {
         return dry_run(&graph, &plan);
     }
-    runtime.block_on(carry_out(args, workspace, wiring, graph, resolver, plan, began))
+    let results = args
+        .results
+        .clone()
+        .unwrap_or_else(|| workspace.root.join("job-results"));
+    let folder = JobFolder::make(&results)?;
+    let heading = heading(args, &folder, &graph);
+    let reporters: Vec<Box<dyn Reporter>> = vec![
+        report::display(progress(args), heading.clone()),
+        Box::new(Job::open(&folder, heading)?),
+    ];
+    let execution = Execution {
+        workspace,
+        wiring,
+        graph,
+        resolver,
+        plan,
+        options: options(args),
+        job: Some(folder.path.clone()),
+        reporters,
+    };
+    let summary = runtime.block_on(execution.carry_out())?;
+    let elapsed = began.elapsed().as_secs_f64();
+    folder.write_results(&summary, elapsed)?;
+    print(&closing(&summary, elapsed))?;
+    Ok(exit(&summary))
 }
 
 /// Variants with `manual = yes` (tests that fail on purpose, say, or that need a hand) run when they are named, not with
@@ -78,86 +105,13 @@ fn leave_out_manual(variants: &mut Vec<Variant>) {
     }
 }
 
-/// Opens the cache and says what was found wrong with it.
-pub fn open_store(workspace: &Workspace) -> Result<Store, Failure> {
-    let store = Store::open(&workspace.cache)?;
-    store
-        .notices()
-        .iter()
-        .for_each(|notice| warn(&notice.to_string()));
-    Ok(store)
-}
-
-fn roots(workspace: &Workspace) -> Roots {
-    workspace
-        .providers
-        .iter()
-        .map(|provider| (provider.name.clone(), provider.root.clone()))
-        .collect()
-}
-
-async fn carry_out(
-    args: &RunArgs,
-    workspace: &Workspace,
-    wiring: Wiring,
-    graph: Arc<Graph>,
-    resolver: Arc<Resolver>,
-    plan: Plan,
-    began: Instant,
-) -> Result<Exit, Failure> {
-    let results = args
-        .results
-        .clone()
-        .unwrap_or_else(|| workspace.root.join("job-results"));
-    let folder = JobFolder::make(&results)?;
-    let scratch = Scratch::make(&workspace.cache)?;
-    // A run of hits starts no process at all.
-    let janitor = if plan.hits() < graph.len() {
-        let janitor = Launcher::this_program()
-            .janitor(std::slice::from_ref(&scratch.path))
-            .await;
-        Some(janitor.map_err(|error| Failure::environment(format!("failed to {error}")))?)
+/// A live view would be drawn over what is said during a pause.
+fn progress(args: &RunArgs) -> Progress {
+    if args.pause_on_fail {
+        Progress::Plain
     } else {
-        None
-    };
-    let heading = heading(args, &folder, &graph);
-    let (sink, stream) = events();
-    let reporters: Vec<Box<dyn Reporter>> = vec![
-        report::display(args.progress, heading.clone()),
-        Box::new(Job::open(&folder, heading)?),
-    ];
-    let relay = tokio::spawn(report::relay(stream, reporters));
-    let canceller = listen_for_signals()?;
-    let run = Run {
-        rules: wiring.rules(&scratch.path),
-        places: Places {
-            scratch: scratch.path.join("actions"),
-            job: folder.path.clone(),
-        },
-        options: options(args),
-        events: sink,
-        graph,
-        plan,
-        resolver: resolver.clone(),
-        canceller,
-    };
-    let summary = run.go().await;
-    let elapsed = began.elapsed().as_secs_f64();
-    // The stream has ended: every sender went with the run.
-    let _ = relay.await;
-    folder.write_results(&summary, elapsed)?;
-    resolver
-        .store()
-        .notices()
-        .iter()
-        .for_each(|notice| warn(&notice.to_string()));
-    print(&closing(&summary, elapsed))?;
-    if let Some(janitor) = janitor {
-        janitor.finish().await;
+        args.progress
     }
-    // Without a janitor nobody else removes it; with one it is gone already.
-    let _ = std::fs::remove_dir_all(&scratch.path);
-    Ok(exit(&summary))
 }
 
 fn heading(args: &RunArgs, folder: &JobFolder, graph: &Graph) -> Heading {
@@ -175,7 +129,8 @@ fn heading(args: &RunArgs, folder: &JobFolder, graph: &Graph) -> Heading {
     }
 }
 
-fn options(args: &RunArgs) -> RunOptions {
+/// What the command line asks of a run.
+pub fn options(args: &RunArgs) -> RunOptions {
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let cpus = u32::try_from(cpus).unwrap_or(u32::MAX);
     RunOptions {
@@ -200,41 +155,6 @@ fn host_memory_mib() -> u32 {
     #[expect(clippy::useless_conversion, reason = "`totalram` is not u64 everywhere")]
     let bytes = u64::from(info.totalram) * u64::from(info.mem_unit);
     u32::try_from((bytes / 4 * 3) >> 20).unwrap_or(u32::MAX)
-}
-
-/// SIGINT, SIGTERM and SIGHUP stop the run in good order; a second one ends the process at once, and the guards of its
-/// children then do the rest.
-fn listen_for_signals() -> Result<Canceller, Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (canceller, _) = cancellation();
-    let (mut interrupt, mut terminate, mut hangup) = (
-        signal(SignalKind::interrupt())?,
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::hangup())?,
-    );
-    let stop = canceller.clone();
-    tokio::spawn(async move {
-        for again in [false, true] {
-            let name = tokio::select! {
-                _ = interrupt.recv() => "SIGINT",
-                _ = terminate.recv() => "SIGTERM",
-                _ = hangup.recv() => "SIGHUP",
-            };
-            if again {
-                end_at_once();
-            }
-            stop.cancel(name);
-        }
-    });
-    Ok(canceller)
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "asked for twice: the guards end the children and remove the scratch folder"
-)]
-fn end_at_once() -> ! {
-    std::process::exit(Exit::Interrupted as i32)
 }
 
 fn dry_run(graph: &Graph, plan: &Plan) -> Result<Exit, Failure> {

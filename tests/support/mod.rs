@@ -252,6 +252,14 @@ impl Drop for Sandbox {
     }
 }
 
+/// Says loudly that a check is left out on this host.
+pub(crate) fn skipped(what: &str) {
+    #[expect(clippy::print_stdout, reason = "a skipped check is said loudly")]
+    {
+        println!("SKIPPED: {what}");
+    }
+}
+
 /// A program that runs.
 pub(crate) struct Running {
     child: Child,

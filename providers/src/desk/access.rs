@@ -116,7 +116,11 @@ impl Desk {
     }
 
     /// Where a machine's ssh server is reached, and as whom.
-    fn target(machine: &Machine, params: &Params, entry: Entry<'_>) -> Result<SshTarget, CallError> {
+    pub(super) fn target(
+        machine: &Machine,
+        params: &Params,
+        entry: Entry<'_>,
+    ) -> Result<SshTarget, CallError> {
         let nic = Self::nic(machine, entry.nic_index)?;
         let guest_port: u16 = params
             .number("shell_port")

@@ -19,6 +19,7 @@ mod reboot;
 mod sessions;
 mod settings;
 mod tools;
+mod visit;
 mod vm;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ use crate::machine::{Launch, Machine};
 use crate::params::Params;
 
 pub use create::StartError;
+pub use visit::{SshWay, WaysIn};
 
 /// Which file backs an image is the caller's decision: the desk never writes to an original.
 #[async_trait::async_trait]

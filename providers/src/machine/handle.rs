@@ -44,6 +44,9 @@ pub(super) struct Running {
     pub(super) forwards: Vec<Forward>,
 }
 
+/// Numbers the sockets at which monitors were shared.
+static SHARED: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+
 impl Machine {
     pub(super) fn new(running: Arc<Running>) -> Machine {
         Machine { running }
@@ -213,6 +216,15 @@ impl Machine {
             arguments["format"] = "png".into();
         }
         self.command("screendump", Some(arguments)).await.map(drop)
+    }
+
+    /// Offers the main monitor to others, at a socket in the machine's own folder.
+    ///
+    /// # Errors
+    /// When the socket cannot be made.
+    pub fn share_monitor(&self) -> std::io::Result<crate::qmp::Shared> {
+        let number = SHARED.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        crate::qmp::share(self.qmp(), &self.socket_dir().join(format!("qmp{number}")))
     }
 
     /// The machine's own folder for sockets. It goes when the machine goes.

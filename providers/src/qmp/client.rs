@@ -250,6 +250,15 @@ impl Qmp {
         }
     }
 
+    /// The next event after `mark`, and the point after it. `None` when the monitor has closed.
+    pub(super) async fn next_event(&self, mark: Mark) -> Option<(Event, Mark)> {
+        tokio::select! {
+            biased;
+            next = self.shared.events.next(mark, |_| true) => Some(next),
+            () = self.closed() => None,
+        }
+    }
+
     /// Whether QEMU has closed the connection.
     pub fn is_closed(&self) -> bool {
         *self.shared.closed.borrow()
@@ -329,4 +338,4 @@ async fn read(shared: Arc<Shared>, incoming: OwnedReadHalf) {
 
 #[cfg(test)]
 #[path = "client_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -10,7 +10,7 @@ const SOON: Duration = Duration::from_secs(10);
 const GREETING: &str = r#"{"QMP": {"version": {"qemu": {"major": 99}}, "capabilities": ["oob"]}}"#;
 
 /// Answers each request with the lines that `answer` makes of its command and id. The connection closes after `bye`.
-async fn fake(
+pub(in crate::qmp) async fn fake(
     answer: impl Fn(&str, u64) -> String + Send + 'static,
 ) -> (tempfile::TempDir, Result<Qmp, QmpError>) {
     let dir = tempfile::tempdir().unwrap();

@@ -76,6 +76,11 @@ impl Events {
 
     /// Waits for the first event after `mark` that is wanted. Waits for ever; put a time-out around it.
     pub(super) async fn wait(&self, mark: Mark, wanted: impl Fn(&Event) -> bool) -> Event {
+        self.next(mark, wanted).await.0
+    }
+
+    /// The same, with the point after the event.
+    pub(super) async fn next(&self, mark: Mark, wanted: impl Fn(&Event) -> bool) -> (Event, Mark) {
         let mut arrived = self.arrived.subscribe();
         let mut next = mark.0;
         loop {
@@ -83,8 +88,9 @@ impl Events {
             {
                 let queue = self.lock();
                 let skip = usize::try_from(next.saturating_sub(queue.first)).unwrap_or(usize::MAX);
-                if let Some(event) = queue.events.iter().skip(skip).find(|event| wanted(event)) {
-                    return event.clone();
+                let mut numbered = (queue.first..).zip(&queue.events).skip(skip);
+                if let Some((number, event)) = numbered.find(|(_, event)| wanted(event)) {
+                    return (event.clone(), Mark(number + 1));
                 }
                 next = queue.first + queue.events.len() as u64;
             }

@@ -16,6 +16,7 @@ use vtbuild_providers::params::Params;
 
 use super::declare::PACKAGES_ROLE;
 use super::folder::DataFolder;
+use super::visit::{self, Scene, Visits};
 use super::{TestPayload, TestRule, reads};
 use crate::python_env;
 
@@ -163,18 +164,66 @@ async fn attempt(
         desk,
         events: job.events.clone(),
     });
-    let body = body(this, &launch, &folder, &watched).await;
+    let outcome = inside(this, &launch, &folder, &watched).await;
+    let (mut outcome, missing) =
+        outcome.unwrap_or_else(|(status, reason)| (Outcome::ended(status, reason), Vec::new()));
+    if let Visits::WhenNotPassed(visitor) = &rule.setup.visits
+        && missing.is_empty()
+        && matches!(outcome.status, Status::Fail | Status::Error | Status::Warn)
+    {
+        let reason = outcome.reason.as_deref().unwrap_or_default();
+        let scene = scene(job, payload, &watched, Some((outcome.status, reason)));
+        visit::receive(&**visitor, job, scene).await;
+    }
     // Only a disk that is kept is worth the time of an orderly end.
     let keeps = payload.images.iter().any(|image| image.published || image.check);
     watched.desk.shutdown_all(keeps).await;
-    let finished = body?;
-    let verdict = finished.verdict().cloned();
-    let Some(verdict) = verdict else {
-        return Err(without_verdict(&finished));
-    };
-    let mut outcome = judge(&verdict, &finished, rule, payload, &folder);
-    afterwards(&mut outcome, job, payload, &folder, &img).await;
-    Ok((outcome, verdict.missing))
+    let tested = !matches!(rule.setup.visits, Visits::InsteadOfBody(_));
+    if tested && outcome.status.lets_followers_run() {
+        afterwards(&mut outcome, job, payload, &folder, &img).await;
+    }
+    Ok((outcome, missing))
+}
+
+/// What happens while there are machines: they start, and the body runs, or a visitor comes instead of it.
+async fn inside(
+    this: &Attempt<'_>,
+    launch: &Launch,
+    folder: &DataFolder,
+    watched: &Arc<Watched>,
+) -> Result<(Outcome, Vec<String>), Stopped> {
+    let Attempt {
+        rule, job, payload, ..
+    } = *this;
+    for vm in payload.params.objects("vms") {
+        start_machine(job, payload, watched, vm).await?;
+    }
+    if let Visits::InsteadOfBody(visitor) = &rule.setup.visits {
+        visit::receive(&**visitor, job, scene(job, payload, watched, None)).await;
+        return Ok((visit::visited(), Vec::new()));
+    }
+    let finished = body(this, launch, folder, watched).await?;
+    match finished.verdict() {
+        Some(verdict) => {
+            let outcome = judge(verdict, &finished, rule, payload, folder);
+            Ok((outcome, verdict.missing.clone()))
+        }
+        None => Err(without_verdict(&finished)),
+    }
+}
+
+fn scene<'a>(
+    job: &'a Job,
+    payload: &'a TestPayload,
+    watched: &'a Watched,
+    ended: Option<(Status, &'a str)>,
+) -> Scene<'a> {
+    Scene {
+        test: &job.spec.title,
+        desk: &watched.desk,
+        main_vm: payload.params.text("main_vm").unwrap_or("vm1"),
+        ended,
+    }
 }
 
 async fn launch(
@@ -200,7 +249,7 @@ async fn launch(
     })
 }
 
-/// Starts the machines and runs the test's Python.
+/// Runs the test's Python.
 async fn body(
     this: &Attempt<'_>,
     launch: &Launch,
@@ -216,9 +265,6 @@ async fn body(
         .into_iter()
         .map(str::to_owned)
         .collect();
-    for vm in &vms {
-        start_machine(job, payload, watched, vm).await?;
-    }
     let start = start(this, launch, folder, vms).map_err(error)?;
     job.events.step("running");
     let setup = HostSetup {

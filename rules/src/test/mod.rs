@@ -10,6 +10,7 @@ mod execute;
 mod folder;
 mod reads;
 mod runtime;
+mod visit;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use vtbuild_providers::qemu::{Qemu, QemuError};
 
 pub use declare::HostFacts;
 pub use runtime::AUTO;
+pub use visit::{Scene, VISIT, Visitor, Visits};
 
 /// The rule's name and version.
 pub const NAME: RuleName = RuleName {
@@ -48,6 +50,8 @@ pub struct TestSetup {
     pub python: Utf8PathBuf,
     /// Where archives of packages are unpacked.
     pub trees: Utf8PathBuf,
+    /// Who is let in to the machines, and when.
+    pub visits: Visits,
 }
 
 /// The test rule.
@@ -72,6 +76,14 @@ impl TestRule {
         }
     }
 
+    /// The rule that actions of this one belong to.
+    fn rule(&self) -> RuleName {
+        match self.setup.visits {
+            Visits::InsteadOfBody(_) => VISIT,
+            Visits::Never | Visits::WhenNotPassed(_) => NAME,
+        }
+    }
+
     async fn qemu(&self, params: &Params) -> Result<Qemu, QemuError> {
         let name = |key: &str| params.text(key).map(str::to_owned);
         let names = (name("qemu_binary"), name("qemu_img_binary"));
@@ -88,11 +100,13 @@ impl TestRule {
 #[async_trait]
 impl Rule for TestRule {
     fn name(&self) -> RuleName {
-        NAME
+        self.rule()
     }
 
     fn declare(&self, variant: &Variant) -> Result<Spec, DeclareError> {
-        declare::declare(variant, &self.setup.facts, &self.setup.providers)
+        let mut spec = declare::declare(variant, &self.setup.facts, &self.setup.providers)?;
+        spec.rule = self.rule();
+        Ok(spec)
     }
 
     async fn execute(&self, job: Job) -> Outcome {

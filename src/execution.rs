@@ -1,0 +1,139 @@
+//! Carrying a plan out: a scratch folder with its janitor, the stream of events, and the signals that end it.
+
+use std::sync::Arc;
+
+use camino::Utf8PathBuf;
+use vtbuild_cache::Store;
+use vtbuild_engine::cancel::{Canceller, cancellation};
+use vtbuild_engine::event::events;
+use vtbuild_engine::graph::Graph;
+use vtbuild_engine::plan::Plan;
+use vtbuild_engine::resolve::{Resolver, Roots};
+use vtbuild_engine::schedule::run::{Places, Run, RunOptions, Summary};
+use vtbuild_providers::process::Launcher;
+
+use crate::command::warn;
+use crate::exit::{Exit, Failure};
+use crate::report::{self, Reporter};
+use crate::scratch::Scratch;
+use crate::wiring::Wiring;
+use crate::workspace::Workspace;
+
+/// Opens the cache and says what was found wrong with it.
+pub fn open_store(workspace: &Workspace) -> Result<Store, Failure> {
+    let store = Store::open(&workspace.cache)?;
+    store
+        .notices()
+        .iter()
+        .for_each(|notice| warn(&notice.to_string()));
+    Ok(store)
+}
+
+/// Where providers' files are on this host.
+pub fn roots(workspace: &Workspace) -> Roots {
+    workspace
+        .providers
+        .iter()
+        .map(|provider| (provider.name.clone(), provider.root.clone()))
+        .collect()
+}
+
+/// A plan and everything that it is carried out with.
+pub struct Execution<'a> {
+    /// The workspace.
+    pub workspace: &'a Workspace,
+    /// The rules.
+    pub wiring: Wiring,
+    /// What is to be done.
+    pub graph: Arc<Graph>,
+    /// Where records are.
+    pub resolver: Arc<Resolver>,
+    /// What is known already.
+    pub plan: Plan,
+    /// How.
+    pub options: RunOptions,
+    /// The folder where logs stay; none: they go with the scratch folder.
+    pub job: Option<Utf8PathBuf>,
+    /// Who is told what happens.
+    pub reporters: Vec<Box<dyn Reporter>>,
+}
+
+impl Execution<'_> {
+    /// Carries it out. Nothing of it is left afterwards but logs and what the cache keeps.
+    pub async fn carry_out(self) -> Result<Summary, Failure> {
+        let scratch = Scratch::make(&self.workspace.cache)?;
+        // A run of hits starts no process at all.
+        let janitor = if self.plan.hits() < self.graph.len() {
+            let janitor = Launcher::this_program()
+                .janitor(std::slice::from_ref(&scratch.path))
+                .await;
+            Some(janitor.map_err(|error| Failure::environment(format!("failed to {error}")))?)
+        } else {
+            None
+        };
+        let (sink, stream) = events();
+        let relay = tokio::spawn(report::relay(stream, self.reporters));
+        let run = Run {
+            rules: self.wiring.rules(&scratch.path),
+            places: Places {
+                scratch: scratch.path.join("actions"),
+                job: self.job.unwrap_or_else(|| scratch.path.join("job")),
+            },
+            options: self.options,
+            events: sink,
+            graph: self.graph,
+            plan: self.plan,
+            resolver: self.resolver.clone(),
+            canceller: listen_for_signals()?,
+        };
+        let summary = run.go().await;
+        // The stream has ended: every sender went with the run.
+        let _ = relay.await;
+        self.resolver
+            .store()
+            .notices()
+            .iter()
+            .for_each(|notice| warn(&notice.to_string()));
+        if let Some(janitor) = janitor {
+            janitor.finish().await;
+        }
+        // Without a janitor nobody else removes it; with one it is gone already.
+        let _ = std::fs::remove_dir_all(&scratch.path);
+        Ok(summary)
+    }
+}
+
+/// SIGINT, SIGTERM and SIGHUP stop the run in good order; a second one ends the process at once, and the guards of its
+/// children then do the rest.
+fn listen_for_signals() -> Result<Canceller, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (canceller, _) = cancellation();
+    let (mut interrupt, mut terminate, mut hangup) = (
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::hangup())?,
+    );
+    let stop = canceller.clone();
+    tokio::spawn(async move {
+        for again in [false, true] {
+            let name = tokio::select! {
+                _ = interrupt.recv() => "SIGINT",
+                _ = terminate.recv() => "SIGTERM",
+                _ = hangup.recv() => "SIGHUP",
+            };
+            if again {
+                end_at_once();
+            }
+            stop.cancel(name);
+        }
+    });
+    Ok(canceller)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "asked for twice: the guards end the children and remove the scratch folder"
+)]
+fn end_at_once() -> ! {
+    std::process::exit(Exit::Interrupted as i32)
+}
