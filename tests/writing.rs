@@ -136,14 +136,11 @@ fn every_command_of_the_page_does_what_the_page_says() {
     let sandbox = Sandbox::with_guest();
     fs::remove_file(sandbox.path("vtbuild.toml")).unwrap();
     symlink(env!("CARGO_BIN_EXE_vtbuild"), sandbox.root().join("bin/vtbuild")).unwrap();
-    let has_ruff = run(
-        &sandbox,
-        &Command {
-            line: "command -v ruff".into(),
-            prints: vec![],
-        },
-        false,
-    ) != "";
+    let look = Command {
+        line: "command -v ruff".into(),
+        prints: Vec::new(),
+    };
+    let has_ruff = !run(&sandbox, &look, false).is_empty();
     let mut ran = 0;
     for block in blocks(PAGE) {
         let (needs, commands) = match block {

@@ -73,8 +73,8 @@ pub fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
     if summary.interrupted.is_some() {
         return Ok(Exit::Interrupted);
     }
-    let ended = summary.wanted.iter().chain(&summary.broken);
-    if let Some(broken) = ended.filter(|it| it.status != Status::Pass).last() {
+    let mut ended = summary.broken.iter().chain(&summary.wanted);
+    if let Some(broken) = ended.find(|it| it.status != Status::Pass) {
         let reason = broken.reason.as_deref().unwrap_or("no reason given");
         let exit = if summary.bug { Exit::Bug } else { Exit::Failed };
         return Err(Failure::new(exit, format!("{}: {reason}", broken.label)));

@@ -56,7 +56,7 @@ pub fn look(folders: &[Utf8PathBuf], workspace: &Utf8Path) -> Findings {
         match check(&ruff, folder, workspace) {
             Ok(found) => findings.found.extend(found),
             Err(problem) => {
-                findings.note = Some(format!("Python files were not looked at: failed to {problem}"))
+                findings.note = Some(format!("Python files were not looked at: failed to {problem}"));
             }
         }
     }
