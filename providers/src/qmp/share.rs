@@ -169,7 +169,7 @@ mod tests {
         assert_eq!(refused, json!({ "error": error, "id": "a" }));
         assert_eq!(two.ask("nonsense").await["error"]["class"], "GenericError");
 
-        let mut heard = vec![
+        let mut heard = [
             one.ask(r#"{"execute": "work", "id": [1]}"#).await,
             one.hear().await,
         ];
