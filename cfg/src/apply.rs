@@ -14,23 +14,20 @@ use crate::diagnostic::{Class, Diagnostic};
 use crate::graph::{Graph, NodeId, Operator, Stmt};
 use crate::raw::RawDict;
 use crate::search::{State, Truth};
+use crate::symbols::Sym;
 
 pub(crate) use dict::Dict;
+pub(crate) use substitute::{list_repr, map_repr};
 
 /// Told of every operation that is applied; [`NoWatch`] costs nothing.
 pub(crate) trait Watch {
     /// Whether anything is wanted at all.
     const ON: bool = true;
-    /// An operation changed `key`.
-    fn changed(
-        &mut self,
-        stmt: u32,
-        key: &str,
-        operator: &'static str,
-        before: Option<&str>,
-        after: Option<&str>,
-    );
-    /// A condition was judged.
+    /// An operation changed a key.
+    fn changed(&mut self, change: Change<'_>);
+    /// A `suffix` made one key another, which is lost if it was there.
+    fn renamed(&mut self, stmt: u32, from: u32, to: u32, value: &str);
+    /// A condition that matches was entered.
     fn entered(&mut self, stmt: u32, end: u32);
 }
 
@@ -43,12 +40,33 @@ pub(crate) struct Modes {
     pub(crate) strict: bool,
 }
 
+/// What an operation did to a key.
+#[derive(Clone, Copy)]
+pub(crate) struct Change<'a> {
+    pub(crate) cause: Cause,
+    /// The key as the working dictionary numbers it.
+    pub(crate) key: u32,
+    pub(crate) operator: &'static str,
+    pub(crate) before: Option<&'a str>,
+    pub(crate) after: Option<&'a str>,
+}
+
+/// What made a change.
+#[derive(Clone, Copy)]
+pub(crate) enum Cause {
+    /// A statement.
+    Stmt(u32),
+    /// The value of a key that bounds another.
+    Bound(Sym),
+}
+
 /// Watches nothing.
 pub(crate) struct NoWatch;
 
 impl Watch for NoWatch {
     const ON: bool = false;
-    fn changed(&mut self, _: u32, _: &str, _: &'static str, _: Option<&str>, _: Option<&str>) {}
+    fn changed(&mut self, _: Change<'_>) {}
+    fn renamed(&mut self, _: u32, _: u32, _: u32, _: &str) {}
     fn entered(&mut self, _: u32, _: u32) {}
 }
 
@@ -141,7 +159,7 @@ impl Applier {
                 watch.entered(at, end);
             }
             Stmt::Del(key) => self.del(graph, at, key, watch),
-            Stmt::Suffix(suffix) => self.suffix(suffix.0),
+            Stmt::Suffix(suffix) => self.suffix(graph, at, suffix.0, watch),
             Stmt::FileMap(node) => self.mapped.push(node),
         }
         Ok(at + 1)
@@ -152,7 +170,7 @@ impl Applier {
         let mut raw = RawDict::new(&self.name, &self.shortname, &self.dep, self.maps(graph));
         for (key, value) in self.dict.iter() {
             let (base, suffixes) = self.dict.key_parts(graph, key);
-            raw.set(base, suffixes, graph.text(value, self.dict.own()).to_owned());
+            raw.push(base, suffixes, graph.text(value, self.dict.own()).to_owned(), key);
         }
         raw
     }

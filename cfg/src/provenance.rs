@@ -7,12 +7,12 @@ mod why_not;
 
 use std::sync::Arc;
 
-pub use explain::{Step, explain};
+pub use explain::{Explanation, Step, explain};
 pub use in_force::filters_in_force;
 pub use nearest::{UnknownLabel, nearest, unknown_labels};
 pub use why_not::{Removal, WhyNot, why_not};
 
-use crate::graph::Graph;
+use crate::graph::{Graph, Origin};
 
 /// A statement of a configuration file.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -33,7 +33,11 @@ impl std::fmt::Display for Statement {
 
 impl Statement {
     fn of(graph: &Graph, stmt: u32) -> Self {
-        let at = graph.location(stmt);
+        Self::at(graph, graph.origins[stmt as usize])
+    }
+
+    fn at(graph: &Graph, origin: Origin) -> Self {
+        let at = graph.files[origin.file as usize].spans.location(origin.item);
         Statement {
             file: at.file,
             line: at.line,

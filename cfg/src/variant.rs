@@ -142,9 +142,33 @@ impl Variant {
         &self.graph
     }
 
-    /// Applies the operations once more, telling `watch` of each.
-    pub(crate) fn watch<W: Watch>(&self, watch: &mut W) -> Result<(), Box<Diagnostic>> {
-        APPLIER.with_borrow_mut(|applier| applier.run(&self.graph, &self.path, self.modes, watch))
+    pub(crate) fn keep_dups(&self) -> bool {
+        self.modes.keep_dups
+    }
+
+    /// The paths that were merged into this variant; its own, unless joins took part.
+    pub(crate) fn factors(&self) -> Vec<&[NodeId]> {
+        match &self.joined {
+            Some(joined) => joined.factors.iter().map(|path| &**path).collect(),
+            None => vec![&self.path],
+        }
+    }
+
+    /// Applies the operations of one of its factors once more, telling `watch` of each. What came of it.
+    pub(crate) fn watch<W: Watch>(
+        &self,
+        factor: &[NodeId],
+        watch: &mut W,
+    ) -> Result<RawDict, Box<Diagnostic>> {
+        APPLIER.with_borrow_mut(|applier| {
+            applier.run(&self.graph, factor, self.modes, watch)?;
+            Ok(applier.raw(&self.graph))
+        })
+    }
+
+    /// What joins merged into this variant.
+    pub(crate) fn joined(&self) -> Option<&RawDict> {
+        self.joined.as_deref()
     }
 
     fn flattened(&self, raw: RawDict) -> Params {
@@ -152,7 +176,8 @@ impl Variant {
             ("name".to_owned(), raw.name.clone()),
             ("shortname".to_owned(), raw.shortname.clone()),
         ];
-        let pairs = names.into_iter().chain(raw.flatten(self.modes.keep_dups));
+        let made = raw.flatten(self.modes.keep_dups).into_iter();
+        let pairs = names.into_iter().chain(made.map(|made| (made.key, made.value)));
         Params::from_parts(self.graph.clone(), pairs)
     }
 
@@ -183,6 +208,8 @@ impl Variant {
 pub(crate) fn raw_dict(graph: &Graph, path: &[NodeId], modes: Modes) -> Result<RawDict, Box<Diagnostic>> {
     APPLIER.with_borrow_mut(|applier| {
         applier.run(graph, path, modes, &mut NoWatch)?;
-        Ok(applier.raw(graph))
+        let mut raw = applier.raw(graph);
+        raw.factors.push(path.into());
+        Ok(raw)
     })
 }

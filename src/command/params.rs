@@ -6,6 +6,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value as Json, json};
 use vtbuild_cfg::Variant;
+use vtbuild_cfg::provenance::Explanation;
 
 use super::cartesian::{Value, sorted, write_repr};
 use super::{Output, warn};
@@ -53,16 +54,16 @@ fn one(analysis: &Analysis, args: &ParamsArgs, at: usize, variant: &Variant) -> 
     let pairs = sorted(variant).map_err(|error| wrong(&error))?;
     let wanted = |key: &str| args.key.is_empty() || args.key.iter().any(|pattern| matches(pattern, key));
     let shown = pairs.into_iter().filter(|(key, _)| wanted(key));
+    let explanation = match args.with_source {
+        true => Some(Explanation::of(variant).map_err(|error| wrong(&error))?),
+        false => None,
+    };
+    let sources_of = |key: &str| explanation.as_ref().map(|it| sources::of(analysis, it, key));
     let mut text = String::new();
     if args.json {
         let mut params = Map::new();
         for (key, value) in shown {
-            let sources = if args.with_source {
-                Some(sources::of(analysis, variant, key)?)
-            } else {
-                None
-            };
-            params.insert(key.to_owned(), json_entry(&value, sources));
+            params.insert(key.to_owned(), json_entry(&value, sources_of(key)));
         }
         let object = json!({ "id": variant.test_name(), "shortname": variant.shortname(), "name": variant.name(), "params": params });
         // Writing to a string cannot fail.
@@ -74,10 +75,8 @@ fn one(analysis: &Analysis, args: &ParamsArgs, at: usize, variant: &Variant) -> 
     let _ = writeln!(text, "dict {at:>4}:  {name}");
     for (key, value) in shown {
         let _ = writeln!(text, "    {key} = {}", plain(&value));
-        if args.with_source {
-            for source in sources::of(analysis, variant, key)? {
-                text.push_str(&source.text());
-            }
+        for source in sources_of(key).into_iter().flatten() {
+            text.push_str(&source.text());
         }
     }
     Ok(text)

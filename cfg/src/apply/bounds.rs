@@ -1,6 +1,6 @@
 //! `_min`, `_max` and `_fixed` keys: applied once, after all operations.
 
-use super::{Applier, Watch};
+use super::{Applier, Cause, Change, Watch};
 use crate::diagnostic::Diagnostic;
 use crate::graph::{BoundKind, Graph, TextRef};
 use crate::symbols::Sym;
@@ -35,7 +35,6 @@ impl Applier {
             self.dict.set(base.0, value);
             if W::ON {
                 let text = |at| graph.text(at, self.dict.own());
-                let stmt = self.last_assignment(graph, key).unwrap_or(0);
                 let bound = graph.symbols.text(key);
                 let operator = if bound.ends_with("_max") {
                     "_max"
@@ -44,13 +43,13 @@ impl Applier {
                 } else {
                     "_fixed"
                 };
-                watch.changed(
-                    stmt,
-                    graph.symbols.text(base),
+                watch.changed(Change {
+                    cause: Cause::Bound(key),
+                    key: base.0,
                     operator,
-                    old.map(text),
-                    Some(text(value)),
-                );
+                    before: old.map(text),
+                    after: Some(text(value)),
+                });
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Assignments and removals.
 
-use super::{Applier, Watch};
+use super::{Applier, Cause, Change, Watch};
 use crate::diagnostic::Diagnostic;
 use crate::graph::{Graph, Operator, TextRef};
 use crate::symbols::Sym;
@@ -36,13 +36,13 @@ impl Applier {
         self.dict.set(key.0, new);
         if W::ON {
             let text = |at| graph.text(at, self.dict.own());
-            watch.changed(
-                stmt,
-                graph.symbols.text(key),
-                operator.as_str(),
-                old.map(text),
-                Some(text(new)),
-            );
+            watch.changed(Change {
+                cause: Cause::Stmt(stmt),
+                key: key.0,
+                operator: operator.as_str(),
+                before: old.map(text),
+                after: Some(text(new)),
+            });
         }
         Ok(())
     }
@@ -98,8 +98,13 @@ impl Applier {
             self.dict.set(key, new);
             if W::ON {
                 let text = |at| graph.text(at, self.dict.own());
-                let name = self.dict.key_text(graph, key);
-                watch.changed(stmt, &name, shown, old.map(text), Some(text(new)));
+                watch.changed(Change {
+                    cause: Cause::Stmt(stmt),
+                    key,
+                    operator: shown,
+                    before: old.map(text),
+                    after: Some(text(new)),
+                });
             }
         }
         Ok(())
@@ -158,7 +163,13 @@ impl Applier {
             if let Some(old) = self.dict.remove(key)
                 && W::ON
             {
-                watch.changed(stmt, name, "del", Some(graph.text(old, self.dict.own())), None);
+                watch.changed(Change {
+                    cause: Cause::Stmt(stmt),
+                    key,
+                    operator: "del",
+                    before: Some(graph.text(old, self.dict.own())),
+                    after: None,
+                });
             }
         }
     }

@@ -63,8 +63,8 @@ impl Applier {
             "name" => return Some(self.name.clone()),
             "shortname" => return Some(self.shortname.clone()),
             "dep" => return Some(list_repr(&self.dep)),
-            "_name_map_file" => return self.map_repr(graph, false),
-            "_short_name_map_file" => return self.map_repr(graph, true),
+            "_name_map_file" => return map_repr(&self.maps(graph), false),
+            "_short_name_map_file" => return map_repr(&self.maps(graph), true),
             _ => {}
         }
         if self.dict.has_suffixes() {
@@ -72,27 +72,13 @@ impl Applier {
                 .raw(graph)
                 .flatten(self.modes.keep_dups)
                 .into_iter()
-                .find(|(k, _)| k == key)
-                .map(|(_, v)| v);
+                .find(|made| made.key == key)
+                .map(|made| made.value);
         }
         let sym = graph.symbols.find(key)?;
         self.dict
             .get(sym.0)
             .map(|at| graph.text(at, self.dict.own()).to_owned())
-    }
-
-    fn map_repr(&self, graph: &Graph, short: bool) -> Option<String> {
-        let maps = self.maps(graph);
-        if maps.is_empty() {
-            return None;
-        }
-        let entry = |(file, full, values): &(String, String, String)| {
-            format!("{}: {}", repr(file), repr(if short { values } else { full }))
-        };
-        Some(format!(
-            "{{{}}}",
-            maps.iter().map(entry).collect::<Vec<_>>().join(", ")
-        ))
     }
 }
 
@@ -105,7 +91,22 @@ fn reference(text: &str, from: usize) -> Option<(usize, &str, usize)> {
     Some((start, &text[inner..end], end + 1))
 }
 
-fn list_repr(items: &[String]) -> String {
+/// File maps as `${}` shows them, if there are any.
+pub(crate) fn map_repr(maps: &[(String, String, String)], short: bool) -> Option<String> {
+    if maps.is_empty() {
+        return None;
+    }
+    let entry = |(file, full, values): &(String, String, String)| {
+        format!("{}: {}", repr(file), repr(if short { values } else { full }))
+    };
+    Some(format!(
+        "{{{}}}",
+        maps.iter().map(entry).collect::<Vec<_>>().join(", ")
+    ))
+}
+
+/// A list as `${}` shows it.
+pub(crate) fn list_repr(items: &[String]) -> String {
     format!(
         "[{}]",
         items.iter().map(|item| repr(item)).collect::<Vec<_>>().join(", ")

@@ -191,6 +191,7 @@ impl Join {
             merged.name = self.join_names(&outer.name, &inner.name)?;
             merged.shortname = self.join_names(&outer.shortname, &inner.shortname)?;
             merged.update(inner);
+            merged.join = Some(self.spec().stmt);
             inner = merged;
         }
         Ok(Found {

@@ -53,7 +53,7 @@ impl Fingerprints {
         }
         if let Some(joined) = &variant.joined {
             // Joins are rare; their data are already made.
-            sum.add(format!("{joined:?}"));
+            sum.add(joined);
         }
         sum.finish()
     }

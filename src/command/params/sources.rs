@@ -3,11 +3,9 @@
 use std::fmt::Write;
 
 use serde_json::{Value as Json, json};
-use vtbuild_cfg::Variant;
-use vtbuild_cfg::provenance::{Step, explain};
+use vtbuild_cfg::provenance::{Explanation, Statement, Step};
 
-use crate::analysis::{Analysis, wrong};
-use crate::exit::Failure;
+use crate::analysis::Analysis;
 
 /// One statement that changed a key, with its places as they are shown.
 pub struct Source {
@@ -15,21 +13,23 @@ pub struct Source {
     place: String,
     /// The conditions that it stands under, outermost first: place and text.
     under: Vec<(String, String)>,
+    /// The filters of its variant.
+    filters: Vec<(String, String)>,
 }
 
 /// The statements that made the value of `key`, in the order in which they took effect.
-pub fn of(analysis: &Analysis, variant: &Variant, key: &str) -> Result<Vec<Source>, Failure> {
-    let steps = explain(variant, key).map_err(|error| wrong(&error))?;
+pub fn of(analysis: &Analysis, explanation: &Explanation<'_>, key: &str) -> Vec<Source> {
+    let placed = |statements: &[Statement]| {
+        let placed = |it: &Statement| (analysis.place(it), it.text.clone());
+        statements.iter().map(placed).collect()
+    };
     let source = |step: Step| Source {
         place: analysis.place(&step.statement),
-        under: step
-            .under
-            .iter()
-            .map(|condition| (analysis.place(condition), condition.text.clone()))
-            .collect(),
+        under: placed(&step.under),
+        filters: placed(&step.filters),
         step,
     };
-    Ok(steps.into_iter().map(source).collect())
+    explanation.steps(key).into_iter().map(source).collect()
 }
 
 impl Source {
@@ -40,15 +40,22 @@ impl Source {
             operator,
             before,
             after,
+            factor,
             ..
         } = &self.step;
         let (before, after) = (shown(before.as_deref()), shown(after.as_deref()));
         let mut text = String::new();
         // Writing to a string cannot fail.
         let _ = writeln!(text, "        {}: {}", self.place, statement.text);
-        let _ = writeln!(text, "            {operator}  {before} -> {after}");
-        for (place, condition) in &self.under {
-            let _ = writeln!(text, "            under {place}: {condition}");
+        // What the line of a variant adds to a name, it shows itself.
+        if *operator != "-" {
+            let _ = writeln!(text, "            {operator}  {before} -> {after}");
+        }
+        if let Some(factor) = factor {
+            let _ = writeln!(text, "            in {factor}");
+        }
+        for (place, statement) in self.under.iter().chain(&self.filters) {
+            let _ = writeln!(text, "            under {place}: {statement}");
         }
         text
     }
@@ -56,10 +63,10 @@ impl Source {
     /// The same as JSON.
     pub fn json(&self) -> Json {
         let statement = &self.step.statement;
-        let under = self
-            .under
-            .iter()
-            .map(|(place, text)| json!({ "place": place, "statement": text }));
+        let told = |statements: &[(String, String)]| -> Vec<Json> {
+            let told = |(place, text): &(String, String)| json!({ "place": place, "statement": text });
+            statements.iter().map(told).collect()
+        };
         json!({
             "place": self.place,
             "file": &*statement.file,
@@ -68,7 +75,9 @@ impl Source {
             "operator": self.step.operator,
             "before": self.step.before,
             "after": self.step.after,
-            "under": under.collect::<Vec<_>>(),
+            "under": told(&self.under),
+            "filters": told(&self.filters),
+            "factor": self.step.factor,
         })
     }
 }
