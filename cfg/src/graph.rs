@@ -313,6 +313,13 @@ impl Graph {
         }
     }
 
+    /// The node whose content a statement is part of.
+    pub(crate) fn node_of(&self, stmt: u32) -> NodeId {
+        // Nodes are made in the order of their content.
+        let after = self.nodes.partition_point(|node| node.content.start <= stmt);
+        NodeId(after.saturating_sub(1) as u32)
+    }
+
     /// A statement's place.
     pub(crate) fn location(&self, stmt: u32) -> crate::diagnostic::Location {
         let origin = self.origins[stmt as usize];

@@ -2,14 +2,17 @@
 //!
 //! | code | what it means |
 //! |---|---|
-//! | `never-matches` | every alternative of a filter asks for a name that no variant carries |
-//! | `unknown-label` | one alternative of a filter does |
+//! | `never-matches` | no variant that a filter is about can ever match it: it asks for unknown names, or for known ones that never stand together there |
+//! | `unknown-label` | one alternative of a filter asks for a name that no variant carries |
+//! | `never-together` | one alternative of a filter asks for names that never stand together there |
 //! | `unknown-dependency` | what a variant depends on does not exist |
-//! | `always-dropped` | a filter inside of a variant removes it, whatever it is combined with |
+//! | `always-dropped` | filters remove a variant, whatever it is combined with; those outside of all variants do not count |
+//! | `undecided` | how much of this could not be decided in a reasonable time |
 //! | `shadowed-assignment` | a key is set twice in one block, and nothing can tell the first value |
 //! | `tab` | tabs, whose width is eight columns here and anything else in an editor |
 
 mod labels;
+mod structure;
 mod values;
 
 use std::sync::Arc;
@@ -18,22 +21,27 @@ use rustc_hash::FxHashSet;
 
 use crate::diagnostic::{Class, Diagnostic, Location, Severity};
 use crate::graph::LinkedFile;
-use crate::items::{Item, ItemId};
+use crate::items::ItemId;
 use crate::program::Program;
 
 pub use values::{KeyUse, keys};
 
+/// The code of what was not decided.
+pub const UNDECIDED: &str = "undecided";
+
 /// All warnings about `program`, file by file in the order of their first use, and by line within a file.
 pub fn lint(program: &Program) -> Vec<Diagnostic> {
     let graph = &program.graph;
-    let known = labels::Known::of(graph);
+    let structure = structure::Structure::of(graph);
+    let known = labels::Known::of(graph, &structure);
     let mut seen = FxHashSet::default();
     let mut found = Vec::new();
-    for file in &graph.files {
+    let mut dropped = structure.dropped.clone();
+    for (number, file) in graph.files.iter().enumerate() {
         let mut own = Vec::new();
         own.extend(values::tabs(file));
         values::shadowed(file, &mut own);
-        known.check(file, &mut own);
+        known.check(number as u32, file, &mut own);
         own.sort_by_key(|warning| warning.location.line);
         // A file that is included twice says the same twice.
         own.retain(|warning| {
@@ -42,6 +50,7 @@ pub fn lint(program: &Program) -> Vec<Diagnostic> {
         });
         found.append(&mut own);
     }
+    found.append(&mut dropped);
     // A generated file is told in terms of those it was made from: all of one file together.
     let mut order: Vec<Arc<str>> = Vec::new();
     for warning in &found {
@@ -49,7 +58,10 @@ pub fn lint(program: &Program) -> Vec<Diagnostic> {
             order.push(warning.location.file.clone());
         }
     }
-    found.sort_by_key(|warning| order.iter().position(|file| *file == warning.location.file));
+    found.sort_by_key(|warning| {
+        let file = order.iter().position(|file| *file == warning.location.file);
+        (file, warning.location.line)
+    });
     found
 }
 
@@ -57,30 +69,6 @@ fn warning(code: &'static str, message: String, location: Location) -> Diagnosti
     Diagnostic {
         severity: Severity::Warning,
         ..Diagnostic::error(Class::Other, code, message, location)
-    }
-}
-
-/// The blocks around an item, the outermost first.
-#[derive(Default)]
-struct Scope {
-    open: Vec<(usize, u32)>,
-}
-
-impl Scope {
-    /// Goes on to an item; what ended before it is left.
-    fn at(&mut self, index: usize) -> impl DoubleEndedIterator<Item = usize> + '_ {
-        self.open.retain(|(_, end)| index < *end as usize);
-        self.open.iter().map(|(header, _)| *header)
-    }
-
-    /// Enters a block, if the item is the header of one.
-    fn enter(&mut self, index: usize, item: &Item) {
-        let end = match item {
-            Item::Condition { end, .. } | Item::Variants { end, .. } => *end,
-            Item::Variant(variant) => variant.end,
-            _ => return,
-        };
-        self.open.push((index, end));
     }
 }
 

@@ -4,6 +4,7 @@
 //! subtree below can still add. Only `only` and `no` matter here; conditions count as guards of the filters under them.
 //! Operations are not looked at.
 
+mod asked;
 mod counting;
 mod facts;
 mod inward;
@@ -12,8 +13,10 @@ mod outside;
 mod removed;
 mod state;
 mod tables;
+mod through;
 mod walk;
 
 pub(crate) use state::{State, Truth};
 pub(crate) use tables::Tables;
+pub(crate) use through::{Answer, InForce, Through, Want};
 pub(crate) use walk::{Walk, WalkOptions};

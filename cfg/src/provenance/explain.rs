@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 use super::Statement;
 use crate::apply::{Cause, Change, Watch};
 use crate::diagnostic::Diagnostic;
-use crate::graph::{Constraint, Graph, NodeId, Origin};
+use crate::graph::{Constraint, Graph, Origin};
 use crate::raw::{Maker, RawDict};
 use crate::symbols::Sym;
 use crate::variant::Variant;
@@ -47,12 +47,19 @@ pub fn explain(variant: &Variant, key: &str) -> Result<Vec<Step>, Box<Diagnostic
 /// Where all values of a variant came from.
 pub struct Explanation<'v> {
     graph: &'v Graph,
-    /// The changes of each factor, by the numbers of keys, and its name where there are several.
-    factors: Vec<(FxHashMap<u32, Vec<Link>>, Option<String>)>,
+    factors: Vec<Factor>,
     makers: FxHashMap<String, Vec<Maker>>,
     /// The changes of computed keys.
     computed: FxHashMap<&'static str, Vec<(Link, Option<usize>)>>,
     join: Option<u32>,
+}
+
+/// What happened in one of the paths that a variant was made of.
+struct Factor {
+    /// Its name, where there are several.
+    name: Option<String>,
+    /// Changes by the numbers of keys.
+    chains: FxHashMap<u32, Vec<Link>>,
 }
 
 /// One change, with statements as they are numbered.
@@ -81,7 +88,10 @@ impl<'v> Explanation<'v> {
             let mut watch = Noting::new(graph);
             raw = variant.watch(path, &mut watch)?;
             let name = (paths.len() > 1).then(|| crate::names::name(graph, path));
-            factors.push((watch.chains, name));
+            factors.push(Factor {
+                name,
+                chains: watch.chains,
+            });
         }
         let raw = variant.joined().cloned().unwrap_or(raw);
         let join = raw.join;
@@ -107,7 +117,7 @@ impl<'v> Explanation<'v> {
         for maker in self.makers.get(key).into_iter().flatten() {
             let before = steps.last().and_then(|step| step.after.clone());
             let factor = maker.factor as usize;
-            let links = self.factors[factor].0.get(&maker.key);
+            let links = self.factors[factor].chains.get(&maker.key);
             steps.extend(
                 links
                     .into_iter()
@@ -151,7 +161,7 @@ impl<'v> Explanation<'v> {
                 .map(|&stmt| Statement::of(self.graph, stmt))
                 .collect(),
             filters: filters.unwrap_or_default(),
-            factor: factor.and_then(|factor| self.factors[factor].1.clone()),
+            factor: factor.and_then(|factor| self.factors[factor].name.clone()),
         }
     }
 }
@@ -159,14 +169,10 @@ impl<'v> Explanation<'v> {
 /// The filters of the variant that a statement stands in, if they hold wherever the conditions `under` do. Those outside
 /// of all variants are everybody's, and left out.
 fn beside(graph: &Graph, stmt: u32, under: &[u32]) -> Vec<Statement> {
-    // Nodes are made in the order of their content.
-    let after = graph.nodes.partition_point(|node| node.content.start <= stmt);
+    let id = graph.node_of(stmt);
     let holds = |constraint: &&Constraint| {
         let guard = constraint.guard.map(|guard| graph.guards[guard as usize].stmt);
         guard.is_none_or(|guard| under.contains(&guard))
-    };
-    let Some(id) = after.checked_sub(1).map(|index| NodeId(index as u32)) else {
-        return Vec::new();
     };
     let mut everywhere = std::iter::successors(graph.root, |&node| graph.node(node).base);
     if everywhere.any(|node| node == id) {

@@ -7,7 +7,7 @@ use crate::filter::FilterId;
 use crate::graph::{Atom, Graph, Node, NodeId};
 
 /// How many words of sets are kept at most, so that memory stays within bounds.
-const MAX_WORDS: usize = 1 << 27;
+pub(super) const MAX_WORDS: usize = 1 << 27;
 
 /// For every node, three sets: atoms that nodes above it can add, atoms that filters there ask for, and blocks of
 /// adjacent atoms that they ask for.
@@ -22,11 +22,11 @@ pub(super) struct Outside {
 }
 
 /// Adds all of one set to another.
-fn unite(into: &mut [u64], from: &[u64]) {
+pub(super) fn unite(into: &mut [u64], from: &[u64]) {
     into.iter_mut().zip(from).for_each(|(into, from)| *into |= from);
 }
 
-fn insert(set: &mut [u64], at: usize) {
+pub(super) fn insert(set: &mut [u64], at: usize) {
     set[at / 64] |= 1 << (at % 64);
 }
 
@@ -128,7 +128,7 @@ impl Outside {
 }
 
 /// Calls `found` with all filters of a node: those of its `only` and `no` lines, and of the conditions around them.
-fn each_filter(graph: &Graph, node: &Node, mut found: impl FnMut(FilterId)) {
+pub(super) fn each_filter(graph: &Graph, node: &Node, mut found: impl FnMut(FilterId)) {
     for constraint in &graph.constraints[node.constraints.start as usize..node.constraints.end as usize] {
         found(constraint.filter);
         let mut guard = constraint.guard;
@@ -142,13 +142,13 @@ fn each_filter(graph: &Graph, node: &Node, mut found: impl FnMut(FilterId)) {
 
 /// All blocks of more than one label.
 #[derive(Default)]
-struct Blocks {
-    list: Vec<Box<[Atom]>>,
-    numbers: FxHashMap<Box<[Atom]>, u32>,
+pub(super) struct Blocks {
+    pub(super) list: Vec<Box<[Atom]>>,
+    pub(super) numbers: FxHashMap<Box<[Atom]>, u32>,
 }
 
 impl Blocks {
-    fn add(&mut self, block: &[Atom]) {
+    pub(super) fn add(&mut self, block: &[Atom]) {
         if block.len() != 1 && !self.numbers.contains_key(block) {
             self.numbers.insert(block.into(), self.list.len() as u32);
             self.list.push(block.into());

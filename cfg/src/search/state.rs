@@ -184,7 +184,8 @@ impl State {
         best
     }
 
-    fn word<'a>(&self, blocks: impl Iterator<Item = &'a [Atom]>, below: &[u64]) -> Truth {
+    /// Judges one alternative of a filter.
+    pub(super) fn word<'a>(&self, blocks: impl Iterator<Item = &'a [Atom]>, below: &[u64]) -> Truth {
         let mut all = Truth::True;
         for block in blocks {
             match self.block(block, below) {
@@ -280,7 +281,8 @@ impl State {
         }
     }
 
-    fn residual_filter(&self, filter: &Expression<'_, Atom>, below: &[u64], out: &mut Vec<u32>) {
+    /// The same for one filter.
+    pub(super) fn residual_filter(&self, filter: &Expression<'_, Atom>, below: &[u64], out: &mut Vec<u32>) {
         for (index, word) in filter.words().enumerate() {
             if self.word(word.clone(), below) == Truth::False {
                 continue;

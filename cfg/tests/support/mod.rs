@@ -1,6 +1,8 @@
 //! What the tests of this crate share: a loader that reads real files, the corpus, and programs of a text.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub(crate) mod random;
+
 use std::io::ErrorKind;
 
 use camino::{Utf8Path, Utf8PathBuf};
