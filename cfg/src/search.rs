@@ -18,5 +18,5 @@ mod walk;
 
 pub(crate) use state::{State, Truth};
 pub(crate) use tables::Tables;
-pub(crate) use through::{Answer, InForce, Through, Want};
+pub(crate) use through::{Answer, InForce, Part, Through, Want};
 pub(crate) use walk::{Walk, WalkOptions};

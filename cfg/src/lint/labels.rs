@@ -64,7 +64,7 @@ impl<'g> Known<'g> {
                 | Item::Join(filter)
                 | Item::Condition { filter, .. } => found.extend(self.filter(file, origin, *filter)),
                 Item::Variant(VariantHeader { deps: Some(deps), .. }) => {
-                    found.extend(self.dependency(file, index, *deps));
+                    found.extend(self.dependency(file, origin, *deps));
                 }
                 _ => {}
             }
@@ -141,10 +141,23 @@ impl<'g> Known<'g> {
         Some(warning(code, message, place(file, index)))
     }
 
-    fn dependency(&self, file: &LinkedFile, index: usize, deps: FilterId) -> Option<Diagnostic> {
+    fn dependency(&self, file: &LinkedFile, origin: Origin, deps: FilterId) -> Option<Diagnostic> {
         let judged = self.judge(&file.items, deps, &[]);
         let end = "so this dependency matches nothing";
-        (!judged.unknown.is_empty()).then(|| self.unknown(file, index, "unknown-dependency", end, &judged))
+        let index = origin.item.index();
+        if !judged.unknown.is_empty() {
+            return Some(self.unknown(file, index, "unknown-dependency", end, &judged));
+        }
+        let missing = self.structure.missing.get(&origin)?;
+        let items = &file.items;
+        let blocks = items.filters().get(deps).words().flatten();
+        let shown: Vec<String> = blocks
+            .enumerate()
+            .filter(|(number, _)| missing.contains(number))
+            .map(|(_, block)| written(items, block))
+            .collect();
+        let message = format!("no variant has `{}` side by side, {end}", shown.join("` or `"));
+        Some(warning("unknown-dependency", message, place(file, index)))
     }
 
     fn unknown(
@@ -185,4 +198,10 @@ fn show(items: &Items, label: &ItemLabel) -> String {
         Some(variable) => format!("({}={value})", items.symbol(variable)),
         None => value.to_owned(),
     }
+}
+
+/// Labels side by side, as filters have them.
+fn written(items: &Items, block: &[ItemLabel]) -> String {
+    let labels: Vec<String> = block.iter().map(|label| show(items, label)).collect();
+    labels.join(".")
 }

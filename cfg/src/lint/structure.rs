@@ -9,13 +9,15 @@ use super::warning;
 use crate::diagnostic::{Diagnostic, Location};
 use crate::filter::FilterId;
 use crate::graph::{Graph, NodeId, Origin, Stmt};
-use crate::search::{Answer, InForce, Through, Want};
+use crate::search::{Answer, InForce, Part, Through, Want};
 
 /// What was found out about the filters of a program.
 #[derive(Default)]
 pub(super) struct Structure {
     /// The alternatives of a filter statement that can never match, by the numbers that they have there.
     pub(super) impossible: FxHashMap<Origin, Vec<usize>>,
+    /// The entries of a variant's dependencies that no name has side by side, by their numbers.
+    pub(super) missing: FxHashMap<Origin, Vec<usize>>,
     /// The filters that alone are the reason of such a warning.
     pub(super) culprits: FxHashSet<Origin>,
     /// Warnings about variants.
@@ -48,6 +50,7 @@ impl Structure {
         };
         let mut open = Open::default();
         found.filters(graph, &mut through, &mut open);
+        found.dependencies(graph, &mut through);
         found.variants(graph, &mut through, &mut open);
         found.dropped.extend(open.warning());
         found
@@ -77,7 +80,7 @@ impl Structure {
                 }
                 wants.push(Want {
                     filter: it.filter,
-                    word: Some(word),
+                    part: Part::Word(word),
                     matches: true,
                 });
                 match through.find(&wants, InForce::None) {
@@ -101,6 +104,30 @@ impl Structure {
             never.sort_unstable();
             if !never.is_empty() {
                 self.impossible.insert(origin, never);
+            }
+        }
+    }
+
+    /// Finds what dependencies ask for and no name holds. What a single label asks for is a matter of known names.
+    fn dependencies(&mut self, graph: &Graph, through: &mut Through<'_>) {
+        through.turn_to(graph.root());
+        for node in &graph.nodes {
+            let (Some(origin), Some(filter)) = (node.origin, node.deps) else {
+                continue;
+            };
+            let blocks = graph.filters.get(filter).words().flatten().enumerate();
+            for (number, _) in blocks.filter(|(_, block)| block.len() > 1) {
+                let want = Want {
+                    filter,
+                    part: Part::Block(number),
+                    matches: true,
+                };
+                if through.find(&[want], InForce::None) == Answer::Nothing {
+                    let missing = self.missing.entry(origin).or_default();
+                    if !missing.contains(&number) {
+                        missing.push(number);
+                    }
+                }
             }
         }
     }
@@ -207,7 +234,7 @@ fn guards(graph: &Graph, guard: Option<u32>) -> Vec<Want> {
             let guard = &graph.guards[guard as usize];
             Want {
                 filter: guard.filter,
-                word: None,
+                part: Part::All,
                 matches: !guard.negated,
             }
         })

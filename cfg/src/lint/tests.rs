@@ -124,6 +124,20 @@ fn filters_that_exclude_each_other_drop_a_variant_together() {
 }
 
 #[test]
+fn dependencies_that_match_nothing() {
+    let text = "\
+variants:
+    - plain:
+    - fancy:
+variants:
+    - make: nobody
+    - use: make.plain make
+    - drop: plain.make
+";
+    assert_eq!(found(text), ["5 unknown-dependency", "7 unknown-dependency"]);
+}
+
+#[test]
 fn an_only_that_names_nobody_drops_its_variant() {
     let text = "variants n:\n    - a:\n        only (n=b), c\n    - b:\n        no (m=b)\n";
     let expected = ["2 always-dropped", "3 never-matches", "5 never-matches"];

@@ -15,13 +15,23 @@ use crate::graph::{Graph, NodeId};
 const BUDGET: usize = 200_000;
 const WHOLE_BUDGET: usize = 20_000_000;
 
-/// What a filter, or one of its alternatives, shall come to.
+/// What a filter, or a part of it, shall come to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Want {
     pub(crate) filter: FilterId,
-    /// The alternative that is meant; otherwise all of it.
-    pub(crate) word: Option<usize>,
+    pub(crate) part: Part,
     pub(crate) matches: bool,
+}
+
+/// What is meant of a filter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Part {
+    /// All of it.
+    All,
+    /// One alternative, by its number.
+    Word(usize),
+    /// Labels that stand side by side, by their number among those of all alternatives.
+    Block(usize),
 }
 
 /// What came of a search.
@@ -404,13 +414,13 @@ fn key_of(
 impl State {
     /// Whether what is wanted can still come true.
     fn wanted(&self, graph: &Graph, want: &Want, below: &[u64]) -> bool {
-        let truth = match want.word {
-            None => self.filter(graph, want.filter, below),
-            Some(word) => match graph.filters.get(want.filter).words().nth(word) {
-                Some(word) => self.word(word, below),
-                None => Truth::False,
-            },
+        let mut words = graph.filters.get(want.filter).words();
+        let part = match want.part {
+            Part::All => Some(self.filter(graph, want.filter, below)),
+            Part::Word(number) => words.nth(number).map(|word| self.word(word, below)),
+            Part::Block(number) => words.flatten().nth(number).map(|block| self.block(block, below)),
         };
+        let truth = part.unwrap_or(Truth::False);
         truth != if want.matches { Truth::False } else { Truth::True }
     }
 }
