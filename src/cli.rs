@@ -344,18 +344,21 @@ pub struct ParamsArgs {
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "\
 What is found, as FILE:LINE:COLUMN: warning[CODE]: MESSAGE:
-  never-matches        a filter asks only for names that no variant carries
-  unknown-label        one alternative of a filter does
+  never-matches        a filter that can match nothing where it stands: names that no variant carries, or never together
+  unknown-label        one alternative of a filter asks for a name that no variant carries
+  never-together       one alternative of a filter asks for names that never stand together there
   unknown-dependency   what a variant depends on does not exist
-  always-dropped       a filter inside of a variant removes it, whatever it is combined with
+  always-dropped       filters remove a variant, whatever it is combined with; those outside of all variants do not count
   shadowed-assignment  a key is set twice in one block, and nothing can tell the first value
   tab                  tabs, which count as blanks up to the next multiple of eight columns
   python               in the Python of the workspace's own test providers, where `ruff` is installed: syntax errors, unknown
                        names, unused imports, or what the provider's own settings for ruff ask for
-  unread-key           with --pedantic: a key that no rule, no test and no ${...} reads
+  unread-key           a note: a key that no rule, no test of a provider and no ${...} reads
+  undecided            a note: how much of this would have taken too long to find out
+Findings that say the same of several places are told once, with the places; of each kind, the most frequent first.
 Includes that are missing or cyclic, and all else that makes no sense, are errors.
 
-Exits with 0 where nothing is found, 1 with warnings, 3 with errors.
+Exits with 0 where nothing is found but notes, 1 with warnings, 3 with errors.
 
 Examples:
   vtbuild lint                          the configuration of this workspace, providers' tests included
@@ -365,7 +368,13 @@ pub struct LintArgs {
     /// A configuration file, or the folder of a workspace or of a tests.cfg [default: this workspace]
     #[arg(value_name = "DIR|FILE")]
     pub path: Option<Utf8PathBuf>,
-    /// Also note keys that are set, but never read by anything known
+    /// How many different findings of each kind are told
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub most: usize,
+    /// Every finding at every place
+    #[arg(long)]
+    pub all: bool,
+    /// Also note keys that nothing known reads where there is no workspace, and so no test that could read them
     #[arg(long)]
     pub pedantic: bool,
     /// As JSON, one object a line

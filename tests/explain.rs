@@ -315,41 +315,81 @@ only Small Hug
 ";
     sandbox.write("qemu/cfg/tests.cfg", text);
     let expected = "\
-qemu/cfg/tests.cfg:1:1: warning[shadowed-assignment]: `mem` is set again to another value at qemu/cfg/tests.cfg:2, before anything reads this one
 qemu/cfg/tests.cfg:4:5: warning[always-dropped]: the variant `Small` is always dropped, by `only Larg` at qemu/cfg/tests.cfg:5
+qemu/cfg/tests.cfg:10:5: warning[always-dropped]: the variant `Large` is always dropped, by `only Small, nope` at qemu/cfg/tests.cfg:11
 qemu/cfg/tests.cfg:5:9: warning[never-matches]: no variant is called `Larg`, so this filter never matches
     did you mean `Large`?
+qemu/cfg/tests.cfg:11:9: warning[never-matches]: no variant is called `nope`, so this filter never matches
+qemu/cfg/tests.cfg:16:9: warning[never-matches]: no variant that this filter is about can match `Small`: the names exist, but never so together
+qemu/cfg/tests.cfg:1:1: warning[shadowed-assignment]: `mem` is set again to another value at qemu/cfg/tests.cfg:2, before anything reads this one
 qemu/cfg/tests.cfg:8:9: warning[shadowed-assignment]: `x` is set again to another value at qemu/cfg/tests.cfg:9, before anything reads this one
-qemu/cfg/tests.cfg:10:5: warning[always-dropped]: the variant `Large` is always dropped, by `only Small, nope` at qemu/cfg/tests.cfg:11
-qemu/cfg/tests.cfg:10:5: warning[always-dropped]: the variant `Large` is always dropped, by `no Large` at qemu/cfg/tests.cfg:12
-qemu/cfg/tests.cfg:11:9: warning[unknown-label]: no variant is called `nope`, so this alternative of the filter never matches
-qemu/cfg/tests.cfg:13:5: warning[unknown-dependency]: no variant is called `Smal`, so this dependency matches nothing
-    did you mean `Small`?
 qemu/cfg/tests.cfg:15:1: warning[tab]: a tab: it counts as blanks up to the next multiple of eight columns
     `vtbuild fmt` turns tabs into blanks
+qemu/cfg/tests.cfg:13:5: warning[unknown-dependency]: no variant is called `Smal`, so this dependency matches nothing
+    did you mean `Small`?
 qemu/cfg/tests.cfg:19:1: warning[unknown-label]: no variant is called `Hug`, so this alternative of the filter never matches
     did you mean `Huge`?
 ";
-    let summary = "\n10 warnings\n";
-    says(&sandbox, "lint", 1, &format!("{expected}{summary}"));
-    says(
-        &sandbox,
-        "lint qemu/cfg/tests.cfg",
-        1,
-        &format!("{expected}{summary}"),
-    );
-    let pedantic = "\
+    let notes = "\
 qemu/cfg/tests.cfg:14:9: note[unread-key]: nothing known reads `y`
 qemu/cfg/tests.cfg:15:9: note[unread-key]: nothing known reads `z`
-
-10 warnings, 2 notes
 ";
-    says(&sandbox, "lint --pedantic", 1, &format!("{expected}{pedantic}"));
+    let kinds = "2 always-dropped, 3 never-matches, 2 shadowed-assignment, 1 tab, 1 unknown-dependency, 1 unknown-label";
+    let all = format!("{expected}{notes}\n10 warnings ({kinds}); 2 notes (2 unread-key)\n");
+    says(&sandbox, "lint", 1, &all);
+    // Without a workspace there are no tests that could read a key.
+    let file = format!("{expected}\n10 warnings ({kinds})\n");
+    says(&sandbox, "lint qemu/cfg/tests.cfg", 1, &file);
+    says(&sandbox, "lint qemu/cfg/tests.cfg --most 1", 1, "\
+qemu/cfg/tests.cfg:4:5: warning[always-dropped]: the variant `Small` is always dropped, by `only Larg` at qemu/cfg/tests.cfg:5
+… and 1 more of [always-dropped]; --all lists every one
+qemu/cfg/tests.cfg:5:9: warning[never-matches]: no variant is called `Larg`, so this filter never matches
+    did you mean `Large`?
+… and 2 more of [never-matches]; --all lists every one
+qemu/cfg/tests.cfg:1:1: warning[shadowed-assignment]: `mem` is set again to another value at qemu/cfg/tests.cfg:2, before anything reads this one
+… and 1 more of [shadowed-assignment]; --all lists every one
+qemu/cfg/tests.cfg:15:1: warning[tab]: a tab: it counts as blanks up to the next multiple of eight columns
+    `vtbuild fmt` turns tabs into blanks
+qemu/cfg/tests.cfg:13:5: warning[unknown-dependency]: no variant is called `Smal`, so this dependency matches nothing
+    did you mean `Small`?
+qemu/cfg/tests.cfg:19:1: warning[unknown-label]: no variant is called `Hug`, so this alternative of the filter never matches
+    did you mean `Huge`?
+
+10 warnings (2 always-dropped, 3 never-matches, 2 shadowed-assignment, 1 tab, 1 unknown-dependency, 1 unknown-label)
+");
     let json = sandbox.run("lint --json").exit(1);
     let first: serde_json::Value = serde_json::from_str(json.stdout().lines().next().unwrap()).unwrap();
     assert_eq!(
         (&first["code"], &first["line"]),
         (&"shadowed-assignment".into(), &1.into())
+    );
+}
+
+#[test]
+fn what_lint_finds_at_several_places_is_told_once() {
+    let sandbox = Sandbox::new();
+    let text = "variants:\n    - a:\n        no q1\n    - b:\n        no q1\n    - c:\n        no q2\n    - d:\n        no q1\n";
+    sandbox.write("t.cfg", text);
+    let message = |name: &str| format!("no variant is called `{name}`, so this filter never matches");
+    let grouped = format!(
+        "t.cfg:3:9: warning[never-matches]: {}\n    and at 2 more places: 5, 9\nt.cfg:7:9: warning[never-matches]: {}\n\n4 warnings (4 never-matches)\n",
+        message("q1"),
+        message("q2")
+    );
+    says(&sandbox, "lint t.cfg", 1, &grouped);
+    let all: String = [(3, "q1"), (5, "q1"), (7, "q2"), (9, "q1")]
+        .iter()
+        .map(|(line, name)| format!("t.cfg:{line}:9: warning[never-matches]: {}\n", message(name)))
+        .collect();
+    says(
+        &sandbox,
+        "lint t.cfg --all",
+        1,
+        &format!("{all}\n4 warnings (4 never-matches)\n"),
+    );
+    assert_eq!(
+        sandbox.run("lint t.cfg --json").exit(1).stdout().lines().count(),
+        4
     );
 }
 
@@ -369,7 +409,7 @@ c/b.cfg:4:1: error[missing-include]: include `nix.cfg`: file does not exist
     looked for `c/nix.cfg`; paths are relative to the including file
     included from c/tests.cfg:1
 
-3 errors
+3 errors (1 include-cycle, 1 missing-include, 1 variants-in-condition)
 ";
     says(&sandbox, "lint c", 3, expected);
     complains(&sandbox, "lint nix", 2, "error: there is no file nix\n");

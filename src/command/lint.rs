@@ -2,20 +2,20 @@
 
 mod keys;
 mod python;
-
-use std::fmt::Write;
+mod report;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::json;
-use vtbuild_cfg::{Diagnostic, Program, Severity};
+use vtbuild_cfg::{Diagnostic, Program};
 use vtbuild_engine::session::Session;
 
 use super::cartesian::unit;
-use super::{plural, print};
+use super::print;
 use crate::analysis::layout;
 use crate::cli::{LintArgs, PlaceArgs};
 use crate::exit::{Exit, Failure};
 use crate::workspace::Workspace;
+use report::{is_note, message, severity, shown};
 
 /// The file that a folder's configuration begins with.
 const ROOT: &str = "tests.cfg";
@@ -41,7 +41,7 @@ pub fn lint(args: &LintArgs) -> Result<Exit, Failure> {
         Err(errors) => errors.clone(),
         Ok(program) => {
             let mut found = vtbuild_cfg::lint::lint(program);
-            if args.pedantic {
+            if args.pedantic || !subject.python.is_empty() {
                 found.extend(keys::unread(program, &subject.python));
             }
             let foreign = |warning: &Diagnostic| {
@@ -56,22 +56,18 @@ pub fn lint(args: &LintArgs) -> Result<Exit, Failure> {
         }
     };
     found.extend(python.found);
-    let mut text = String::new();
-    for diagnostic in &found {
-        text.push_str(&if args.json {
-            as_json(diagnostic, &subject.root)
-        } else {
-            as_text(diagnostic, &subject.root)
-        });
-    }
-    if !args.json {
-        text.push_str(&summary(&found));
+    let text = if args.json {
+        found.iter().map(|it| as_json(it, &subject.root)).collect()
+    } else {
+        let most = if args.all { usize::MAX } else { args.most };
+        let mut text = report::text(&found, &subject.root, most);
         text.extend(python.note.map(|note| format!("note: {note}\n")));
-    }
+        text
+    };
     print(&text)?;
     Ok(match () {
         () if subject.program.is_err() => Exit::Config,
-        () if found.iter().any(|it| it.code != keys::CODE) => Exit::Failed,
+        () if found.iter().any(|it| !is_note(it)) => Exit::Failed,
         () => Exit::Good,
     })
 }
@@ -125,49 +121,6 @@ fn of_file(file: &Utf8Path) -> Subject {
     }
 }
 
-fn severity(diagnostic: &Diagnostic) -> &'static str {
-    match diagnostic.severity {
-        Severity::Error => "error",
-        Severity::Warning if diagnostic.code == keys::CODE => "note",
-        Severity::Warning => "warning",
-    }
-}
-
-fn shown(file: &str, root: &Utf8Path) -> Utf8PathBuf {
-    let file = Utf8Path::new(file);
-    file.strip_prefix(root).unwrap_or(file).to_owned()
-}
-
-/// The message, with the files it names shown like all others.
-fn message(diagnostic: &Diagnostic, root: &Utf8Path) -> String {
-    if root.as_str().is_empty() {
-        diagnostic.message.clone()
-    } else {
-        diagnostic.message.replace(&format!("{root}/"), "")
-    }
-}
-
-fn as_text(diagnostic: &Diagnostic, root: &Utf8Path) -> String {
-    let at = &diagnostic.location;
-    let mut text = format!(
-        "{}:{}:{}: {}[{}]: {}\n",
-        shown(&at.file, root),
-        at.line,
-        at.column,
-        severity(diagnostic),
-        diagnostic.code,
-        message(diagnostic, root)
-    );
-    // Writing to a string cannot fail.
-    for note in diagnostic.help.iter().chain(&diagnostic.notes) {
-        let _ = writeln!(text, "    {note}");
-    }
-    for (file, line) in &diagnostic.included_from {
-        let _ = writeln!(text, "    included from {}:{line}", shown(file, root));
-    }
-    text
-}
-
 fn as_json(diagnostic: &Diagnostic, root: &Utf8Path) -> String {
     let at = &diagnostic.location;
     let object = json!({
@@ -180,18 +133,4 @@ fn as_json(diagnostic: &Diagnostic, root: &Utf8Path) -> String {
         "help": diagnostic.help,
     });
     format!("{object}\n")
-}
-
-fn summary(found: &[Diagnostic]) -> String {
-    let count = |word: &str| found.iter().filter(|it| severity(it) == word).count();
-    let parts: Vec<String> = ["error", "warning", "note"]
-        .into_iter()
-        .filter(|word| count(word) > 0)
-        .map(|word| plural(&count(word), word))
-        .collect();
-    if parts.is_empty() {
-        "nothing to complain about\n".to_owned()
-    } else {
-        format!("\n{}\n", parts.join(", "))
-    }
 }

@@ -185,9 +185,15 @@ impl Structure {
 
 impl Open {
     fn warning(self) -> Option<Diagnostic> {
-        let (filters, variants) = (self.filters, self.variants);
+        let parts = [
+            (self.variants, "variants are always dropped"),
+            (self.filters, "alternatives of filters can match"),
+        ];
+        let parts = parts.iter().filter(|(count, _)| *count > 0);
+        let parts: Vec<String> = parts.map(|(count, what)| format!("{count} {what}")).collect();
         let message = format!(
-            "not decided, for want of time: whether {variants} variants are always dropped, and {filters} alternatives of filters ever match"
+            "for want of time it is not decided whether {}",
+            parts.join(", and whether ")
         );
         Some(warning(super::UNDECIDED, message, self.first?))
     }
