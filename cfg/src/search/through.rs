@@ -4,6 +4,8 @@
 //! still come on a path through that node, and has the filters that every such path meets in force from the start, so
 //! that most questions are answered after a few steps. What failed once is not tried again where filters see it alike.
 
+use std::borrow::Cow;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::asked::AskedSets;
@@ -263,6 +265,17 @@ impl Parents {
     }
 }
 
+impl Place {
+    /// The sets of a node, as far as paths through this place are concerned.
+    fn sets_of(&self, id: NodeId, graph: &Graph, asked: &AskedSets) -> Cow<'_, [u64]> {
+        let width = asked.width();
+        match self.rows[id.index()] as usize {
+            0 => asked.below(graph, id).into(),
+            row => self.sets[(row - 1) * width..row * width].into(),
+        }
+    }
+}
+
 struct Search<'t, 'g> {
     through: &'t mut Through<'g>,
     wants: &'t [Want],
@@ -315,58 +328,29 @@ impl Search<'_, '_> {
             return false;
         };
         self.left = left;
-        let width = through.asked.width();
-        let own;
-        let sets = match above {
-            0 => {
-                own = through.asked.below(graph, id);
-                &own
-            }
-            row => &place.sets[(row as usize - 1) * width..row as usize * width],
-        };
-        let (below, asked) = through.asked.split(sets);
+        let sets = place.sets_of(id, graph, &through.asked);
+        let (below, asked) = through.asked.split(&sets);
         let asked = self.all.then_some(asked);
         let depth = through.state.depth();
-        let inherited = parent.map_or(0, |parent| parent.pending);
         let pending = self.pending.len();
-        let state = &mut through.state;
-        state.push(graph, graph.node(id));
-        let wanted = self.wants.iter().all(|want| state.wanted(graph, want, below));
-        let mut alive = wanted;
+        let inherited = parent.map_or(0, |parent| parent.pending);
         let met = if self.all && !place.met_at.contains(&id) && !through.spine.contains(&id) {
             graph.node(id).constraints.clone()
         } else {
             0..0
         };
-        let known = if self.stack.is_empty() {
-            0..pending
-        } else {
-            inherited..pending
-        };
-        for at in known.map(Ok).chain(met.map(Err)) {
-            let index = at.map_or_else(|own| own, |at| self.pending[at]);
-            match state.constraint(graph, &graph.constraints[index as usize], below) {
-                Verdict::Violated => {
-                    *through.blame.entry(index).or_default() += 1;
-                    alive = false;
-                }
-                Verdict::Satisfied => {}
-                Verdict::Pending => self.pending.push(index),
-            }
-            if !alive {
-                break;
-            }
+        let due: Vec<u32> = self.pending[inherited..].iter().copied().chain(met).collect();
+        let state = &mut through.state;
+        state.push(graph, graph.node(id));
+        let mut alive = self.wants.iter().all(|want| state.wanted(graph, want, below));
+        if alive && let Some(violated) = keep(state, graph, &due, below, &mut self.pending) {
+            *through.blame.entry(violated).or_default() += 1;
+            alive = false;
         }
         let mut key = None;
         if alive && graph.node(id).shared {
-            let made = key_of(
-                state,
-                graph,
-                id,
-                (self.wants, &self.pending[pending..]),
-                below,
-                asked,
-            );
+            let open = (self.wants, &self.pending[pending..]);
+            let made = key_of(state, graph, id, open, below, asked);
             alive = !self.failed.contains(&made);
             key = Some(made);
         }
@@ -385,6 +369,18 @@ impl Search<'_, '_> {
         });
         true
     }
+}
+
+/// Judges constraints and keeps those that are undecided; the first one that removes everything.
+fn keep(state: &State, graph: &Graph, due: &[u32], below: &[u64], pending: &mut Vec<u32>) -> Option<u32> {
+    for &index in due {
+        match state.constraint(graph, &graph.constraints[index as usize], below) {
+            Verdict::Violated => return Some(index),
+            Verdict::Satisfied => {}
+            Verdict::Pending => pending.push(index),
+        }
+    }
+    None
 }
 
 /// All that can matter for what is below a node.
