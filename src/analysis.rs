@@ -40,8 +40,9 @@ impl Analysis {
     }
 
     /// Reads the configuration of a workspace with these lines at its end.
-    pub fn with_lines(workspace: Workspace, lines: Vec<ExtraLine>) -> Result<Self, Failure> {
+    pub fn with_lines(workspace: Workspace, mut lines: Vec<ExtraLine>) -> Result<Self, Failure> {
         let session = Session::new(layout(&workspace));
+        lines.extend(without_foreign(&session, &workspace.settings.vt_type));
         let program = session.program(&lines).map_err(|found| refused(&found, &lines))?;
         Ok(Self {
             workspace,
@@ -176,18 +177,29 @@ fn refused(found: &Diagnostics, lines: &[ExtraLine]) -> Failure {
 /// Where the configuration of a workspace comes from.
 pub fn layout(workspace: &Workspace) -> Layout {
     let backend = workspace.settings.vt_type.as_str();
-    let cfg = |provider: &vtbuild_providers::provider::TestProvider, backend: &str| {
-        provider.backend(backend).map(|folder| folder.join("tests/cfg"))
-    };
-    let providers = workspace.providers.iter().map(|provider| ProviderLayout {
-        name: provider.name.clone(),
-        specific: cfg(provider, backend),
-        generic: cfg(provider, GENERIC),
+    let providers = workspace.providers.iter().map(|provider| {
+        let cfg = |backend: &str| provider.backend(backend).map(|folder| folder.join("tests/cfg"));
+        ProviderLayout {
+            name: provider.name.clone(),
+            specific: cfg(backend)
+                .filter(|_| !GENERIC.contains(&backend))
+                .into_iter()
+                .collect(),
+            generic: GENERIC.into_iter().filter_map(cfg).collect(),
+        }
     });
     Layout {
         config_dirs: workspace.config_dirs(),
+        backend: backend.to_owned(),
         providers: providers.collect(),
     }
+}
+
+/// The filter that drops the tests whose `virt_test_type` does not name the chosen backend.
+fn without_foreign(session: &Session, backend: &str) -> Option<ExtraLine> {
+    let names: Vec<&str> = session.foreign_tests().iter().map(|name| &**name).collect();
+    let origin = format!("virt_test_type: not for {backend}");
+    (!names.is_empty()).then(|| line(&origin, format!("no {}", names.join(", "))))
 }
 
 /// The lines that are added to the configuration, in the order in which they take effect.

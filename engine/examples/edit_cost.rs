@@ -30,6 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let mut session = Session::new(Layout {
         config_dirs: vec![folder.to_owned()],
+        backend: "qemu".into(),
         providers: Vec::new(),
     });
     let timed = |what: &str, session: &mut Session| -> Result<(), Box<dyn Error>> {

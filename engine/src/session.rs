@@ -6,7 +6,10 @@ use std::sync::Arc;
 use camino::Utf8PathBuf;
 use vtbuild_cfg::{Diagnostic, ExpandOptions, Program};
 
-use crate::db::{Broken, Database, Selection, Setup, expanded, program, program_of, selected, with_lines};
+use crate::db::{
+    Broken, Database, Selection, Setup, expanded, foreign_tests, generated_subtests, program, program_of,
+    selected, with_lines,
+};
 use crate::variant::{Texts, Variant};
 
 /// Where a workspace's configuration comes from.
@@ -14,6 +17,8 @@ use crate::variant::{Texts, Variant};
 pub struct Layout {
     /// The folders in which a configuration file is looked for, first to last.
     pub config_dirs: Vec<Utf8PathBuf>,
+    /// The chosen backend: `qemu`.
+    pub backend: String,
     /// The providers whose tests are put together into `subtests.cfg`.
     pub providers: Vec<ProviderLayout>,
 }
@@ -23,10 +28,10 @@ pub struct Layout {
 pub struct ProviderLayout {
     /// Its name.
     pub name: String,
-    /// The folder `tests/cfg` of the chosen backend.
-    pub specific: Option<Utf8PathBuf>,
-    /// The folder `tests/cfg` of the generic backend.
-    pub generic: Option<Utf8PathBuf>,
+    /// The folders `tests/cfg` of the chosen backend.
+    pub specific: Vec<Utf8PathBuf>,
+    /// The folders `tests/cfg` of the generic backends.
+    pub generic: Vec<Utf8PathBuf>,
 }
 
 /// One line that is added after the configuration, and where people find it (`--guest-os`, `vtbuild.toml`).
@@ -100,6 +105,18 @@ impl Session {
         };
         // What is wrong is told with its place, which only the whole program knows.
         made().or_else(|Broken| self.variants(&self.program(lines)?, None))
+    }
+
+    /// The text of `subtests.cfg`, put together from the providers.
+    #[must_use]
+    pub fn subtests(&self) -> &str {
+        &generated_subtests(&self.db, self.setup).text
+    }
+
+    /// The names of the tests that say themselves that they are for other backends.
+    #[must_use]
+    pub fn foreign_tests(&self) -> &[Arc<str>] {
+        foreign_tests(&self.db, self.setup)
     }
 
     /// How often each query ran since this was last asked, by the query's name.

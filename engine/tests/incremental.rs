@@ -51,10 +51,11 @@ impl Workspace {
     fn session(&self) -> Session {
         Session::new(Layout {
             config_dirs: vec![self.path("first"), self.path("second")],
+            backend: "qemu".into(),
             providers: vec![ProviderLayout {
                 name: "own".into(),
-                specific: None,
-                generic: Some(self.path("tests")),
+                specific: Vec::new(),
+                generic: vec![self.path("tests")],
             }],
         })
     }

@@ -5,13 +5,13 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use crate::analysis::layout;
 use camino::{Utf8Path, Utf8PathBuf};
 use vtbuild_cfg::{Diagnostic, LineOrigin, Parsed, Program, Unit};
 use vtbuild_engine::generate::{
     Generated, GuestEntry, GuestFolder, Origin, Piece, ProviderPieces, guest_os, subtests,
 };
-use vtbuild_engine::session::ProviderLayout;
-use vtbuild_providers::provider::GENERIC;
+use vtbuild_engine::session::{Layout, ProviderLayout};
 
 use super::document::{Document, Shared, is_guest};
 use super::files::{Files, Found, configs_below};
@@ -32,8 +32,8 @@ pub struct World {
     pub files: Files,
     /// The folders that the editor works in.
     folders: Vec<Utf8PathBuf>,
-    config_dirs: Vec<Utf8PathBuf>,
-    providers: Vec<ProviderLayout>,
+    /// Where the workspace's configuration comes from.
+    layout: Layout,
     /// The lines that a plain run adds to the configuration.
     lines: Vec<String>,
     /// The folder of files that the program carries in itself.
@@ -80,16 +80,7 @@ impl World {
 
     fn adopt(&mut self, workspace: &Workspace) -> Vec<String> {
         let settings = &workspace.settings;
-        let providers = workspace.providers.iter().map(|provider| {
-            let folder = |backend: &str| provider.backend(backend).map(|folder| folder.join("tests/cfg"));
-            ProviderLayout {
-                name: provider.name.clone(),
-                specific: folder(&settings.vt_type),
-                generic: folder(GENERIC),
-            }
-        });
-        self.providers = providers.collect();
-        self.config_dirs = workspace.config_dirs();
+        self.layout = layout(workspace);
         self.bundled = workspace.bundled.sets().parent().map(Utf8Path::to_owned);
         if !self.folders.contains(&workspace.root) {
             self.folders.push(workspace.root.clone());
@@ -135,13 +126,14 @@ impl World {
             return paths.clone();
         }
         let provided = self
+            .layout
             .providers
             .iter()
             .flat_map(|provider| [&provider.specific, &provider.generic]);
         let roots = self
             .folders
             .iter()
-            .chain(&self.config_dirs)
+            .chain(&self.layout.config_dirs)
             .chain(provided.flatten());
         let paths: BTreeSet<Utf8PathBuf> = roots.flat_map(|root| configs_below(root)).collect();
         let until = Instant::now() + started.elapsed() * 20;
@@ -156,8 +148,8 @@ impl World {
 
     /// The provider whose tests a file defines.
     fn provider(&self, path: &Utf8Path) -> Option<&ProviderLayout> {
-        self.providers.iter().find(|provider| {
-            let mut folders = [&provider.specific, &provider.generic].into_iter().flatten();
+        self.layout.providers.iter().find(|provider| {
+            let mut folders = provider.specific.iter().chain(&provider.generic);
             folders.any(|folder| path.starts_with(folder))
         })
     }
@@ -166,6 +158,7 @@ impl World {
     fn root(&self, document: &Document) -> Utf8PathBuf {
         let path = &document.path;
         let member = self
+            .layout
             .config_dirs
             .iter()
             .find_map(|dir| path.strip_prefix(dir).ok());
@@ -196,11 +189,14 @@ impl World {
             guest_os(&GuestFolder { entries: vec![guest] })
         } else if root.file_name() == Some(SUBTESTS) && document.path.file_name() != Some(SUBTESTS) {
             let provider = self.provider(&document.path);
-            subtests(&[ProviderPieces {
-                name: provider.map_or("provider", |provider| &provider.name).into(),
-                specific: Vec::new(),
-                generic: vec![piece(document)],
-            }])
+            subtests(
+                &[ProviderPieces {
+                    name: provider.map_or("provider", |provider| &provider.name).into(),
+                    specific: Vec::new(),
+                    generic: vec![piece(document)],
+                }],
+                &self.layout.backend,
+            )
         } else {
             return Reading {
                 root,
@@ -218,10 +214,11 @@ impl World {
     /// Whether a file belongs to the workspace's configuration set.
     fn is_in_set(&self, path: &Utf8Path) -> bool {
         let provided = self
+            .layout
             .providers
             .iter()
             .flat_map(|provider| [&provider.specific, &provider.generic]);
-        let mut folders = provided.flatten().chain(&self.config_dirs);
+        let mut folders = provided.flatten().chain(&self.layout.config_dirs);
         folders.any(|folder| path.starts_with(folder))
     }
 
@@ -302,7 +299,7 @@ impl World {
         let path = beside(&self.root(document), written);
         match path.strip_prefix(SET) {
             Ok(name) => {
-                let dirs = self.config_dirs.clone();
+                let dirs = self.layout.config_dirs.clone();
                 dirs.iter().find_map(|dir| self.files.document(&dir.join(name)))
             }
             Err(_) => self.files.document(&path),
@@ -314,7 +311,7 @@ impl World {
         let Ok(name) = path.strip_prefix(SET) else {
             return unit(self.files.get(path));
         };
-        for dir in self.config_dirs.clone() {
+        for dir in self.layout.config_dirs.clone() {
             match self.files.get(&dir.join(name)) {
                 Found::Absent => {}
                 found => return unit(found),
@@ -323,7 +320,12 @@ impl World {
         let generated = match name.as_str() {
             SUBTESTS => self.subtests(),
             GUEST_OS => {
-                let roots: Vec<_> = self.config_dirs.iter().map(|dir| dir.join("guest-os")).collect();
+                let roots: Vec<_> = self
+                    .layout
+                    .config_dirs
+                    .iter()
+                    .map(|dir| dir.join("guest-os"))
+                    .collect();
                 guest_os(&self.guest_folder(&roots))
             }
             _ => return Unit::Absent,
@@ -333,9 +335,11 @@ impl World {
     }
 
     fn subtests(&mut self) -> Generated {
-        let providers = self.providers.clone();
-        let mut pieces = |folder: &Option<Utf8PathBuf>| -> Vec<Piece> {
-            let paths = folder.iter().flat_map(|folder| configs_below(folder));
+        let Layout {
+            providers, backend, ..
+        } = self.layout.clone();
+        let mut pieces = |folders: &[Utf8PathBuf]| -> Vec<Piece> {
+            let paths = folders.iter().flat_map(|folder| configs_below(folder));
             paths
                 .filter_map(|path| self.files.document(&path))
                 .map(|document| piece(&document))
@@ -346,7 +350,7 @@ impl World {
             specific: pieces(&provider.specific),
             generic: pieces(&provider.generic),
         });
-        subtests(&providers.collect::<Vec<_>>())
+        subtests(&providers.collect::<Vec<_>>(), &backend)
     }
 
     /// The guest definitions of several folders seen as one: the first that has a file wins, folders are merged.

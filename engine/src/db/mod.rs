@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use camino::{Utf8Path, Utf8PathBuf};
 
 pub(crate) use inputs::{FileText, Folder, FolderList, Setup, Source};
-pub(crate) use queries::{Broken, program, program_of};
+pub(crate) use queries::{Broken, foreign_tests, generated_subtests, program, program_of};
 pub(crate) use shards::{Selection, expanded, selected, with_lines};
 
 use crate::variant::Texts;

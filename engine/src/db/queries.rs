@@ -6,7 +6,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use vtbuild_cfg::{Diagnostic, LineOrigin, Parsed, Program, Spans, Unit};
 
 use super::{Db, FileText, Setup, Source};
-use crate::generate::{Generated, GuestEntry, GuestFolder, Piece, ProviderPieces, guest_os, subtests};
+use crate::generate::{
+    Generated, GuestEntry, GuestFolder, Piece, ProviderPieces, foreign, guest_os, subtests,
+};
+use crate::session::ProviderLayout;
 
 /// A linked program or all that is wrong with its files.
 type LinkResult = Result<Program, Arc<[Diagnostic]>>;
@@ -59,22 +62,30 @@ fn items(db: &dyn Db, source: Source) -> FileItems {
 
 /// `subtests.cfg` as text.
 #[salsa::tracked(returns(ref))]
-fn generated_subtests(db: &dyn Db, setup: Setup) -> Generated {
-    let layout = setup.layout(db);
-    let pieces = layout.providers.iter().map(|provider| {
-        let read = |folder: &Option<Utf8PathBuf>| {
-            folder
-                .as_ref()
-                .map(|folder| pieces_below(db, folder))
-                .unwrap_or_default()
-        };
-        ProviderPieces {
-            name: provider.name.as_str().into(),
-            specific: read(&provider.specific),
-            generic: read(&provider.generic),
-        }
-    });
-    subtests(&pieces.collect::<Vec<_>>())
+pub(crate) fn generated_subtests(db: &dyn Db, setup: Setup) -> Generated {
+    subtests(&pieces(db, setup), &setup.layout(db).backend)
+}
+
+/// The names of the tests that say themselves that they are for other backends.
+#[salsa::tracked(returns(ref))]
+pub(crate) fn foreign_tests(db: &dyn Db, setup: Setup) -> Vec<Arc<str>> {
+    foreign(&pieces(db, setup), &setup.layout(db).backend)
+}
+
+fn pieces(db: &dyn Db, setup: Setup) -> Vec<ProviderPieces> {
+    let read = |folders: &[Utf8PathBuf]| -> Vec<Piece> {
+        folders
+            .iter()
+            .flat_map(|folder| pieces_below(db, folder))
+            .collect()
+    };
+    let providers = setup.layout(db).providers.iter();
+    let of = |provider: &ProviderLayout| ProviderPieces {
+        name: provider.name.as_str().into(),
+        specific: read(&provider.specific),
+        generic: read(&provider.generic),
+    };
+    providers.map(of).collect()
 }
 
 /// `guest-os.cfg` as text.

@@ -14,8 +14,8 @@ use thiserror::Error;
 
 pub use imports::imports_of;
 
-/// The backend whose tests run on every other.
-pub const GENERIC: &str = "generic";
+/// The backends whose tests run on every other.
+pub const GENERIC: [&str; 2] = ["generic", "multi_host_migration"];
 
 /// Why a provider cannot be used.
 #[derive(Debug, Error)]
@@ -113,7 +113,11 @@ impl TestProvider {
                 });
             }
             // An older name for the same.
-            let backend = if section == "agnostic" { GENERIC } else { section };
+            let backend = if section == "agnostic" {
+                GENERIC[0]
+            } else {
+                section
+            };
             backends.insert(backend.to_owned(), folder);
         }
         let name = path.file_stem().unwrap_or("provider").to_owned();
@@ -134,7 +138,7 @@ impl TestProvider {
     #[must_use]
     pub fn folders(&self, backend: &str) -> Vec<&Utf8Path> {
         let mut names = vec![backend];
-        names.extend((backend != GENERIC).then_some(GENERIC));
+        names.extend(GENERIC.into_iter().filter(|generic| *generic != backend));
         names.into_iter().filter_map(|name| self.backend(name)).collect()
     }
 

@@ -5,15 +5,17 @@
 //! so that a diagnostic or a provenance chain names what a person wrote. The order is that of the names, the same on every
 //! host.
 //!
-//! `subtests.cfg` is one block `variants subtest:`. First come the tests of the chosen backend, inside one variant
-//! `@type_specific`; then the generic ones; `shutdown` is last, because what it leaves behind is a guest that is off. In each
-//! file every line `- NAME:` that starts in the first column becomes `- PROVIDER.NAME:`, followed by `provider = PROVIDER`.
+//! How the one is put together says [`subtests`], the other [`guest_os`].
 //!
 //! `guest-os.cfg` is one variant `Guest`. A folder `X/` beside a file `X.cfg` holds the variants inside X: they follow the
 //! file's text, in a block of their own. A first-column line `NAME:` without a dash is taken for `- NAME:`, because guides
 //! show it so.
 
+mod subtests;
+
 use std::sync::Arc;
+
+pub use subtests::{foreign, subtests};
 
 /// Where a line of a generated file came from: a file, a line of it, and how many blanks were put before it.
 pub type Origin = (Arc<str>, u32, u32);
@@ -43,7 +45,7 @@ pub struct ProviderPieces {
     pub name: Arc<str>,
     /// Files of the chosen backend.
     pub specific: Vec<Piece>,
-    /// Files of the generic backend.
+    /// Files of the generic backends.
     pub generic: Vec<Piece>,
 }
 
@@ -63,37 +65,6 @@ pub struct GuestEntry {
     pub piece: Option<Piece>,
     /// The folder, where there is one.
     pub folder: Option<GuestFolder>,
-}
-
-/// The name, in a file's stem, of the test that comes last.
-const LAST: &str = "shutdown";
-
-/// The text of `subtests.cfg`.
-#[must_use]
-pub fn subtests(providers: &[ProviderPieces]) -> Generated {
-    let mut out = Generated::default();
-    out.add(0, "variants subtest:");
-    if providers.iter().any(|provider| !provider.specific.is_empty()) {
-        out.add(4, "- @type_specific:");
-        out.add(8, "variants subtest:");
-        for provider in providers {
-            for piece in &provider.specific {
-                out.test(12, provider, piece);
-            }
-        }
-    }
-    for last in [false, true] {
-        for provider in providers {
-            for piece in provider
-                .generic
-                .iter()
-                .filter(|piece| (stem(&piece.file) == LAST) == last)
-            {
-                out.test(4, provider, piece);
-            }
-        }
-    }
-    out
 }
 
 /// The text of `guest-os.cfg`.
@@ -117,23 +88,6 @@ impl Generated {
         self.text.push('\n');
         let blanks = u32::try_from(indent).expect("blocks are nested a few levels deep");
         self.origins.push(origin.map(|(file, line)| (file, line, blanks)));
-    }
-
-    fn test(&mut self, indent: usize, provider: &ProviderPieces, piece: &Piece) {
-        for (number, line) in (1..).zip(piece.text.lines()) {
-            let origin = Some((piece.file.clone(), number));
-            match line.strip_prefix("- ") {
-                Some(rest) => {
-                    let (at, rest) = rest
-                        .trim_start()
-                        .strip_prefix('@')
-                        .map_or(("", rest.trim_start()), |r| ("@", r));
-                    self.push(indent, &format!("- {at}{}.{rest}", provider.name), origin.clone());
-                    self.push(indent + 4, &format!("provider = {}", provider.name), origin);
-                }
-                None => self.push(indent, line, origin),
-            }
-        }
     }
 
     fn guests(&mut self, indent: usize, folder: &GuestFolder) {
@@ -175,11 +129,6 @@ fn is_bare_header(line: &str) -> bool {
     !name.is_empty() && !name.starts_with('-') && name.chars().all(label)
 }
 
-fn stem(file: &str) -> &str {
-    let name = file.rsplit('/').next().unwrap_or(file);
-    name.strip_suffix(".cfg").unwrap_or(name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,40 +138,6 @@ mod tests {
             file: Arc::from(file),
             text: Arc::from(text),
         }
-    }
-
-    #[test]
-    fn tests_get_their_provider_s_name_and_shutdown_is_last() {
-        let provider = ProviderPieces {
-            name: Arc::from("bundled"),
-            specific: vec![piece("q/migrate.cfg", "- migrate: install\n    type = migrate\n")],
-            generic: vec![
-                piece("g/shutdown.cfg", "- shutdown:\n    type = shutdown\n"),
-                piece(
-                    "g/uptime.cfg",
-                    "- uptime:\n    virt_test_type = qemu libvirt\n    type = uptime\n",
-                ),
-            ],
-        };
-        let generated = subtests(&[provider]);
-        let expected = "\
-variants subtest:
-    - @type_specific:
-        variants subtest:
-            - bundled.migrate: install
-                provider = bundled
-                type = migrate
-    - bundled.uptime:
-        provider = bundled
-        virt_test_type = qemu libvirt
-        type = uptime
-    - bundled.shutdown:
-        provider = bundled
-        type = shutdown
-";
-        assert_eq!(generated.text, expected);
-        assert_eq!(generated.origins[9], Some((Arc::from("g/uptime.cfg"), 3, 4)));
-        assert_eq!(generated.origins.len(), expected.lines().count());
     }
 
     #[test]
