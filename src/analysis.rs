@@ -31,12 +31,14 @@ pub struct Analysis {
 impl Analysis {
     /// Reads the configuration of the workspace that the arguments mean, and adds the lines that they ask for.
     pub fn of(select: &SelectArgs) -> Result<Self, Failure> {
-        let mut workspace = Workspace::open(&select.place)?;
-        if let Some(vt_type) = &select.vt_type {
-            workspace.settings.vt_type.clone_from(vt_type);
-        }
+        let workspace = opened(select)?;
         let lines = lines(&workspace, select)?;
         Self::with_lines(workspace, lines)
+    }
+
+    /// The files of the workspace that the arguments mean, where no configuration needs to make sense.
+    pub fn session(select: &SelectArgs) -> Result<Session, Failure> {
+        Ok(Session::new(layout(&opened(select)?)))
     }
 
     /// Reads the configuration of a workspace with these lines at its end.
@@ -128,8 +130,23 @@ impl Analysis {
             message.push_str("\n  help: `vtbuild why-not //TARGET` names the filter that is in the way");
         }
         message.push_str(&unknown);
+        for problem in &self.workspace.problems {
+            message.push_str(&format!(
+                "\n  the test provider `{}` is left out: {problem}",
+                problem.name
+            ));
+        }
         Failure::new(Exit::NothingSelected, message)
     }
+}
+
+/// The workspace that the arguments mean, for the backend that they ask for.
+fn opened(select: &SelectArgs) -> Result<Workspace, Failure> {
+    let mut workspace = Workspace::open(&select.place)?;
+    if let Some(vt_type) = &select.vt_type {
+        workspace.settings.vt_type.clone_from(vt_type);
+    }
+    Ok(workspace)
 }
 
 /// How a selection is made smaller.

@@ -6,6 +6,7 @@ mod cli;
 mod command;
 mod execution;
 mod exit;
+mod lock;
 mod lsp;
 mod report;
 mod scratch;
@@ -51,6 +52,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Some(Command::Cartesian(args)) => command::cartesian::cartesian(args),
         Some(Command::Shell(args)) => command::shell::shell(args),
         Some(Command::New(args)) => command::new::new(args),
+        Some(Command::Providers(args)) => command::providers::providers(args),
         Some(Command::Graph(args)) => command::graph::graph(args),
         Some(Command::Clean(args)) => command::clean::clean(args),
         Some(Command::Cache(args)) => command::cache::cache(args),

@@ -7,6 +7,7 @@ pub mod accel;
 pub mod desk;
 pub mod host;
 pub mod image;
+pub mod ini;
 pub mod machine;
 pub mod params;
 pub mod process;

@@ -16,7 +16,7 @@ pub fn cache(args: &CacheArgs) -> Result<Exit, Failure> {
 }
 
 fn stat(place: &PlaceArgs, json: bool) -> Result<Exit, Failure> {
-    let store = open_store(&Workspace::open(place)?)?;
+    let store = open_store(&Workspace::open_offline(place)?)?;
     let stat = store.stat()?;
     if json {
         let object = serde_json::json!({
@@ -48,7 +48,7 @@ fn gc(place: &PlaceArgs, max_size: &str) -> Result<Exit, Failure> {
             format!("--max-size {max_size} is no size; write it like 500M or 20G"),
         )
     })?;
-    let store = open_store(&Workspace::open(place)?)?;
+    let store = open_store(&Workspace::open_offline(place)?)?;
     let report = store.gc(limit, &|_| false)?;
     let mut text = format!(
         "removed {} blobs and {} records: {} -> {}; they took {:.0} s to make\n",
@@ -74,7 +74,7 @@ fn bytes(bytes: u64) -> String {
 }
 
 fn verify(place: &PlaceArgs) -> Result<Exit, Failure> {
-    let store = open_store(&Workspace::open(place)?)?;
+    let store = open_store(&Workspace::open_offline(place)?)?;
     let (mut good, mut bad) = (0_usize, 0_usize);
     for digest in store.blobs()? {
         match store.verify_blob(&digest) {

@@ -10,7 +10,7 @@ use crate::workspace::Workspace;
 
 /// Removes the job results of a workspace and what dead runs left in the cache's scratch folder.
 pub fn clean(args: &CleanArgs) -> Result<Exit, Failure> {
-    let workspace = Workspace::open(&args.place)?;
+    let workspace = Workspace::open_offline(&args.place)?;
     let mut doomed: Vec<Utf8PathBuf> = jobs(&workspace);
     doomed.extend(scratch::abandoned(&workspace.cache));
     for path in &doomed {

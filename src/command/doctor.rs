@@ -29,7 +29,7 @@ fn git() -> Requirement {
 
 /// Looks at the host.
 pub fn doctor(args: &DoctorArgs) -> Result<Exit, Failure> {
-    let workspace = Workspace::open(&args.place)?;
+    let workspace = Workspace::open_offline(&args.place)?;
     let mut report = Report::default();
     for requirement in requirements().into_iter().chain([git()]) {
         report.program(&requirement);
@@ -53,9 +53,9 @@ pub fn doctor(args: &DoctorArgs) -> Result<Exit, Failure> {
         );
     }
     workspace
-        .warnings
+        .problems
         .iter()
-        .for_each(|warning| report.bad("test provider", warning, false));
+        .for_each(|problem| report.bad("test provider", &problem.to_string(), false));
     print(&report.finish())?;
     Ok(if report.broken {
         Exit::Environment

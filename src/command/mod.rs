@@ -12,6 +12,7 @@ pub mod list;
 pub mod new;
 pub mod params;
 pub mod pause;
+pub mod providers;
 pub mod run;
 pub mod shell;
 mod ways;
@@ -81,6 +82,12 @@ impl Output {
             }
         }
     }
+}
+
+/// What takes a while, on standard error.
+pub fn note(text: &str) {
+    // Nobody to tell is no reason to stop.
+    let _ = writeln!(anstream::stderr(), "{text}");
 }
 
 /// A warning on standard error.

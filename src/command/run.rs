@@ -33,7 +33,10 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let began = Instant::now();
     let analysis = Analysis::of(&args.select)?;
     let workspace = &analysis.workspace;
-    workspace.warnings.iter().for_each(|text| warn(text));
+    workspace
+        .problems
+        .iter()
+        .for_each(|problem| warn(&problem.to_string()));
     let store = execution::open_store(workspace)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut variants = if args.all {

@@ -71,7 +71,7 @@ impl World {
                 .or(world.folders.first().map(|folder| &**folder))
                 .map(Utf8Path::to_owned);
         }
-        let warnings = match Workspace::open(&place) {
+        let warnings = match Workspace::open_offline(&place) {
             Ok(workspace) => world.adopt(&workspace),
             Err(failure) => vec![failure.message],
         };
@@ -92,7 +92,7 @@ impl World {
         let params = settings.params.iter();
         self.lines
             .extend(params.map(|(key, value)| format!("{key} = {value}")));
-        workspace.warnings.clone()
+        workspace.problems.iter().map(ToString::to_string).collect()
     }
 
     /// The lines that a plain run adds to the configuration.

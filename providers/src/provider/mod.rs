@@ -4,51 +4,23 @@
 //! Python modules, `tests/cfg` with their configuration, `cfg`, `deps` and `provider_lib`. Where the folders are is said by a
 //! definition file `NAME.ini` in `test-providers.d`, whose name is the provider's.
 
+mod definition;
+mod error;
+mod git;
 mod imports;
+mod signature;
 
 use std::collections::BTreeMap;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use configparser::ini::Ini;
-use thiserror::Error;
 
+pub use definition::{Definition, GitSource, Source};
+pub use error::ProviderError;
+pub use git::Repositories;
 pub use imports::imports_of;
 
 /// The backends whose tests run on every other.
 pub const GENERIC: [&str; 2] = ["generic", "multi_host_migration"];
-
-/// Why a provider cannot be used.
-#[derive(Debug, Error)]
-pub enum ProviderError {
-    /// The definition file is not one.
-    #[error("read the test provider definition {path}: {reason}")]
-    Definition {
-        /// The file.
-        path: Utf8PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The URI needs what is not there.
-    #[error(
-        "use the test provider {path}: `uri: {uri}` is not a folder on this host; clone the repository and give its folder (`uri: file:///…`)"
-    )]
-    Uri {
-        /// The definition file.
-        path: Utf8PathBuf,
-        /// The URI as written.
-        uri: String,
-    },
-    /// A folder is missing.
-    #[error("use the test provider {path}: {folder}, given for [{section}], is not a folder")]
-    Folder {
-        /// The definition file.
-        path: Utf8PathBuf,
-        /// The folder that is missing.
-        folder: Utf8PathBuf,
-        /// The section that names it.
-        section: String,
-    },
-}
 
 /// A test provider.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -79,59 +51,37 @@ impl TestProvider {
         }
     }
 
-    /// The provider that a definition file describes. Its name is the file's.
-    ///
-    /// # Errors
-    /// When the file is malformed or names folders that are not there.
-    pub fn from_definition(path: &Utf8Path) -> Result<Self, ProviderError> {
-        let malformed = |reason: String| ProviderError::Definition {
-            path: path.to_owned(),
-            reason,
-        };
-        let text = std::fs::read_to_string(path).map_err(|error| malformed(error.to_string()))?;
-        let mut ini = Ini::new_cs();
-        let sections = ini.read(text).map_err(malformed)?;
-        let value = |section: &str, key: &str| sections.get(section)?.get(key)?.clone();
-        let uri = value("provider", "uri")
-            .ok_or_else(|| malformed("it has no `uri` in its section [provider]".to_owned()))?;
-        let root = local_folder(&uri, path).ok_or_else(|| ProviderError::Uri {
-            path: path.to_owned(),
-            uri: uri.clone(),
-        })?;
-        let mut backends = BTreeMap::new();
-        for section in sections
-            .keys()
-            .filter(|section| *section != "provider" && *section != "default")
-        {
-            let folder = clean(&root.join(value(section, "subdir").unwrap_or_default()));
-            if !folder.is_dir() {
-                let (path, section) = (path.to_owned(), section.clone());
-                return Err(ProviderError::Folder {
-                    path,
-                    folder,
-                    section,
-                });
-            }
-            // An older name for the same.
-            let backend = if section == "agnostic" {
-                GENERIC[0]
-            } else {
-                section
-            };
-            backends.insert(backend.to_owned(), folder);
-        }
-        let name = path.file_stem().unwrap_or("provider").to_owned();
-        Ok(Self {
-            name,
-            root: clean(&root),
-            backends,
-        })
-    }
-
     /// The folder of a backend.
     #[must_use]
     pub fn backend(&self, backend: &str) -> Option<&Utf8Path> {
         self.backends.get(backend).map(Utf8PathBuf::as_path)
+    }
+
+    /// All backends with their folders, sorted.
+    pub fn backends(&self) -> impl Iterator<Item = (&str, &Utf8Path)> {
+        self.backends
+            .iter()
+            .map(|(name, folder)| (name.as_str(), folder.as_path()))
+    }
+
+    /// How many configuration files and how many Python modules a backend has.
+    #[must_use]
+    pub fn counts(&self, backend: &str) -> (usize, usize) {
+        let tests = self.backend(backend).map(|folder| folder.join("tests"));
+        let (mut configs, mut modules) = (0, 0);
+        let mut folders: Vec<Utf8PathBuf> = tests.into_iter().collect();
+        while let Some(folder) = folders.pop() {
+            for entry in folder.read_dir_utf8().into_iter().flatten().flatten() {
+                let path = entry.path();
+                match path.extension() {
+                    _ if entry.file_type().is_ok_and(|kind| kind.is_dir()) => folders.push(path.to_owned()),
+                    Some("cfg") => configs += 1,
+                    Some("py") if path.file_name() != Some("__init__.py") => modules += 1,
+                    _ => {}
+                }
+            }
+        }
+        (configs, modules)
     }
 
     /// The folders that are looked into for tests of `backend`, in order: its own, then the generic one.
@@ -194,25 +144,18 @@ fn find(folder: &Utf8Path, name: &str) -> Option<Utf8PathBuf> {
         .find_map(|path| find(&path, name))
 }
 
-/// The folder that a URI means, where it means one on this host. Guides write both `file:///a/b` and `file://a/b`.
-fn local_folder(uri: &str, definition: &Utf8Path) -> Option<Utf8PathBuf> {
-    let path = match uri.strip_prefix("file://") {
-        Some(path) if path.starts_with('/') => Utf8PathBuf::from(path),
-        Some(path) => Utf8PathBuf::from(format!("/{path}")),
-        None if uri.contains("://") => return None,
-        None => definition.parent().unwrap_or(Utf8Path::new("")).join(uri),
-    };
-    path.is_dir().then_some(path)
-}
-
-/// Without `.`, `..` where it can be told without links, and trailing slashes.
-fn clean(path: &Utf8Path) -> Utf8PathBuf {
-    path.canonicalize_utf8().unwrap_or_else(|_| path.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
+    use super::definition::clean;
     use super::*;
+
+    fn read(path: &Utf8Path) -> Result<TestProvider, ProviderError> {
+        let definition = Definition::read(path)?;
+        match &definition.source {
+            Source::Folder(folder) => definition.provider(folder),
+            Source::Git(git) => panic!("{git:?}"),
+        }
+    }
 
     fn provider() -> (tempfile::TempDir, Utf8PathBuf) {
         let dir = tempfile::tempdir().unwrap();
@@ -243,7 +186,7 @@ mod tests {
             "[provider]\n# where\nuri: file://{root}\n[generic]\nsubdir: generic/\n[qemu]\nsubdir: src/qemu/\n"
         );
         std::fs::write(&ini, text).unwrap();
-        let provider = TestProvider::from_definition(&ini).unwrap();
+        let provider = read(&ini).unwrap();
         assert_eq!(provider.name, "mine");
         assert_eq!(
             provider.module("qemu", "boot"),
@@ -271,17 +214,56 @@ mod tests {
         let (_dir, root) = provider();
         let ini = root.join("bad.ini");
         let cases = [
-            ("[provider]\nbranch: master\n", "no `uri`"),
+            ("[provider]\nbranch: master\n", "bad.ini:1: it has no `uri`"),
+            ("\n[provider]\nuri: nowhere\n", "bad.ini:3: "),
+            ("[provider]\nuri: svn://host/tests\n", "`svn://`"),
+            ("[provider]\nuri: .\npubkey: a.pub\n", "bad.ini:3: a `pubkey`"),
             (
-                "[provider]\nuri: https://example.org/tests.git\n",
-                "clone the repository",
+                "[provider]\nuri: .\n[qemu]\nsubdir: nowhere\n",
+                "bad.ini:4: there is no folder `nowhere`",
             ),
-            ("[provider]\nuri: .\n[qemu]\nsubdir: nowhere\n", "[qemu]"),
         ];
         for (text, expected) in cases {
             std::fs::write(&ini, text).unwrap();
-            let error = TestProvider::from_definition(&ini).unwrap_err().to_string();
-            assert!(error.contains(expected) && error.contains("bad.ini"), "{error}");
+            let error = read(&ini).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_git_are_told_from_folders() {
+        let (_dir, root) = provider();
+        let ini = root.join("git.ini");
+        let bare = root.join("bare");
+        for folder in ["objects", "refs"] {
+            std::fs::create_dir_all(bare.join(folder)).unwrap();
+        }
+        std::fs::write(bare.join("HEAD"), "ref: refs/heads/main\n").unwrap();
+        let git = [
+            "https://h/r.git",
+            "git@host:team/r.git",
+            "ssh://h/r",
+            "git://h/r",
+            "bare",
+            "generic\nbranch: x",
+        ];
+        for uri in git {
+            std::fs::write(&ini, format!("[provider]\nuri: {uri}\n")).unwrap();
+            let source = Definition::read(&ini).unwrap().source;
+            assert!(matches!(source, Source::Git(_)), "{uri}: {source:?}");
+        }
+        let guides = root.as_str().trim_start_matches('/');
+        for uri in [
+            format!("file://{root}"),
+            format!("file://{guides}"),
+            ".".into(),
+            root.to_string(),
+        ] {
+            std::fs::write(&ini, format!("[provider]\nuri: {uri}\n")).unwrap();
+            match Definition::read(&ini).unwrap().source {
+                Source::Folder(folder) => assert_eq!(clean(&folder), root, "{uri}"),
+                source @ Source::Git(_) => panic!("{uri}: {source:?}"),
+            }
         }
     }
 }

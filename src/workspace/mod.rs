@@ -1,5 +1,7 @@
 //! A workspace: the folder with `vtbuild.toml`, and what it says about guests, tests and data.
 
+pub mod sources;
+
 use std::collections::BTreeMap;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -9,6 +11,7 @@ use vtbuild_providers::provider::TestProvider;
 use crate::bundled::Bundled;
 use crate::cli::PlaceArgs;
 use crate::exit::{Exit, Failure};
+use sources::{Defined, Fetch, Problem};
 
 /// The name of the file that makes a folder a workspace.
 const FILE: &str = "vtbuild.toml";
@@ -61,15 +64,31 @@ pub struct Workspace {
     pub cache: Utf8PathBuf,
     /// The files that the program carries.
     pub bundled: Bundled,
-    /// The test providers, in the order of their names.
+    /// The test providers that can be used: the bundled one, then the others in the order of their names.
     pub providers: Vec<TestProvider>,
-    /// What was wrong with providers that are left out.
-    pub warnings: Vec<String>,
+    /// The providers that come from definition files, with their commits.
+    pub defined: Vec<Defined>,
+    /// The providers that are left out, and why.
+    pub problems: Vec<Problem>,
 }
 
 impl Workspace {
-    /// The workspace that the arguments mean.
+    /// The workspace that the arguments mean, with all its test providers: what git has and we do not is fetched.
     pub fn open(place: &PlaceArgs) -> Result<Self, Failure> {
+        let fetch = if place.locked {
+            Fetch::Locked
+        } else {
+            Fetch::Missing
+        };
+        Self::open_with(place, fetch)
+    }
+
+    /// The same without a network: providers that are not fetched yet are left out.
+    pub fn open_offline(place: &PlaceArgs) -> Result<Self, Failure> {
+        Self::open_with(place, Fetch::Never)
+    }
+
+    fn open_with(place: &PlaceArgs, fetch: Fetch) -> Result<Self, Failure> {
         let here = Utf8PathBuf::try_from(std::env::current_dir()?)
             .map_err(|error| Failure::environment(format!("the current folder is no UTF-8: {error}")))?;
         let root = match &place.workspace {
@@ -86,14 +105,20 @@ impl Workspace {
         let settings = settings(&root)?;
         let cache = cache_dir(place)?;
         let bundled = Bundled::unpack(&cache)?;
-        let (providers, warnings) = providers(&root, &settings, &bundled);
+        let (defined, problems) = sources::providers(&root, &cache, fetch)?;
+        let own = settings
+            .bundled_tests
+            .then(|| TestProvider::in_folder("bundled", &bundled.provider()));
+        let others = defined.iter().map(|defined| defined.provider.clone());
+        let providers = own.into_iter().chain(others).collect();
         Ok(Self {
             root,
             settings,
             cache,
             bundled,
             providers,
-            warnings,
+            defined,
+            problems,
         })
     }
 
@@ -159,31 +184,4 @@ fn cache_dir(place: &PlaceArgs) -> Result<Utf8PathBuf, Failure> {
         ))
     })?;
     Ok(dir.canonicalize_utf8()?)
-}
-
-/// The bundled provider and those that `test-providers.d` defines. One that cannot be used is left out with a warning; the
-/// others work.
-fn providers(root: &Utf8Path, settings: &Settings, bundled: &Bundled) -> (Vec<TestProvider>, Vec<String>) {
-    let mut providers = Vec::new();
-    let mut warnings = Vec::new();
-    if settings.bundled_tests {
-        providers.push(TestProvider::in_folder("bundled", &bundled.provider()));
-    }
-    let folder = root.join("test-providers.d");
-    let mut definitions: Vec<Utf8PathBuf> = folder
-        .read_dir_utf8()
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(camino::Utf8DirEntry::into_path)
-        .filter(|path| path.extension() == Some("ini"))
-        .collect();
-    definitions.sort();
-    for definition in definitions {
-        match TestProvider::from_definition(&definition) {
-            Ok(provider) => providers.push(provider),
-            Err(error) => warnings.push(format!("failed to {error}")),
-        }
-    }
-    (providers, warnings)
 }
