@@ -146,6 +146,10 @@ fn source(ini: &Ini, uri: &str, path: &Utf8Path) -> Result<Source, ProviderError
             });
         }
     };
+    if folder.as_str().ends_with(".git") && !folder.exists() {
+        // Away for now; a commit of it may be there all the same.
+        return Ok(Source::Git(git(folder.into_string())));
+    }
     if !folder.is_dir() {
         return Err(ProviderError::NoFolder { place, folder });
     }
