@@ -138,16 +138,20 @@ fn test(name: &str, provider: Option<&str>, backend: &str, place: &PlaceArgs) ->
 
 /// The provider of that name, or the only one that is the workspace's own.
 fn chosen<'w>(workspace: &'w Workspace, name: Option<&str>) -> Result<&'w TestProvider, Failure> {
-    let bundled = workspace.bundled.provider();
+    // What comes from git is a copy that nobody edits.
     let own: Vec<&TestProvider> = workspace
-        .providers
+        .defined
         .iter()
-        .filter(|provider| provider.root != bundled)
+        .filter(|defined| defined.commit.is_none())
+        .map(|defined| &defined.provider)
         .collect();
     let names: Vec<&str> = own.iter().map(|provider| provider.name.as_str()).collect();
     match (name, own.as_slice()) {
         (_, []) => {
-            workspace.warnings.iter().for_each(|text| super::warn(text));
+            workspace
+                .problems
+                .iter()
+                .for_each(|problem| super::warn(&problem.to_string()));
             Err(usage(
                 "the workspace has no test provider of its own; begin one with `vtbuild new provider`",
             ))
