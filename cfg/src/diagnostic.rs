@@ -113,16 +113,20 @@ impl fmt::Display for Diagnostic {
             Severity::Error => "error",
             Severity::Warning => "warning",
         };
-        write!(
-            f,
-            "{}:{}:{}: {word}: {}",
-            at.file, at.line, at.column, self.message
-        )?;
+        if at.line == 0 {
+            write!(f, "{}: {word}: {}", at.file, self.message)?;
+        } else {
+            write!(
+                f,
+                "{}:{}:{}: {word}: {}",
+                at.file, at.line, at.column, self.message
+            )?;
+        }
         if !at.text.is_empty() {
-            let shown: String = at.text.chars().take(200).collect();
-            let blank = " ".repeat((at.column.max(1) as usize - 1).min(200));
-            let carets = "^".repeat((at.length.max(1) as usize).min(200));
-            write!(f, "\n    {shown}\n    {blank}{carets}")?;
+            let (shown, before) = excerpt(&at.text, at.column.max(1) as usize - 1);
+            let room = shown.chars().count().saturating_sub(before).max(1);
+            let carets = "^".repeat((at.length.max(1) as usize).min(room));
+            write!(f, "\n    {shown}\n    {:before$}{carets}", "")?;
         }
         if let Some(help) = &self.help {
             write!(f, "\n  help: {help}")?;
@@ -134,6 +138,42 @@ impl fmt::Display for Diagnostic {
             write!(f, "\n  included from {file}:{line}")?;
         }
         Ok(())
+    }
+}
+
+/// How much of a line is shown, in characters, and how much of it at least in front of the mark.
+const WIDTH: usize = 200;
+const LEAD: usize = 60;
+
+/// What is shown of a line with a mark under column `column`, counted from 0, and where the mark stands there. What a
+/// terminal would obey is shown as a picture of it.
+fn excerpt(line: &str, column: usize) -> (String, usize) {
+    let length = line.chars().count();
+    let start = if length <= WIDTH {
+        0
+    } else {
+        column.saturating_sub(LEAD)
+    };
+    let mut shown: String = line.chars().skip(start).take(WIDTH).map(picture).collect();
+    let mut before = column - start;
+    if start > 0 {
+        shown.insert_str(0, "… ");
+        before += 2;
+    }
+    if start + WIDTH < length {
+        shown.push_str(" …");
+    }
+    (shown, before)
+}
+
+fn picture(c: char) -> char {
+    match c {
+        '\0'..='\u{1f}' => char::from_u32(0x2400 + c as u32).unwrap_or(char::REPLACEMENT_CHARACTER),
+        '\u{7f}' => '\u{2421}',
+        '\u{80}'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+            char::REPLACEMENT_CHARACTER
+        }
+        c => c,
     }
 }
 

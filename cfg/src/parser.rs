@@ -2,6 +2,7 @@
 //!
 //! Blocks live on an explicit stack, so nesting costs memory and not stack. `GRAMMAR.md` states the grammar.
 
+mod encoding;
 mod header;
 mod statement;
 
@@ -83,18 +84,13 @@ pub fn parse(file: impl Into<Arc<str>>, text: &[u8]) -> Parsed {
             "file-size",
             "a configuration file must be smaller than 4 GiB".into(),
         ),
+        Err(_) if text.len() < (u32::MAX / 3) as usize => encoding::parse_bytes(file, text),
         Err(error) => {
-            let line = text[..error.valid_up_to()]
-                .iter()
-                .filter(|&&b| b == b'\n')
-                .count() as u32
-                + 1;
-            let byte = text[error.valid_up_to()];
             let message = format!(
-                "invalid UTF-8: byte {byte:#04x} at offset {}",
+                "invalid UTF-8 at offset {}, in a very large file",
                 error.valid_up_to()
             );
-            failed(file, line, "encoding", message)
+            failed(file, 1, "encoding", message)
         }
     }
 }
@@ -132,6 +128,9 @@ fn parse_text(file: Arc<str>, source: &str) -> Parsed {
         diagnostics: parser.diagnostics.into(),
     }
 }
+
+/// How long a line may be, in bytes: its tokens take some hundred times as much.
+pub(crate) const MAX_LINE: usize = 16 << 20;
 
 /// A block that is being read.
 enum Frame {
@@ -192,8 +191,16 @@ impl<'t> Parser<'t> {
     }
 
     fn peek(&mut self) -> Option<&Line<'t>> {
-        if self.peeked.is_none() {
-            self.peeked = self.lines.next();
+        while self.peeked.is_none() {
+            let line = self.lines.next()?;
+            if line.text.len() > MAX_LINE {
+                let message = format!("a line of {} MiB", line.text.len() >> 20);
+                let help = format!("a line may have at most {} MiB", MAX_LINE >> 20);
+                self.report(&line, (0, 0), Class::Other, "line-length", message)
+                    .help = Some(help);
+            } else {
+                self.peeked = Some(line);
+            }
         }
         self.peeked.as_ref()
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::diagnostic::Location;
 use crate::items::ItemId;
 use crate::lines::{expand_tabs, is_blank};
+use crate::parser::MAX_LINE;
 
 /// The place of one statement.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -166,6 +167,7 @@ fn line_at(source: &str, offset: usize) -> String {
     let end = source[offset..]
         .find(is_break)
         .map_or(source.len(), |at| offset + at);
+    let end = source.floor_char_boundary(end.min(start + MAX_LINE));
     expand_tabs(source[start..end].trim_end_matches(is_blank)).into_owned()
 }
 

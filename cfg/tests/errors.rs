@@ -107,10 +107,64 @@ fn directories_are_no_files() {
 }
 
 #[test]
-fn invalid_utf8_names_the_line() {
-    let parsed = parse("x.cfg", b"a = 1\nb = \x85\n");
-    let error = &parsed.diagnostics()[0];
-    assert_eq!((error.code, error.location.line), ("encoding", 2));
+fn invalid_utf8_is_told_with_all_else() {
+    let parsed = parse(
+        "x.cfg",
+        b"a = 1\nb = \xc3\xa9 \x85\nonly a b\nonly a/b\nc = \xff\n",
+    );
+    let told: Vec<_> = parsed
+        .diagnostics()
+        .iter()
+        .map(|error| (error.code, error.location.line, error.location.column))
+        .collect();
+    let expected = [
+        ("encoding", 2, 7),
+        ("unexpected-character", 4, 7),
+        ("encoding", 5, 5),
+    ];
+    assert_eq!(told, expected);
+    let shown = parsed.diagnostics()[0].to_string();
+    assert!(
+        shown.contains("byte 0x85 at offset 13\n    b = é \u{fffd}\n          ^\n"),
+        "{shown}"
+    );
+    let no_text = parse("x.cfg", &b"\xff/\n".repeat(1000));
+    assert_eq!(no_text.diagnostics().len(), 20);
+    assert!(no_text.diagnostics()[0].to_string().contains("no text"));
+}
+
+#[test]
+fn a_mark_stands_under_what_it_means() {
+    let shown = |text: &str| parse("x.cfg", text.as_bytes()).diagnostics()[0].to_string();
+    // What a terminal would obey, or show in no column at all, is shown as a picture.
+    assert!(shown("only a\0b").contains("\n    only a\u{2400}b\n          ^"));
+    assert!(shown("only \u{1b}[31m").contains("\n    only \u{241b}[31m\n         ^\n"));
+    let long = shown(&format!("only {}/{}", "a".repeat(1000), "b".repeat(1000)));
+    let lines: Vec<&str> = long.lines().collect();
+    assert!(lines[0].starts_with("x.cfg:1:1006: "), "{long}");
+    assert_eq!(
+        lines[1].chars().position(|c| c == '/'),
+        lines[2].find('^'),
+        "{long}"
+    );
+    assert!(lines[1].chars().count() < 220, "{long}");
+}
+
+#[test]
+fn a_keyword_that_is_nearly_right_is_recognised() {
+    for (text, keyword) in [
+        ("onyl a b", "only"),
+        ("inlcude x", "include"),
+        ("Variants x", "variants"),
+    ] {
+        let error = parse("x.cfg", text.as_bytes()).diagnostics()[0].to_string();
+        assert!(
+            error.contains(&format!("help: did you mean `{keyword}`?")),
+            "{error}"
+        );
+    }
+    let error = parse("x.cfg", b"something else").diagnostics()[0].to_string();
+    assert!(error.contains("help: write `key = value`"), "{error}");
 }
 
 #[test]

@@ -47,6 +47,25 @@ fn thirty_thousand_conditions_on_one_line() {
     });
 }
 
+/// Its tokens would take many times the memory of the line.
+#[test]
+fn a_line_may_not_be_longer_than_any_that_means_something() {
+    let text = format!("only a/b\n{}\nx = 1\nonly c/d\n", "only a, b ".repeat(2 << 20));
+    let parsed = parse("x.cfg", text.as_bytes());
+    let told: Vec<_> = parsed
+        .diagnostics()
+        .iter()
+        .map(|error| (error.code, error.location.line))
+        .collect();
+    let expected = [
+        ("unexpected-character", 1),
+        ("line-length", 2),
+        ("unexpected-character", 4),
+    ];
+    assert_eq!(told, expected);
+    assert!(parsed.diagnostics()[1].to_string().len() < 1000);
+}
+
 #[test]
 fn ten_thousand_levels_of_variants() {
     on_small_stack(|| {

@@ -9,7 +9,8 @@ use crate::items::{Item, ItemLabel};
 use crate::lexer::{
     Assignment, Keyword, Kind, Operator, Token, assignment, keyword, scan, scan_header, skip_blanks, unquote,
 };
-use crate::lines::Line;
+use crate::lines::{Line, is_blank};
+use crate::provenance::nearest;
 
 impl<'t> Parser<'t> {
     /// Parses the statement on `line`.
@@ -328,8 +329,18 @@ impl<'t> Parser<'t> {
             "only" | "no" | "del" | "include" | "suffix" | "join" => {
                 format!("`{}` needs something after it on the same line", line.text)
             }
-            _ => "write `key = value`, or `filter:` to open a conditional block".into(),
+            text => match meant(text) {
+                Some(keyword) => format!("did you mean `{keyword}`?"),
+                None => "write `key = value`, or `filter:` to open a conditional block".into(),
+            },
         };
         self.report(line, (end, end), class, "statement", message).help = Some(help);
     }
+}
+
+/// The keyword that a line most likely was to start with: its first word is nearly one, and something follows.
+fn meant(text: &str) -> Option<String> {
+    const KEYWORDS: [&str; 7] = ["variants", "only", "no", "include", "del", "suffix", "join"];
+    let (word, _) = text.split_once(is_blank)?;
+    nearest(word, KEYWORDS.into_iter(), 1).pop()
 }
