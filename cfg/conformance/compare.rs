@@ -8,24 +8,10 @@ use super::oracle::{Answer, Failed, PANIC};
 /// The classes of error whose position is part of the language.
 const PLACED: [&str; 3] = ["ParserError", "LexerError", "MissingIncludeError"];
 
-/// Codes of our errors for what the reference trips over only when an expansion gets there, or not at all; and the one whose
-/// position we choose better. README.md names them.
-const NAMED: [&str; 2] = ["join-in-condition", "missing-default"];
-
-/// Whether two answers differ in a way that README.md names.
-fn is_named(theirs: &Answer, ours: &Answer) -> bool {
-    let code = ours.error.as_ref().and_then(|error| error.code.as_deref());
-    match code {
-        Some("missing-default") => theirs.error.is_some(),
-        Some(code) => NAMED.contains(&code),
-        None => false,
-    }
-}
-
 /// Why two answers differ; nothing if they agree. The text names the kind of difference only, so that a program that is
 /// being shrunk can be seen to differ in the same way.
 pub fn difference(theirs: &Answer, ours: &Answer) -> Option<String> {
-    if theirs.slow || is_named(theirs, ours) {
+    if theirs.slow {
         return None;
     }
     match (&theirs.error, &ours.error) {
@@ -53,7 +39,7 @@ fn errors(theirs: &Failed, ours: &Failed) -> Option<String> {
     if theirs.class != ours.class {
         return Some(format!("class of error: {} and {}", theirs.class, ours.class));
     }
-    // What the reference reports without a line, ours may place better.
+    // What the reference reports without a line, ours places better.
     let unplaced = theirs.line == Some(-1);
     if theirs.file != ours.file || (!unplaced && theirs.line != ours.line) {
         return Some("position of error".to_owned());

@@ -46,7 +46,9 @@ pub fn case(seed: u64) -> Case {
         lines,
         defaults,
         expand: if defaults && rng.bool() {
-            vec!["v".to_owned()]
+            let variables = [&["v"][..], &["w"], &["v", "x"]];
+            let names = variables[rng.usize(..variables.len())];
+            names.iter().map(|&name| name.to_owned()).collect()
         } else {
             Vec::new()
         },
@@ -229,7 +231,7 @@ impl<'r> Writer<'r> {
                 let name = ["s", "a", "_s", "b-1"][self.rng.usize(..4)];
                 self.line(indent, &format!("suffix {name}"));
             }
-            91..93 if place != Place::Condition || self.slip() => {
+            91..93 if place != Place::Condition || self.chance(25) => {
                 let filter = filter(self.rng, self.wild);
                 self.line(indent, &format!("join {filter}"));
             }
@@ -255,6 +257,10 @@ impl<'r> Writer<'r> {
                     "a",
                     "-x = 9",
                     "x=:y",
+                    "a := 5",
+                    "!: x = 1",
+                    "x = 1",
+                    "x_max_max = 2",
                 ]);
                 self.line(indent, text);
             }
@@ -348,7 +354,12 @@ impl<'r> Writer<'r> {
         }
         if self.chance(55) {
             let at = if self.chance(5) { "@" } else { "" };
-            let _ = write!(header, " {at}{}", self.pick(&NAMES));
+            let odd = if self.slip() {
+                self.pick(&["(", "] ", ". ", "\"q\" ", "+", ", ", "= "])
+            } else {
+                at
+            };
+            let _ = write!(header, " {odd}{}", self.pick(&NAMES));
         }
         if self.chance(15) {
             let meta = match self.rng.u8(..12) {
@@ -489,7 +500,11 @@ fn filter_with(rng: &mut Rng, or: &[&'static str], wild: bool) -> String {
         text.push_str(&label(rng, wild));
         match rng.u8(..100) {
             0..60 => break,
-            60..74 => text.push_str(pick(rng, or)),
+            60..73 => text.push_str(pick(rng, or)),
+            73 => {
+                text.push_str(pick(rng, or));
+                text.push('.');
+            }
             74..86 => text.push_str(".."),
             _ => text.push('.'),
         }

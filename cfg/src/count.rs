@@ -43,13 +43,13 @@ impl fmt::Display for Count {
 
 impl Program {
     /// How many variants [`Program::variants`] would give. Parts of the tree that filters see alike are counted once;
-    /// only programs with `join` are counted by listing, up to a limit. Where that is passed, or too many parts differ,
+    /// only programs with `join`, or with filters that cannot be judged, are counted by listing, up to a limit. Where that is passed, or too many parts differ,
     /// the answer is a lower bound, within seconds, instead of an endless search.
     ///
     /// # Errors
-    /// A join that cannot be carried out.
+    /// A join that cannot be carried out, or a filter that cannot be judged.
     pub fn count(&self, options: &ExpandOptions) -> Result<Count, Box<Diagnostic>> {
-        if self.graph.joins.is_empty() {
+        if self.graph.joins.is_empty() && !self.graph.has_traps {
             return Ok(Walk::new(&self.graph, &WalkOptions::new(options)).count());
         }
         let mut count = Count::exact(0);

@@ -176,6 +176,9 @@ pub(crate) struct Constraint {
     pub(crate) guard: Option<u32>,
     pub(crate) filter: FilterId,
     pub(crate) is_no: bool,
+    /// Where its conditions hold and its filter does not match, an expansion ends with an error: what the filter goes on
+    /// with, or what stands there instead, cannot be judged.
+    pub(crate) is_trap: bool,
     pub(crate) stmt: u32,
 }
 
@@ -217,6 +220,8 @@ pub(crate) struct Graph {
     pub(crate) origins: Vec<Origin>,
     pub(crate) guards: Vec<Guard>,
     pub(crate) constraints: Vec<Constraint>,
+    /// Whether any of the constraints or factors is a trap.
+    pub(crate) has_traps: bool,
     pub(crate) joins: FxHashMap<NodeId, JoinSpec>,
     /// The filters of join factors, in force only while their factor is expanded.
     pub(crate) factors: Vec<Constraint>,

@@ -6,6 +6,8 @@ mod encoding;
 mod header;
 mod statement;
 
+pub(crate) use header::UNMATCHED_AT_END;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 

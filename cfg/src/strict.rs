@@ -44,6 +44,8 @@ use crate::program::{Program, resolve};
 /// | `default-by-prefix` | `[default=a]` makes `- a.b:` the default, or the other way round |
 /// | `empty-label` | a dot in a variant's name with nothing on one side |
 /// | `empty-filter` | a filter that matches nothing |
+/// | `empty-block` | a `.` with no label in front, which ends an expansion that gets there |
+/// | `join-in-condition` | the same |
 /// | `dropped-operator` | `+`, `<`, `?` or `~` in a filter or name, where it is passed over |
 /// | `second-suffix` | only the last `suffix` of a block counts |
 pub fn check(program: &Program) -> Vec<Diagnostic> {
@@ -59,9 +61,9 @@ pub fn check(program: &Program) -> Vec<Diagnostic> {
                 Item::Variant(variant) => blocks::variant(variant, statement, &mut found),
                 _ => {}
             }
-            filters::check(statement, &mut found);
+            filters::check(file, statement, &mut found);
         }
-        blocks::suffixes(file, &statements, &mut found);
+        blocks::nested(file, &statements, &mut found);
         found[first..].sort_by_key(|refused| (refused.location.line, refused.location.column));
         let chain = included_from(&program.graph, file);
         for refused in &mut found[first..] {

@@ -83,7 +83,6 @@ impl std::str::FromStr for Filter {
                     token: bad.clone(),
                     message,
                     help: None,
-                    late: false,
                 },
             ));
         }
@@ -92,8 +91,9 @@ impl std::str::FromStr for Filter {
             variable: variable.map(str::to_owned),
             value: value.to_owned(),
         };
-        let id =
-            parse_tokens(&tokens, &mut table, &mut label).map_err(|e| FilterSyntaxError::new(text, e))?;
+        let parsed = parse_tokens(&tokens, &mut table, &mut label);
+        let parsed = parsed.and_then(|(id, gap)| gap.map_or(Ok(id), Err));
+        let id = parsed.map_err(|error| FilterSyntaxError::new(text, error))?;
         let words = table
             .get(id)
             .words()

@@ -12,8 +12,6 @@ pub(crate) struct FilterError {
     pub(crate) message: String,
     /// What to write instead.
     pub(crate) help: Option<String>,
-    /// Whether other implementations fail on it only later, in ways of their own.
-    pub(crate) late: bool,
 }
 
 impl FilterError {
@@ -22,7 +20,6 @@ impl FilterError {
             token: token.clone(),
             message: message.into(),
             help: None,
-            late: false,
         }
     }
 
@@ -32,7 +29,8 @@ impl FilterError {
     }
 }
 
-/// Parses `tokens`, which end with `End`, into `table`; `label` makes a label of an optional variable and a value.
+/// Parses `tokens`, which end with `End`, into `table`; `label` makes a label of an optional variable and a value. With the
+/// filter comes what is wrong with a block that has no labels, as in `a .b`: the grammar allows it, and judging it does not.
 ///
 /// # Errors
 /// The first token that the grammar does not allow; the table is then as it was.
@@ -40,7 +38,7 @@ pub(crate) fn parse_tokens<L>(
     tokens: &[Token],
     table: &mut FilterTable<L>,
     label: &mut dyn FnMut(Option<&str>, &str) -> L,
-) -> Result<FilterId, FilterError> {
+) -> Result<(FilterId, Option<FilterError>), FilterError> {
     let mut parser = Parser {
         tokens,
         at: 0,
@@ -49,11 +47,12 @@ pub(crate) fn parse_tokens<L>(
         dots: 1,
         in_block: 0,
         blocks: 0,
-        late: None,
+        gap: None,
     };
     let result = parser.run();
-    match result.and_then(|()| parser.late.take().map_or(Ok(()), Err)) {
-        Ok(()) => Ok(table.end_filter()),
+    let gap = parser.gap.take();
+    match result {
+        Ok(()) => Ok((table.end_filter(), gap)),
         Err(error) => {
             table.abandon();
             Err(error)
@@ -71,8 +70,8 @@ struct Parser<'a, L> {
     /// Labels in the open block, and finished blocks in the open word.
     in_block: u32,
     blocks: u32,
-    /// What is wrong although the grammar allows it; an error of the grammar goes first.
-    late: Option<FilterError>,
+    /// The first block without labels.
+    gap: Option<FilterError>,
 }
 
 impl<'a, L> Parser<'a, L> {
@@ -146,11 +145,8 @@ impl<'a, L> Parser<'a, L> {
     fn end_block(&mut self) {
         if self.in_block == 0 {
             let error = FilterError::new(self.token(), "no variant name before `.`");
-            self.late.get_or_insert(FilterError {
-                late: true,
-                ..error.help("remove the blank before the dot, or the dot")
-            });
-            return;
+            self.gap
+                .get_or_insert(error.help("remove the blank before the dot, or the dot"));
         }
         self.table.end_block();
         self.in_block = 0;

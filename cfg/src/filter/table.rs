@@ -12,6 +12,8 @@ pub struct FilterTable<L> {
     blocks: Vec<u32>,
     words: Vec<u32>,
     filters: Vec<u32>,
+    /// Whether any block has no labels.
+    has_gaps: bool,
 }
 
 impl<L> Default for FilterTable<L> {
@@ -21,6 +23,7 @@ impl<L> Default for FilterTable<L> {
             blocks: Vec::new(),
             words: Vec::new(),
             filters: Vec::new(),
+            has_gaps: false,
         }
     }
 }
@@ -49,6 +52,16 @@ impl<L> FilterTable<L> {
         }
     }
 
+    /// The number of words of a filter before the first that has a block without labels; nothing if there is none.
+    pub(crate) fn gap(&self, id: FilterId) -> Option<usize> {
+        if !self.has_gaps {
+            return None;
+        }
+        self.get(id)
+            .words()
+            .position(|mut word| word.any(<[L]>::is_empty))
+    }
+
     /// All filters in order.
     pub fn iter(&self) -> impl Iterator<Item = Expression<'_, L>> {
         (0..self.filters.len() as u32).map(|index| self.get(FilterId(index)))
@@ -59,6 +72,7 @@ impl<L> FilterTable<L> {
     }
 
     pub(crate) fn end_block(&mut self) {
+        self.has_gaps |= self.labels.len() == self.blocks.last().map_or(0, |&end| end as usize);
         self.blocks.push(self.labels.len() as u32);
     }
 
@@ -93,6 +107,7 @@ impl<L> FilterTable<L> {
     pub(crate) fn extend_from<M>(&mut self, other: &FilterTable<M>, mut label: impl FnMut(&M) -> L) -> u32 {
         let (labels, blocks, words) = (self.labels.len(), self.blocks.len(), self.words.len());
         let first = self.filters.len() as u32;
+        self.has_gaps |= other.has_gaps;
         self.labels.extend(other.labels.iter().map(&mut label));
         self.blocks
             .extend(other.blocks.iter().map(|end| end + labels as u32));

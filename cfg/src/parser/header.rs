@@ -10,6 +10,9 @@ use crate::lines::Line;
 /// the class of any name.
 pub(crate) const NAME_AFTER_META: &str = "<class 'cartesian_config.LIdentifier'>";
 
+/// The code of a `[default=…]` that is found to match nothing only at the end of the file, though it is told at its header.
+pub(crate) const UNMATCHED_AT_END: &str = "unmatched-default";
+
 /// A `variants` block whose variants are being read.
 pub(super) struct VariantList {
     /// The item of the header.
@@ -224,7 +227,7 @@ impl<'t> Parser<'t> {
             }
             None => self
                 .diagnostics
-                .push(Diagnostic::error(Class::Parser, "missing-default", message, header).with_note(note)),
+                .push(Diagnostic::error(Class::Parser, UNMATCHED_AT_END, message, header).with_note(note)),
         }
     }
 }

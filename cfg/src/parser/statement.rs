@@ -10,6 +10,7 @@ use crate::lexer::{
     Assignment, Keyword, Kind, Operator, Token, assignment, keyword, scan, scan_header, skip_blanks, unquote,
 };
 use crate::lines::{Line, is_blank};
+use crate::matcher::Matcher;
 use crate::provenance::nearest;
 
 impl<'t> Parser<'t> {
@@ -39,20 +40,6 @@ impl<'t> Parser<'t> {
             }
             Keyword::Only => self.filtered(line, at, Item::Only),
             Keyword::No => self.filtered(line, at, Item::No),
-            Keyword::Join if conditional => {
-                let tokens = scan(&line.text, at);
-                if self.lexical_error(line, &tokens) || self.filter(line, &tokens).is_none() {
-                    return;
-                }
-                self.report(
-                    line,
-                    (0, 4),
-                    Class::Other,
-                    "join-in-condition",
-                    "`join` inside a conditional block",
-                )
-                .help = Some("move it out of the condition".into());
-            }
             Keyword::Join => self.filtered(line, at, Item::Join),
             Keyword::Include => {
                 let path = self.items.push_text(&line.text[at..]);
@@ -105,7 +92,12 @@ impl<'t> Parser<'t> {
         if value.contains('$') || key.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-') {
             return operator;
         }
-        if self.run_sets(key) { literal } else { operator }
+        // A text that is no pattern is refused when it is applied.
+        if self.run_sets(key) && Matcher::new(key).check().is_ok() {
+            literal
+        } else {
+            operator
+        }
     }
 
     /// Whether the run of plain assignments that ends here sets `key`.
@@ -161,11 +153,11 @@ impl<'t> Parser<'t> {
             value: symbols.intern(value),
         };
         match parse_tokens(tokens, &mut self.items.filters, &mut label) {
-            Ok(filter) => Some(filter),
+            Ok((filter, _)) => Some(filter),
             Err(error) => {
                 let at = (error.token.start, error.token.end);
-                let class = if error.late { Class::Other } else { Class::Parser };
-                self.report(line, at, class, "filter-syntax", error.message).help = error.help;
+                self.report(line, at, Class::Parser, "filter-syntax", error.message)
+                    .help = error.help;
                 None
             }
         }

@@ -1,5 +1,6 @@
 //! Walks items in textual order and builds the graph; blocks and includes live on an explicit stack.
 
+mod constraints;
 mod tree;
 
 use std::sync::Arc;
@@ -10,14 +11,11 @@ use rustc_hash::FxHashMap;
 use super::{Program, Unit};
 use crate::diagnostic::{Class, Diagnostic, Location};
 use crate::filter::FilterId;
-use crate::graph::{
-    Atom, BoundKind, Constraint, Graph, Guard, JoinSpec, LinkedFile, Node, NodeId, Origin, RESERVED, Stmt,
-    TextRef,
-};
+use crate::graph::{BoundKind, Graph, Guard, LinkedFile, Node, NodeId, Origin, RESERVED, Stmt, TextRef};
 use crate::items::{Item, ItemId, Items, VariantHeader};
 use crate::lexer::Operator;
 use crate::matcher::Matcher;
-use crate::parser::Parsed;
+use crate::parser::{Parsed, UNMATCHED_AT_END};
 use crate::symbols::Sym;
 
 /// What happens when a block of items ends.
@@ -271,11 +269,9 @@ impl<'g> Linker<'g> {
             Item::Only(filter) => self.constrain(self.filter(file, *filter), false, origin),
             Item::No(filter) => self.constrain(self.filter(file, *filter), true, origin),
             Item::Join(_) if self.guard.is_some() => {
-                let at = self.graph.files[file as usize].spans.location(id);
-                self.report_until(at.line);
-                let message = "`join` inside a conditional block";
-                let error = Diagnostic::error(Class::Other, "join-in-condition", message, at);
-                self.error(error.with_help("the file is included from a conditional block"));
+                let stmt = self.push(Stmt::Join, origin);
+                let nothing = self.graph.filters.end_filter();
+                self.add_constraint(nothing, false, true, stmt);
             }
             Item::Join(filter) => self.join(self.filter(file, *filter), origin),
             Item::Condition { filter, negated, end } => {
@@ -308,6 +304,13 @@ impl<'g> Linker<'g> {
             end: 0,
         };
         let stmt = self.push(condition, origin);
+        let (filter, is_trap) = self.judgeable(filter);
+        if is_trap {
+            self.add_constraint(filter, false, true, stmt);
+        }
+        if let Stmt::Condition { filter: judged, .. } = &mut self.graph.stmts[stmt as usize] {
+            *judged = filter;
+        }
         let parent = self.guard;
         self.graph.guards.push(Guard {
             filter,
@@ -405,49 +408,6 @@ impl<'g> Linker<'g> {
         );
     }
 
-    fn constrain(&mut self, filter: FilterId, is_no: bool, origin: Origin) {
-        let stmt = self.push(if is_no { Stmt::No } else { Stmt::Only }, origin);
-        self.graph.constraints.push(Constraint {
-            guard: self.guard,
-            filter,
-            is_no,
-            stmt,
-        });
-    }
-
-    /// Each word of a join is a factor: a filter of its own, in force while that factor is expanded.
-    fn join(&mut self, filter: FilterId, origin: Origin) {
-        let stmt = self.push(Stmt::Join, origin);
-        let words: Vec<Vec<Vec<Atom>>> = self
-            .graph
-            .filters
-            .get(filter)
-            .words()
-            .map(|word| word.map(<[Atom]>::to_vec).collect())
-            .collect();
-        let spec = self.graph.joins.entry(self.current).or_insert_with(|| JoinSpec {
-            factors: Vec::new(),
-            stmt,
-        });
-        for word in words {
-            for block in word {
-                for atom in block {
-                    self.graph.filters.push_label(atom);
-                }
-                self.graph.filters.end_block();
-            }
-            self.graph.filters.end_word();
-            let filter = self.graph.filters.end_filter();
-            spec.factors.push(self.graph.factors.len() as u32);
-            self.graph.factors.push(Constraint {
-                guard: None,
-                filter,
-                is_no: false,
-                stmt,
-            });
-        }
-    }
-
     fn include(&mut self, file: u32, id: ItemId, written: &str) {
         let path = resolve(&self.map(file).path, written);
         let spans = self.graph.files[file as usize].spans.clone();
@@ -511,7 +471,7 @@ impl<'g> Linker<'g> {
         };
         let due: Vec<Diagnostic> = diagnostics[*reported..]
             .iter()
-            .take_while(|d| d.location.line <= line)
+            .take_while(|d| d.location.line <= line && (line == u32::MAX || d.code != UNMATCHED_AT_END))
             .cloned()
             .collect();
         *reported += due.len();

@@ -153,7 +153,7 @@ impl Reached<'_> {
         let mut pending = Vec::new();
         for index in case.pending.iter().copied().chain(self.own.clone()) {
             match state.constraint(mirror, &mirror.constraints[index as usize], above) {
-                Verdict::Violated => return,
+                Verdict::Violated | Verdict::Trapped => return,
                 Verdict::Satisfied => {}
                 Verdict::Pending => pending.push(index),
             }

@@ -18,17 +18,30 @@ use crate::variant::raw_dict;
 /// How deep joins may stand below joins.
 const MAX_NESTING: usize = 32;
 
-/// What joining nodes hold instead of their `join` lines, shared by a search and those inside of it.
+/// What joining nodes hold instead of their `join` lines, and what removed nodes, shared by a search and those inside of it.
 #[derive(Default)]
 pub(super) struct Contents {
     lists: Vec<Vec<u32>>,
     in_force: FxHashMap<NodeId, usize>,
+    removed_by: FxHashMap<NodeId, Vec<u32>>,
 }
 
 impl Contents {
     /// The factors in force at a node whose joins are being carried out.
     pub(super) fn factors(&self, node: NodeId) -> Option<&[u32]> {
         self.in_force.get(&node).map(|&list| &*self.lists[list])
+    }
+
+    /// In programs with constraints that cannot be judged: what removed a node before, and is judged there first.
+    pub(super) fn removed_by(&self, node: NodeId) -> &[u32] {
+        self.removed_by.get(&node).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    pub(super) fn note_removed(&mut self, node: NodeId, constraint: u32) {
+        let known = self.removed_by.entry(node).or_default();
+        if !known.contains(&constraint) {
+            known.push(constraint);
+        }
     }
 
     fn begin(&mut self, node: NodeId) {

@@ -30,6 +30,8 @@ pub(crate) enum Verdict {
     Satisfied,
     /// It depends on what comes below.
     Pending,
+    /// It cannot be judged.
+    Trapped,
 }
 
 /// What filters ask about labels: single atoms, and blocks of adjacent ones.
@@ -242,6 +244,13 @@ impl State {
     /// Judges an `only` or `no`.
     pub(crate) fn constraint(&self, graph: &Graph, constraint: &Constraint, below: &[u64]) -> Verdict {
         let matches = self.filter(graph, constraint.filter, below);
+        if constraint.is_trap && matches != Truth::True {
+            return match self.guards(graph, constraint.guard, below) {
+                Truth::False => Verdict::Satisfied,
+                Truth::Unknown => Verdict::Pending,
+                Truth::True => Verdict::Trapped,
+            };
+        }
         let wanted = if constraint.is_no { matches.not() } else { matches };
         if wanted == Truth::True {
             return Verdict::Satisfied;

@@ -12,7 +12,7 @@ use crate::apply::Modes;
 use crate::count::Count;
 use crate::diagnostic::{Class, Diagnostic};
 use crate::expand::ExpandOptions;
-use crate::graph::{Constraint, Graph, NodeId};
+use crate::graph::{Constraint, Graph, NodeId, Stmt};
 use crate::raw::RawDict;
 use crate::symbols::Sym;
 
@@ -102,6 +102,8 @@ pub(crate) struct Walk {
     pub(super) watching: Option<Watching>,
     /// The constraint that ruled out the node that was tried last.
     pub(super) blame: Option<u32>,
+    /// The constraint that could not be judged.
+    trapped: Option<u32>,
     facts: FactTable,
     scratch: Vec<u32>,
     contents: SharedContents,
@@ -146,6 +148,7 @@ impl Walk {
             watching: None,
             budget: usize::MAX,
             blame: None,
+            trapped: None,
             facts: FactTable::default(),
             scratch: Vec::new(),
             contents: contents.clone(),
@@ -301,12 +304,18 @@ impl Walk {
         self.state.push(graph, node);
         self.blame = None;
         let mut alive = self.judge(graph, id, inherited);
-        if alive && node.shared && graph.joins.is_empty() {
+        if let Some(trap) = self.trapped.take() {
+            return Entered::Failed(trapped(graph, constraint(graph, trap)));
+        }
+        if alive && node.shared && graph.joins.is_empty() && !graph.has_traps {
             let key = self.remember(graph, id, pending);
             alive = !self.recall(&key);
             frame.key = Some(key);
         }
         if !alive {
+            if let Some(blame) = self.blame.filter(|_| graph.has_traps) {
+                lock(&self.contents).note_removed(id, blame);
+            }
             self.note_removed(id);
             self.pending.truncate(pending);
             self.state.pop_to(depth);
@@ -323,22 +332,25 @@ impl Walk {
     /// Judges all constraints at `id`, keeping the undecided ones; `false` if one removes everything.
     fn judge(&mut self, graph: &Graph, id: NodeId, inherited: std::ops::Range<usize>) -> bool {
         let below = graph.tables().below(id);
-        for at in inherited {
-            let index = self.pending[at];
-            if !self.keep(graph, index, below) {
-                return false;
-            }
-        }
-        if self.only.is_some() {
-            return true;
-        }
-        for index in graph.node(id).constraints.clone() {
-            if !self.keep(graph, index, below) {
-                return false;
-            }
-        }
-        if graph.joins.is_empty() {
-            return true;
+        let own = match self.only {
+            None => graph.node(id).constraints.clone(),
+            Some(_) => 0..0,
+        };
+        // The order shows only where a filter cannot be judged and another one, judged before, ends the search.
+        let alive = if graph.has_traps {
+            !self.is_removed_again(graph, id, inherited.clone())
+                && own.clone().all(|index| self.keep(graph, index, below))
+                && inherited
+                    .clone()
+                    .all(|at| self.keep(graph, self.pending[at], below))
+        } else {
+            inherited
+                .clone()
+                .all(|at| self.keep(graph, self.pending[at], below))
+                && own.clone().all(|index| self.keep(graph, index, below))
+        };
+        if !alive || self.only.is_some() || graph.joins.is_empty() {
+            return alive;
         }
         let factors = lock(&self.contents)
             .factors(id)
@@ -349,11 +361,42 @@ impl Walk {
             .all(|factor| self.keep(graph, graph.constraints.len() as u32 + factor, below))
     }
 
+    /// Whether a constraint that removed the node before is in force again, and does the same.
+    fn is_removed_again(&mut self, graph: &Graph, id: NodeId, inherited: std::ops::Range<usize>) -> bool {
+        let own = graph.node(id).constraints.clone();
+        let below = graph.tables().below(id);
+        let contents = lock(&self.contents);
+        let factors = contents.factors(id).unwrap_or_default();
+        let in_force = |index: &&u32| {
+            let factor = index.checked_sub(graph.constraints.len() as u32);
+            own.contains(*index)
+                || self.pending[inherited.clone()].contains(*index)
+                || factor.is_some_and(|factor| factors.contains(&factor))
+        };
+        for &index in contents.removed_by(id).iter().filter(in_force) {
+            let constraint = constraint(graph, index);
+            // What removed the node is judged as a whole now, with what cannot be.
+            if constraint.is_trap {
+                self.trapped = Some(index);
+                return true;
+            }
+            if self.state.constraint(graph, constraint, below) == Verdict::Violated {
+                self.blame = Some(index);
+                return true;
+            }
+        }
+        false
+    }
+
     /// Keeps a constraint if it is undecided; `false` if it removes everything.
     fn keep(&mut self, graph: &Graph, index: u32, below: &[u64]) -> bool {
         match self.state.constraint(graph, constraint(graph, index), below) {
             Verdict::Violated => {
                 self.blame = Some(index);
+                return false;
+            }
+            Verdict::Trapped => {
+                self.trapped = Some(index);
                 return false;
             }
             Verdict::Satisfied => {}
@@ -417,6 +460,27 @@ impl Frame {
         };
         Some(children[index as usize])
     }
+}
+
+/// Refuses what a constraint cannot judge.
+fn trapped(graph: &Graph, constraint: &Constraint) -> Box<Diagnostic> {
+    let mut at = graph.location(constraint.stmt);
+    let is_factor = constraint.guard.is_none();
+    if matches!(graph.stmts[constraint.stmt as usize], Stmt::Join) && !is_factor {
+        let message = "`join` inside a conditional block";
+        let error = Diagnostic::error(Class::Other, "join-in-condition", message, at);
+        return Box::new(error.with_help("move it out of the condition"));
+    }
+    let dot = at
+        .text
+        .match_indices('.')
+        .find(|(dot, _)| at.text[..*dot].ends_with([' ', ',']));
+    if let Some((dot, _)) = dot {
+        at.column = at.text[..dot].chars().count() as u32 + 1;
+        at.length = 1;
+    }
+    let error = Diagnostic::error(Class::Other, "empty-block", "no variant name before `.`", at);
+    Box::new(error.with_help("remove the blank before the dot, or the dot"))
 }
 
 /// Refuses a block that goes on after its default variant.

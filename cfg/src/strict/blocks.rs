@@ -129,8 +129,8 @@ pub(super) fn variant(variant: &VariantHeader, statement: &Statement<'_>, found:
     }
 }
 
-/// Suffixes that another one of their block replaces.
-pub(super) fn suffixes(file: &LinkedFile, statements: &[Statement<'_>], found: &mut Vec<Diagnostic>) {
+/// What cannot stand where it stands: suffixes that another one of their block replaces, joins in conditions.
+pub(super) fn nested(file: &LinkedFile, statements: &[Statement<'_>], found: &mut Vec<Diagnostic>) {
     // The innermost block of each statement: the index of its header, with where it ends.
     let mut open: Vec<(usize, usize)> = Vec::new();
     let mut last: FxHashMap<usize, &Statement<'_>> = FxHashMap::default();
@@ -149,6 +149,19 @@ pub(super) fn suffixes(file: &LinkedFile, statements: &[Statement<'_>], found: &
                         file.items.symbol(*name)
                     );
                     found.push(statement.refuse((0, statement.text.len()), "second-suffix", message, &help));
+                }
+            }
+            Item::Join(_) => {
+                let holds =
+                    |(header, _): &(usize, usize)| matches!(statements[*header].item, Item::Condition { .. });
+                if open.iter().any(holds) {
+                    let message = "`join` inside a conditional block".to_owned();
+                    found.push(statement.refuse(
+                        (0, 4),
+                        "join-in-condition",
+                        message,
+                        "move it out of the condition",
+                    ));
                 }
             }
             Item::Condition { end, .. } | Item::Variants { end, .. } => open.push((index, *end as usize)),

@@ -24,7 +24,7 @@ fn refused(text: &str) -> Vec<String> {
 
 #[test]
 fn each_mistake_has_its_place() {
-    let table: [(&str, &str); 26] = [
+    let table: [(&str, &str); 30] = [
         ("\u{feff}x = 1", "byte-order-mark 1:1 1"),
         ("x = 1\ny = a\u{2028}z = 2", "line-break 2:6 1"),
         ("x = 1\n(v=a): x = 1", "condition-assigns 2:1 2"),
@@ -47,6 +47,10 @@ fn each_mistake_has_its_place() {
         ("variants:\n  - a.:", "empty-label 2:5 2"),
         ("only # x", "empty-filter 1:1 4"),
         ("!: x = 1", "empty-filter 1:1 1"),
+        ("only a .b # .c", "empty-block 1:8 1"),
+        ("a,.b: x = 1", "empty-block 1:3 1"),
+        ("variants:\n  - a: b .c", "empty-block 2:10 1"),
+        ("a:\n    join b c", "join-in-condition 2:5 4"),
         ("only a?", "dropped-operator 1:7 1"),
         ("a: b+: x = 1", "dropped-operator 1:5 1"),
         ("del x~", "dropped-operator 1:6 1"),
