@@ -375,7 +375,7 @@ impl Search<'_, '_> {
 fn keep(state: &State, graph: &Graph, due: &[u32], below: &[u64], pending: &mut Vec<u32>) -> Option<u32> {
     for &index in due {
         match state.constraint(graph, &graph.constraints[index as usize], below) {
-            Verdict::Violated => return Some(index),
+            Verdict::Violated | Verdict::Trapped => return Some(index),
             Verdict::Satisfied => {}
             Verdict::Pending => pending.push(index),
         }

@@ -336,10 +336,19 @@ impl Walk {
             None => graph.node(id).constraints.clone(),
             Some(_) => 0..0,
         };
+        let factors: Vec<u32> = match self.only {
+            None if !graph.joins.is_empty() => lock(&self.contents).factors(id).map(<[u32]>::to_vec),
+            _ => None,
+        }
+        .unwrap_or_default();
+        let mut factors = factors
+            .iter()
+            .map(|factor| graph.constraints.len() as u32 + factor);
         // The order shows only where a filter cannot be judged and another one, judged before, ends the search.
-        let alive = if graph.has_traps {
+        if graph.has_traps {
             !self.is_removed_again(graph, id, inherited.clone())
                 && own.clone().all(|index| self.keep(graph, index, below))
+                && factors.all(|index| self.keep(graph, index, below))
                 && inherited
                     .clone()
                     .all(|at| self.keep(graph, self.pending[at], below))
@@ -348,17 +357,8 @@ impl Walk {
                 .clone()
                 .all(|at| self.keep(graph, self.pending[at], below))
                 && own.clone().all(|index| self.keep(graph, index, below))
-        };
-        if !alive || self.only.is_some() || graph.joins.is_empty() {
-            return alive;
+                && factors.all(|index| self.keep(graph, index, below))
         }
-        let factors = lock(&self.contents)
-            .factors(id)
-            .map(<[u32]>::to_vec)
-            .unwrap_or_default();
-        factors
-            .into_iter()
-            .all(|factor| self.keep(graph, graph.constraints.len() as u32 + factor, below))
     }
 
     /// Whether a constraint that removed the node before is in force again, and does the same.
@@ -375,8 +375,8 @@ impl Walk {
         };
         for &index in contents.removed_by(id).iter().filter(in_force) {
             let constraint = constraint(graph, index);
-            // What removed the node is judged as a whole now, with what cannot be.
-            if constraint.is_trap {
+            // What removed the node is judged as a whole now, with what cannot be; of a condition, that it holds is enough.
+            if constraint.is_trap && constraint.guard.is_none() {
                 self.trapped = Some(index);
                 return true;
             }
