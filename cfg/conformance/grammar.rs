@@ -225,7 +225,8 @@ impl<'r> Writer<'r> {
             }
             85..88 => {
                 let name = self.pick(if self.wild { &PATTERNS } else { &KEYS });
-                self.line(indent, &format!("del {name}"));
+                let odd = if self.slip() { "? " } else { "" };
+                self.line(indent, &format!("del {odd}{name}"));
             }
             88..91 => {
                 let name = ["s", "a", "_s", "b-1"][self.rng.usize(..4)];

@@ -167,7 +167,11 @@ fn line_at(source: &str, offset: usize) -> String {
     let end = source[offset..]
         .find(is_break)
         .map_or(source.len(), |at| offset + at);
-    let end = source.floor_char_boundary(end.min(start + MAX_LINE));
+    let most = end.min(start + MAX_LINE);
+    let end = (start..=most)
+        .rev()
+        .find(|at| source.is_char_boundary(*at))
+        .unwrap_or(start);
     expand_tabs(source[start..end].trim_end_matches(is_blank)).into_owned()
 }
 

@@ -153,7 +153,11 @@ impl<'t> Parser<'t> {
     /// Parses `- [@]name: [deps]` and adds its item; `false` if it is wrong.
     fn variant_line(&mut self, line: &Line<'t>, at: usize) -> bool {
         let at = skip_blanks(&line.text, at);
-        let tokens = scan(&line.text, at);
+        let mut tokens = scan(&line.text, at);
+        // A blank can still be first: behind a character that is passed over.
+        if tokens[0].kind == Kind::Blank {
+            tokens.remove(0);
+        }
         let (at_sign, names, colon) = match read_names(&tokens) {
             Ok(read) => read,
             Err(misfit) => {

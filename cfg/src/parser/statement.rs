@@ -140,6 +140,15 @@ impl<'t> Parser<'t> {
         if self.lexical_error(line, &tokens) {
             return;
         }
+        // Blanks in front are gone: this one follows a character that is passed over.
+        if tokens[0].kind == Kind::Blank {
+            let at = (tokens[0].start, tokens[0].end);
+            let message = "expected a variant name, found a blank";
+            let help = "labels are no patterns: remove what stands before the blank";
+            self.report(line, at, Class::Parser, "filter-syntax", message)
+                .help = Some(help.into());
+            return;
+        }
         if let Some(filter) = self.filter(line, &tokens) {
             self.push(make(filter), line);
         }
@@ -165,7 +174,11 @@ impl<'t> Parser<'t> {
 
     /// `del NAME` and `suffix NAME`.
     fn named(&mut self, line: &Line<'_>, at: usize, is_del: bool) {
-        let tokens = scan(&line.text, at);
+        let mut tokens = scan(&line.text, at);
+        // A blank can still be first: behind a character that is passed over.
+        if is_del && tokens[0].kind == Kind::Blank {
+            tokens.remove(0);
+        }
         let what = if is_del { "del" } else { "suffix" };
         let Kind::Word(name) = &tokens[0].kind else {
             if !(tokens.len() == 1 && self.lexical_error(line, &tokens)) {

@@ -373,7 +373,7 @@ impl Walk {
                 || self.pending[inherited.clone()].contains(*index)
                 || factor.is_some_and(|factor| factors.contains(&factor))
         };
-        for &index in contents.removed_by(id).iter().filter(in_force) {
+        for &index in contents.removed_by(id).iter().rev().filter(in_force) {
             let constraint = constraint(graph, index);
             // What removed the node is judged as a whole now, with what cannot be; of a condition, that it holds is enough.
             if constraint.is_trap && constraint.guard.is_none() {
