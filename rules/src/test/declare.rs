@@ -6,21 +6,19 @@ use std::sync::Arc;
 use camino::{Utf8Path, Utf8PathBuf};
 use vtbuild_cache::Digest;
 use vtbuild_engine::observe::Offered;
-use vtbuild_engine::resolve::FILE;
 use vtbuild_engine::rule::DeclareError;
 use vtbuild_engine::spec::{Claim, Declared, Need, SourceFile, Spec};
 use vtbuild_engine::variant::Variant;
 use vtbuild_providers::accel::Accel;
 use vtbuild_providers::host::Runtime;
-use vtbuild_providers::image::ImageSpec;
 use vtbuild_providers::machine::MachineSpec;
 use vtbuild_providers::params::{ParamError, Params};
 use vtbuild_providers::provider::{TestProvider, imports_of};
 
+use super::images;
 use super::reads::is_parameter;
 use super::runtime::Choice;
 use super::{NAME, TestPayload, params_of};
-use crate::image::{self, Recipe};
 use crate::python_env;
 
 /// What a test's result depends on beside its variant, the same for all tests of a run.
@@ -47,34 +45,6 @@ pub struct HostFacts {
 /// The role of upstream's packages among a test's inputs.
 pub(super) const PACKAGES_ROLE: &str = "upstream packages";
 
-/// One image of one machine.
-#[derive(Clone, Debug)]
-pub(super) struct ImageUse {
-    /// Its role: `image1 of vm1`.
-    pub(super) role: Arc<str>,
-    /// What the parameters say about it; its file is relative to the data folder.
-    pub(super) spec: ImageSpec,
-    /// How it comes to be there.
-    pub(super) origin: Origin,
-    /// Whether it stays when the test has passed, for those that depend on it.
-    pub(super) published: bool,
-    /// Whether `qemu-img check` looks at it afterwards.
-    pub(super) check: bool,
-}
-
-/// How an image comes to be in a test's data folder.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Origin {
-    /// It is an input.
-    Input,
-    /// It is an input where there is one, else it is created.
-    InputOrCreated,
-    /// It is created, whatever there is.
-    Created,
-    /// It is not touched.
-    Ignored,
-}
-
 /// Declares the test of `variant`.
 pub(super) fn declare(
     variant: &Variant,
@@ -99,8 +69,8 @@ pub(super) fn declare(
         let machine = MachineSpec::from_params(vm, &view, Utf8Path::new("")).map_err(wrong)?;
         claim.memory_mib += u32::try_from(machine.mem_mib).unwrap_or(u32::MAX / 4);
         claim.vcpus += machine.smp.cpus;
-        payload.images.extend(images(vm, &view).map_err(wrong)?);
     }
+    payload.images = images::all(&params).map_err(wrong)?;
     if migrates(&params) {
         // The source and the destination are on this host at the same time.
         claim = Claim {
@@ -110,11 +80,13 @@ pub(super) fn declare(
     }
     let mut needs = packages(choice, facts, variant)?;
     for image in &payload.images {
-        needs.extend(need(image, &params, facts).map_err(|message| DeclareError {
-            variant: variant.name.to_string(),
-            param: Some("image_recipe".into()),
-            message,
-        })?);
+        needs.extend(
+            images::need(image, &params, facts).map_err(|message| DeclareError {
+                variant: variant.name.to_string(),
+                param: Some("image_recipe".into()),
+                message,
+            })?,
+        );
     }
     sources.extend(boot_files(&params, facts));
     sources.extend(facts.qemu.as_ref().map(|qemu| SourceFile::new("host/qemu", qemu)));
@@ -132,17 +104,12 @@ pub(super) fn declare(
         .images
         .iter()
         .filter(|image| image.published)
-        .map(|i| output_name(&i.spec))
+        .map(|i| images::output_name(&i.spec))
         .collect();
     spec.claim = claim;
     payload.params = Params::new();
     spec.payload = Arc::new(payload);
     Ok(spec)
-}
-
-/// The name under which an image is passed on: its file, relative to the data folder.
-pub(super) fn output_name(image: &ImageSpec) -> Arc<str> {
-    Arc::from(image.file.as_str())
 }
 
 /// What was asked of the parameters so far, sorted by key; and the host.
@@ -247,96 +214,6 @@ fn migrates(params: &Params) -> bool {
             .objects("type")
             .iter()
             .any(|kind| kind.starts_with("migrat"))
-}
-
-fn images(vm: &str, view: &Params) -> Result<Vec<ImageUse>, ParamError> {
-    let untouched = view.switch("not_preprocess")?.unwrap_or(false)
-        || view.switch("skip_image_processing")?.unwrap_or(false);
-    let mut images: Vec<ImageUse> = Vec::new();
-    for name in with_chains(view)? {
-        let params = view.object(&name);
-        let spec = ImageSpec::from_params(&name, &params, Utf8Path::new(""))?;
-        let on = |key: &str| Ok::<_, ParamError>(params.switch(key)?.unwrap_or(false));
-        let origin = match (
-            untouched,
-            on("force_create_image")? || spec.backing().is_some(),
-            on("create_image")?,
-        ) {
-            (true, ..) => Origin::Ignored,
-            (_, true, _) => Origin::Created,
-            (_, _, true) => Origin::InputOrCreated,
-            _ => Origin::Input,
-        };
-        let made = origin == Origin::Created && spec.backing().is_none();
-        let published = made && !params.switch("remove_image")?.unwrap_or(true);
-        let check = on("check_image")?;
-        images.push(ImageUse {
-            role: Arc::from(format!("{name} of {vm}")),
-            spec,
-            origin,
-            published,
-            check,
-        });
-    }
-    Ok(images)
-}
-
-/// The images of a machine, each after those that `image_chain` puts it on. Those need not be in `images` themselves.
-fn with_chains(view: &Params) -> Result<Vec<String>, ParamError> {
-    let mut names: Vec<String> = Vec::new();
-    for name in view.objects("images") {
-        let spec = ImageSpec::from_params(name, &view.object(name), Utf8Path::new(""))?;
-        let below = spec.chain.iter().take_while(|member| *member != name);
-        let below: Vec<&str> = if spec.backing().is_some() {
-            below.map(String::as_str).collect()
-        } else {
-            Vec::new()
-        };
-        for member in below.into_iter().chain([name]) {
-            if !names.iter().any(|known| known == member) {
-                names.push(member.to_owned());
-            }
-        }
-    }
-    Ok(names)
-}
-
-/// What an image stands on: the one that a dependency made, else a recipe's disk, else the file in the data folder.
-fn need(image: &ImageUse, params: &Params, facts: &HostFacts) -> Result<Option<Need>, String> {
-    if matches!(image.origin, Origin::Created | Origin::Ignored) {
-        return Ok(None);
-    }
-    let (name, vm) = image
-        .role
-        .split_once(" of ")
-        .expect("a role names the image and the machine");
-    let view = params.object(vm).object(name);
-    let otherwise = match view.text("image_recipe") {
-        Some(recipe) => {
-            let recipe =
-                Recipe::named(recipe, &facts.recipes).map_err(|error| format!("failed to {error}"))?;
-            image::spec(&recipe, view.text("image_size"))
-        }
-        None => owned_file(&image.spec.file, facts, image.origin == Origin::InputOrCreated),
-    };
-    let made = Some(output_name(&image.spec));
-    Ok(Some(Need {
-        role: image.role.clone(),
-        made,
-        otherwise: Some(Arc::new(otherwise)),
-    }))
-}
-
-/// An image file that a person put into the data folder.
-fn owned_file(file: &Utf8Path, facts: &HostFacts, optional: bool) -> Spec {
-    let mut spec = Spec::new(FILE, file.as_str());
-    spec.sources = Box::new([SourceFile::new(file.as_str(), &facts.data_dir.join(file))]);
-    let optional = if optional { "yes" } else { "no" };
-    spec.declared = Box::new([(
-        Arc::from(vtbuild_engine::resolve::OPTIONAL),
-        Some(Arc::from(optional)),
-    )]);
-    spec
 }
 
 /// Kernels and the like that a person put into the data folder; those of a recipe come with its disk.

@@ -471,7 +471,7 @@ async fn afterwards(
             let path = job.scratch.join(format!("made-{}", outcome.outputs.len()));
             match folder.flatten(&left, &image.spec.format, &path).await {
                 Ok(()) => outcome.outputs.push(Produced {
-                    name: super::declare::output_name(&image.spec).to_string(),
+                    name: super::images::output_name(&image.spec).to_string(),
                     path,
                 }),
                 Err(problem) => worse(

@@ -18,7 +18,7 @@ use vtbuild_providers::desk::{ImageError, ImageSource, OpenImage};
 use vtbuild_providers::image::{Create, ImageSpec, QemuImg};
 use vtbuild_providers::params::Params;
 
-use super::declare::{ImageUse, Origin};
+use super::images::{ImageUse, Origin};
 use crate::image::DISK;
 
 /// The format of recipes' disks and of overlays.
@@ -48,7 +48,7 @@ pub(super) struct DataFolder {
     img: QemuImg,
     open: Mutex<BTreeMap<Place, OpenImage>>,
     /// The same by machine and object, for chains, which name objects.
-    objects: Mutex<BTreeMap<(String, String), OpenImage>>,
+    objects: Mutex<BTreeMap<(Option<String>, String), OpenImage>>,
     /// Images of the workspace that the test turned out to use without having declared them.
     found: std::sync::Mutex<Vec<Utf8PathBuf>>,
 }
@@ -90,9 +90,8 @@ impl DataFolder {
 
     /// The file of an image of a machine as the test left it, and its format; `None` where the test removed it.
     pub(super) async fn left(&self, image: &ImageUse) -> Option<OpenImage> {
-        let (_, vm) = image.role.split_once(" of ")?;
         let open = self.open.lock().await;
-        let found = open.get(&(Some(vm.to_owned()), image.spec.file.clone()))?;
+        let found = open.get(&(image.vm.clone(), image.spec.file.clone()))?;
         found.file.is_file().then(|| found.clone())
     }
 
@@ -109,20 +108,17 @@ impl DataFolder {
     }
 
     async fn prepare(&self, job: &Job, image: &ImageUse) -> Result<(), FolderError> {
-        let (_, vm) = image
-            .role
-            .split_once(" of ")
-            .expect("a role names the image and the machine");
+        let vm = image.vm.as_deref();
         let inputs: &[Artefact] = match image.origin {
-            Origin::Input | Origin::InputOrCreated => job.input(&image.role),
+            Origin::Input | Origin::InputOrCreated | Origin::InputIfThere => job.input(&image.role),
             Origin::Created | Origin::Ignored => &[],
         };
         self.link_companions(&image.spec, inputs)?;
         let is_disk = |a: &&Artefact| a.name == DISK || a.name == FILE_OUTPUT || *a.name == image.spec.file;
         let disk = inputs.iter().find(is_disk);
-        let path = self.path_for(Some(vm), &image.spec.file).await;
+        let path = self.path_for(vm, &image.spec.file).await;
         let file = match (image.origin, disk) {
-            (Origin::Ignored, _) => return Ok(()),
+            (Origin::Ignored, _) | (Origin::InputIfThere, None) => return Ok(()),
             (_, Some(disk)) => {
                 // A recipe's disk is qcow2; a file and what a test made have the format that the parameters name.
                 let format = if disk.name == DISK && image.spec.format != QCOW2 && is_qcow2(&disk.path) {
@@ -137,11 +133,11 @@ impl DataFolder {
         self.objects
             .lock()
             .await
-            .insert((vm.to_owned(), image.spec.name.clone()), file.clone());
+            .insert((image.vm.clone(), image.spec.name.clone()), file.clone());
         self.open
             .lock()
             .await
-            .insert((Some(vm.to_owned()), image.spec.file.clone()), file);
+            .insert((image.vm.clone(), image.spec.file.clone()), file);
         Ok(())
     }
 
@@ -189,17 +185,24 @@ impl DataFolder {
     }
 
     /// A fresh image, on top of another one of the same machine where `image_chain` says so.
-    async fn create(&self, spec: &ImageSpec, vm: &str, path: Utf8PathBuf) -> Result<OpenImage, FolderError> {
+    async fn create(
+        &self,
+        spec: &ImageSpec,
+        vm: Option<&str>,
+        path: Utf8PathBuf,
+    ) -> Result<OpenImage, FolderError> {
         make_parent(&path)?;
         let mut create = Create::of(spec);
         if let Some(below) = spec.backing() {
             let objects = self.objects.lock().await;
-            let base = objects.get(&(vm.to_owned(), below.to_owned())).ok_or_else(|| {
-                FolderError::Image(format!(
-                    "make {}: its `image_chain` puts it on {below}, which is not there",
-                    spec.name
-                ))
-            })?;
+            let base = objects
+                .get(&(vm.map(str::to_owned), below.to_owned()))
+                .ok_or_else(|| {
+                    FolderError::Image(format!(
+                        "make {}: its `image_chain` puts it on {below}, which is not there",
+                        spec.name
+                    ))
+                })?;
             create.backing = Some((base.file.clone(), base.format.clone()));
             // As large as what it covers.
             create.size = None;

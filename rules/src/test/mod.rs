@@ -8,6 +8,7 @@
 mod declare;
 mod execute;
 mod folder;
+mod images;
 mod reads;
 mod runtime;
 mod visit;
@@ -130,7 +131,7 @@ struct TestPayload {
     module_paths: Vec<Utf8PathBuf>,
     deps_dirs: Vec<Utf8PathBuf>,
     provider_root: Option<(String, Utf8PathBuf)>,
-    images: Vec<declare::ImageUse>,
+    images: Vec<images::ImageUse>,
     choice: runtime::Choice,
 }
 

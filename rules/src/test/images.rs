@@ -1,0 +1,160 @@
+//! The images of a test: which there are, and what each stands on.
+
+use std::sync::Arc;
+
+use camino::Utf8Path;
+use vtbuild_engine::resolve::FILE;
+use vtbuild_engine::spec::{Need, SourceFile, Spec};
+use vtbuild_providers::image::ImageSpec;
+use vtbuild_providers::params::{ParamError, Params};
+
+use super::declare::HostFacts;
+use crate::image::{self, Recipe};
+
+/// One image of one machine, or of a test that has no machine.
+#[derive(Clone, Debug)]
+pub(super) struct ImageUse {
+    /// Its role: `image1 of vm1`, or `image1` alone.
+    pub(super) role: Arc<str>,
+    /// The machine that has it.
+    pub(super) vm: Option<String>,
+    /// What the parameters say about it; its file is relative to the data folder.
+    pub(super) spec: ImageSpec,
+    /// How it comes to be there.
+    pub(super) origin: Origin,
+    /// Whether it stays when the test has passed, for those that depend on it.
+    pub(super) published: bool,
+    /// Whether `qemu-img check` looks at it afterwards.
+    pub(super) check: bool,
+}
+
+/// How an image comes to be in a test's data folder.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Origin {
+    /// It is an input.
+    Input,
+    /// It is an input where there is one, else it is created.
+    InputOrCreated,
+    /// It is an input where there is one, else the test does without.
+    InputIfThere,
+    /// It is created, whatever there is.
+    Created,
+    /// It is not touched.
+    Ignored,
+}
+
+/// The images of all machines, or where a test has no machine, its own.
+pub(super) fn all(params: &Params) -> Result<Vec<ImageUse>, ParamError> {
+    let machines = params.objects("vms");
+    if machines.is_empty() {
+        return images(None, params);
+    }
+    let mut all = Vec::new();
+    for vm in machines {
+        all.extend(images(Some(vm), &params.object(vm))?);
+    }
+    Ok(all)
+}
+
+fn images(vm: Option<&str>, view: &Params) -> Result<Vec<ImageUse>, ParamError> {
+    let untouched = view.switch("not_preprocess")?.unwrap_or(false)
+        || view.switch("skip_image_processing")?.unwrap_or(false);
+    let mut images: Vec<ImageUse> = Vec::new();
+    for name in with_chains(view)? {
+        let params = view.object(&name);
+        let spec = ImageSpec::from_params(&name, &params, Utf8Path::new(""))?;
+        let on = |key: &str| Ok::<_, ParamError>(params.switch(key)?.unwrap_or(false));
+        let origin = match (
+            untouched,
+            on("force_create_image")? || spec.backing().is_some(),
+            on("create_image")?,
+        ) {
+            (true, ..) => Origin::Ignored,
+            (_, true, _) => Origin::Created,
+            (_, _, true) => Origin::InputOrCreated,
+            // Nothing starts on it: whether it is missed is for the test to say.
+            _ if vm.is_none() => Origin::InputIfThere,
+            _ => Origin::Input,
+        };
+        let made = origin == Origin::Created && spec.backing().is_none();
+        let published = made && !params.switch("remove_image")?.unwrap_or(true);
+        let check = on("check_image")?;
+        images.push(ImageUse {
+            role: vm.map_or_else(
+                || Arc::from(name.as_str()),
+                |vm| Arc::from(format!("{name} of {vm}")),
+            ),
+            vm: vm.map(str::to_owned),
+            spec,
+            origin,
+            published,
+            check,
+        });
+    }
+    Ok(images)
+}
+
+/// The images of a machine, each after those that `image_chain` puts it on. Those need not be in `images` themselves.
+fn with_chains(view: &Params) -> Result<Vec<String>, ParamError> {
+    let mut names: Vec<String> = Vec::new();
+    for name in view.objects("images") {
+        let spec = ImageSpec::from_params(name, &view.object(name), Utf8Path::new(""))?;
+        let below = spec.chain.iter().take_while(|member| *member != name);
+        let below: Vec<&str> = if spec.backing().is_some() {
+            below.map(String::as_str).collect()
+        } else {
+            Vec::new()
+        };
+        for member in below.into_iter().chain([name]) {
+            if !names.iter().any(|known| known == member) {
+                names.push(member.to_owned());
+            }
+        }
+    }
+    Ok(names)
+}
+
+/// What an image stands on: the one that a dependency made, else a recipe's disk, else the file in the data folder.
+pub(super) fn need(image: &ImageUse, params: &Params, facts: &HostFacts) -> Result<Option<Need>, String> {
+    if matches!(image.origin, Origin::Created | Origin::Ignored) {
+        return Ok(None);
+    }
+    let machine = params.object(image.vm.as_deref().unwrap_or_default());
+    let view = machine.object(&image.spec.name);
+    // A recipe makes the file that is named beside it, not every file of a machine.
+    let of_another = || {
+        view.text("image_name") != machine.text("image_name")
+            && view.text("image_recipe") == machine.text("image_recipe")
+    };
+    let otherwise = match view.text("image_recipe").filter(|_| !of_another()) {
+        Some(recipe) => {
+            let recipe =
+                Recipe::named(recipe, &facts.recipes).map_err(|error| format!("failed to {error}"))?;
+            image::spec(&recipe, view.text("image_size"))
+        }
+        None => owned_file(&image.spec.file, facts, image.origin != Origin::Input),
+    };
+    let made = Some(output_name(&image.spec));
+    Ok(Some(Need {
+        role: image.role.clone(),
+        made,
+        otherwise: Some(Arc::new(otherwise)),
+    }))
+}
+
+/// An image file that a person put into the data folder.
+fn owned_file(file: &Utf8Path, facts: &HostFacts, optional: bool) -> Spec {
+    let mut spec = Spec::new(FILE, file.as_str());
+    spec.sources = Box::new([SourceFile::new(file.as_str(), &facts.data_dir.join(file))]);
+    let optional = if optional { "yes" } else { "no" };
+    spec.declared = Box::new([(
+        Arc::from(vtbuild_engine::resolve::OPTIONAL),
+        Some(Arc::from(optional)),
+    )]);
+    spec
+}
+
+/// The name under which an image is passed on: its file, relative to the data folder.
+pub(super) fn output_name(image: &ImageSpec) -> Arc<str> {
+    Arc::from(image.file.as_str())
+}
