@@ -39,6 +39,7 @@ fn setup(scratch: &Scratch, packages: impl Into<Utf8PathBuf>) -> HostSetup {
         launcher: launcher(),
         python: "python3".to_owned(),
         packages: packages.into(),
+        runtime: vtbuild_providers::host::Runtime::Own,
         upstream: None,
         work_dir: scratch.path().to_owned(),
         env: vec![("FROM_US".to_owned(), "yes".to_owned())],
@@ -87,6 +88,8 @@ fn start(scratch: &Scratch, modules: Vec<TestModule>) -> Start {
             img: "/usr/bin/qemu-img".into(),
             io: None,
         },
+        accelerator: "tcg",
+        probes: None,
     }
 }
 

@@ -15,6 +15,7 @@ exit   meaning
 =====  ===============================================================================
 """
 
+import io
 import os
 import subprocess
 import sys
@@ -25,7 +26,10 @@ _STRICT = ("--require-hashes", "--no-deps", "--only-binary=:all:", "--no-compile
 _QUIET = ("--disable-pip-version-check", "--no-input", "--progress-bar=off")
 
 #: What pip installs beside packages: programs, and a file that changes how the interpreter starts.
-_NO_PACKAGES = ("bin", "distutils-precedence.pth", "_distutils_hack")
+_NO_PACKAGES = ("distutils-precedence.pth", "_distutils_hack")
+
+#: The programs that upstream's packages start themselves.
+_PROGRAMS = ("aexpect_helper",)
 
 
 class Lacking(Exception):
@@ -93,15 +97,23 @@ def pack(packages, out):
     with tarfile.open(out, "w", format=tarfile.PAX_FORMAT) as archive:
         for folder, folders, files in os.walk(packages):
             folders[:] = sorted(name for name in folders if folder != packages or name not in _NO_PACKAGES)
+            programs = folder == os.path.join(packages, "bin")
             for name in sorted(files):
-                if folder == packages and name in _NO_PACKAGES:
+                if (folder == packages and name in _NO_PACKAGES) or (programs and name not in _PROGRAMS):
                     continue
                 path = os.path.join(folder, name)
-                entry = tarfile.TarInfo(os.path.relpath(path, packages))
-                entry.size = os.path.getsize(path)
-                entry.mode = 0o755 if os.access(path, os.X_OK) else 0o644
                 with open(path, "rb") as file:
-                    archive.addfile(entry, file)
+                    content = _without_interpreter(file.read()) if programs else file.read()
+                entry = tarfile.TarInfo(os.path.relpath(path, packages))
+                entry.size = len(content)
+                entry.mode = 0o755 if os.access(path, os.X_OK) else 0o644
+                archive.addfile(entry, io.BytesIO(content))
+
+
+def _without_interpreter(program):
+    """A program's text without its first line, which names an interpreter that is thrown away."""
+    first, newline, rest = program.partition(b"\n")
+    return rest if first.startswith(b"#!") and newline else program
 
 
 def _run(command):

@@ -34,6 +34,11 @@ pub struct Start {
     pub vms: Vec<StartedVm>,
     /// The programs in use.
     pub qemu: Programs,
+    /// How guests run: `kvm` or `tcg`.
+    pub accelerator: &'static str,
+    /// A folder for what QEMU's programs answer, where such answers are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probes: Option<Utf8PathBuf>,
 }
 
 /// One module of a test.

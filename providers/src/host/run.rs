@@ -10,11 +10,14 @@ use tokio::net::UnixStream;
 
 use super::Handler;
 use super::protocol::{Start, Verdict};
+use super::runtime::Runtime;
 use super::serve::{ServeError, Served, lock, serve};
 use crate::process::{Child, Command, Exit, Launcher, SpawnError, Stream};
 
 /// The module that `python3 -m` runs.
 pub const PYTHON_PACKAGE_MODULE: &str = "virttest";
+/// The same for a test that upstream's packages run.
+const UPSTREAM_MODULE: &str = "vtbuild_host.upstream";
 /// How long the interpreter may take to end after it closed the socket.
 const GOODBYE: Duration = Duration::from_secs(20);
 /// How long the socket is read after the interpreter has ended.
@@ -31,7 +34,9 @@ pub struct HostSetup {
     pub python: String,
     /// The folder with our packages.
     pub packages: Utf8PathBuf,
-    /// Upstream's packages, where ours are to be laid over them.
+    /// Which packages the test sees.
+    pub runtime: Runtime,
+    /// Upstream's packages, for the runtimes that need them.
     pub upstream: Option<Utf8PathBuf>,
     /// The working directory.
     pub work_dir: Utf8PathBuf,
@@ -174,8 +179,12 @@ pub async fn run<H: Handler + ?Sized>(
 }
 
 fn command(setup: &HostSetup, socket: OwnedFd) -> Command {
+    let module = match setup.runtime {
+        Runtime::Own | Runtime::Layered => PYTHON_PACKAGE_MODULE,
+        Runtime::Upstream => UPSTREAM_MODULE,
+    };
     let mut command = Command::new(&setup.python)
-        .args(["-B", "-s", "-m", PYTHON_PACKAGE_MODULE])
+        .args(["-B", "-s", "-m", module])
         .env("PYTHONPATH", &setup.packages)
         .env("PYTHONUNBUFFERED", "1")
         .without_env("PYTHONHOME")

@@ -51,6 +51,8 @@ fn start(bench: &Bench, module: &str, params: Map<String, Value>) -> Start {
             img: "/usr/bin/qemu-img".into(),
             io: None,
         },
+        accelerator: "tcg",
+        probes: None,
     }
 }
 
@@ -70,6 +72,7 @@ async fn passes(bench: &Bench, folder: &Utf8Path, module: &str, more: &[(&str, &
         launcher: launcher(),
         python: "python3".to_owned(),
         packages: Utf8PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("python"),
+        runtime: vtbuild_providers::host::Runtime::Own,
         upstream: None,
         work_dir: bench.scratch.path().to_owned(),
         env: Vec::new(),

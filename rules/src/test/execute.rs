@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Map, Value, json};
+use vtbuild_cache::Digest;
 use vtbuild_engine::event::Sink;
 use vtbuild_engine::outcome::{Keep, Outcome, Produced, Status};
 use vtbuild_engine::rule::Job;
@@ -13,6 +14,7 @@ use vtbuild_providers::host::{self, CallError, Finished, Handler, HostSetup, Not
 use vtbuild_providers::image::{CheckOutcome, QemuImg};
 use vtbuild_providers::machine::Launch;
 use vtbuild_providers::params::Params;
+use vtbuild_providers::qemu::Qemu;
 
 use super::declare::PACKAGES_ROLE;
 use super::folder::DataFolder;
@@ -182,6 +184,8 @@ async fn attempt(
     if tested && outcome.status.lets_followers_run() {
         afterwards(&mut outcome, job, payload, &folder, &img).await;
     }
+    // Nobody is left who uses it; the janitor has what cannot be removed now.
+    let _ = std::fs::remove_dir_all(&launch.run_dir);
     Ok((outcome, missing))
 }
 
@@ -195,8 +199,12 @@ async fn inside(
     let Attempt {
         rule, job, payload, ..
     } = *this;
-    for vm in payload.params.objects("vms") {
-        start_machine(job, payload, watched, vm).await?;
+    let visited = matches!(rule.setup.visits, Visits::InsteadOfBody(_));
+    // Upstream starts its machines itself.
+    if visited || this.runtime != Runtime::Upstream {
+        for vm in payload.params.objects("vms") {
+            start_machine(job, payload, watched, vm).await?;
+        }
     }
     if let Visits::InsteadOfBody(visitor) = &rule.setup.visits {
         visit::receive(&**visitor, job, scene(job, payload, watched, None)).await;
@@ -271,9 +279,10 @@ async fn body(
         launcher: launch.launcher.clone(),
         python: interpreter(rule),
         packages: rule.setup.python.clone(),
+        runtime: this.runtime,
         upstream: this.packages.clone(),
         work_dir: start.dirs.workdir.clone(),
-        env: Vec::new(),
+        env: vec![("TMPDIR".into(), start.dirs.tmpdir.to_string())],
         stdout: job.logs.join("stdout.log"),
         stderr: job.logs.join("stderr.log"),
     };
@@ -312,7 +321,9 @@ fn start(
     folder: &DataFolder,
     vms: Vec<String>,
 ) -> Result<Start, String> {
-    let Attempt { job, payload, .. } = *this;
+    let Attempt {
+        rule, job, payload, ..
+    } = *this;
     let params = dict(payload);
     let listing = listing(&payload.params);
     std::fs::write(job.logs.join("params"), listing).map_err(|e| format!("write the parameters: {e}"))?;
@@ -346,13 +357,20 @@ fn start(
             debugdir: job.logs.clone(),
             logdir: job.logs.clone(),
             outputdir: job.logs.clone(),
-            tmpdir: made("tmp")?,
+            tmpdir: temporary(&launch.run_dir)?,
             srcdir: made("src")?,
             workdir: made("work")?,
             bindir,
             data_dir: folder.path().to_owned(),
         },
         log: job.logs.join("debug.log"),
+        accelerator: launch.accel.name(),
+        probes: Some(
+            rule.setup
+                .trees
+                .with_file_name("probes")
+                .join(answers_of(&launch.qemu)),
+        ),
         vms: vms
             .into_iter()
             .map(|name| StartedVm { name, params: None })
@@ -363,6 +381,25 @@ fn start(
             io: launch.qemu.io.clone(),
         },
     })
+}
+
+/// The test's folder for temporary files: on a short path, because tests and helper programs make sockets in it.
+fn temporary(run_dir: &Utf8Path) -> Result<Utf8PathBuf, String> {
+    let path = run_dir.join("t");
+    std::fs::create_dir_all(&path).map_err(|error| format!("make {path}: {error}"))?;
+    Ok(path)
+}
+
+/// What the answers of QEMU's programs depend on, in one word.
+fn answers_of(qemu: &Qemu) -> String {
+    let programs = [Some(&qemu.binary), Some(&qemu.img), qemu.io.as_ref()];
+    let mut contents = String::new();
+    for program in programs.into_iter().flatten() {
+        // A program that cannot be read is told by its path alone: it is the same for as long as nobody can replace it.
+        let digest = Digest::of_file(program).map(|(digest, _)| digest.to_string());
+        contents.push_str(&digest.unwrap_or_else(|_| program.to_string()));
+    }
+    Digest::of(contents.as_bytes()).short()
 }
 
 /// The dict as tests know it: strings, `dep` as a list, the two maps.

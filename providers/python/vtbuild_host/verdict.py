@@ -2,8 +2,6 @@
 
 import traceback
 
-from avocado.core.exceptions import TestBaseException
-
 #: The statuses that the core knows.
 STATUSES = ("PASS", "FAIL", "ERROR", "WARN", "SKIP", "CANCEL")
 
@@ -39,10 +37,16 @@ def judge(error, skip_frames_of=()):
 
     :param skip_frames_of: files whose frames, at the outer end of the traceback, are the host's and not the test's.
     """
-    status = error.status if isinstance(error, TestBaseException) else "ERROR"
+    status = error.status if _carries_status(error) else "ERROR"
     if status not in STATUSES:
         status = "ERROR"  # an interruption is the core's to decide
     return Verdict(status, _reason(error), type(error).__name__, _trace(error, skip_frames_of))
+
+
+def _carries_status(error):
+    from avocado.core.exceptions import TestBaseException  # whose it is, is decided after this module is loaded
+
+    return isinstance(error, TestBaseException)
 
 
 def one_line(text):
@@ -59,7 +63,7 @@ def one_line(text):
 
 def _reason(error):
     text = one_line(error)
-    if isinstance(error, TestBaseException) and text:
+    if _carries_status(error) and text:
         return text
     name = type(error).__name__
     return f"{name}: {text}" if text else name

@@ -1,0 +1,178 @@
+"""The world of a test under upstream's packages: its folders, and the object that stands for the test.
+
+Upstream's modules take down, while they are imported, where temporary files and data are: in globals and in defaults of
+arguments. They are imported once for many tests, so what they took down is a placeholder, and each test's process puts
+its own folders in the placeholder's place.
+"""
+
+import inspect
+import logging
+import os
+import shutil
+import sys
+import types
+import unittest
+
+#: What stands for the temporary folder and the data folder while modules are imported.
+_PLACEHOLDERS = {}
+
+_DEPTH = 10
+
+
+def stand_in(root):
+    """Have upstream's modules, which are imported from now on, take down folders below `root`."""
+    from virttest import data_dir
+
+    _PLACEHOLDERS.update(tmp=os.path.join(root, "tmp"), data=data_dir.DATA_DIR)
+    os.makedirs(_PLACEHOLDERS["tmp"], exist_ok=True)
+    data_dir.get_tmp_dir = _tmp_dir
+
+
+def clear(root):
+    """Remove what was written below `root` meanwhile."""
+    shutil.rmtree(root, ignore_errors=True)
+
+
+def _tmp_dir(public=True):
+    del public  # decided by the core, which made the folder
+    return _PLACEHOLDERS["tmp"]
+
+
+def put_in_place(folders):
+    """Replace, in every module of upstream's, a placeholder at the beginning of a text by the folder of that name."""
+    places = sorted(((_PLACEHOLDERS[name], path) for name, path in folders.items()), key=lambda pair: -len(pair[0]))
+
+    def placed(value):
+        for placeholder, path in places:
+            if isinstance(value, str) and (value == placeholder or value.startswith(placeholder + os.sep)):
+                return path + value[len(placeholder) :]
+        return value
+
+    for name, module in list(sys.modules.items()):
+        if name.split(".")[0] == "virttest" and module is not None:
+            _replace(vars(module), placed, name)
+    _PLACEHOLDERS.update(folders)
+
+
+def _replace(names, placed, module):
+    for name, value in list(names.items()):
+        if isinstance(value, str):
+            new = placed(value)
+            if new is not value:
+                names[name] = new
+        elif isinstance(value, types.FunctionType):
+            _replace_defaults(value, placed)
+        elif isinstance(value, type) and value.__module__ == module:
+            for function in vars(value).values():
+                if isinstance(function, types.FunctionType):
+                    _replace_defaults(function, placed)
+
+
+def _replace_defaults(function, placed):
+    if function.__defaults__ and any(isinstance(value, str) for value in function.__defaults__):
+        function.__defaults__ = tuple(placed(value) for value in function.__defaults__)
+
+
+class World:
+    """The folders of one test."""
+
+    def __init__(self, start, folders):
+        """Put the folders of `start` where upstream's modules look for them. `folders` are the provider's."""
+        from virttest import data_dir, utils_logfile
+
+        self.dirs = start["dirs"]
+        #: What the test got from ``data_dir.get_deps_dir``.
+        self.deps = []
+        self._deps_dirs = start.get("deps_dirs", [])
+        self._roots = [os.path.realpath(folder) for folder in folders]
+        put_in_place({"tmp": self.dirs["tmpdir"], "data": self.dirs["data_dir"]})
+        utils_logfile.set_log_file_dir(self.dirs["logdir"])
+        data_dir.get_deps_dir = self.get_deps_dir
+        # What tests and upstream start keeps its files where they go with the test.
+        os.environ["TMPDIR"] = self.dirs["tmpdir"]
+        from aexpect import shared
+
+        shared.BASE_DIR = self.dirs["tmpdir"]
+        os.environ["LANG"] = "C"
+
+    def test(self, start, params):
+        """The first argument of ``run``."""
+        return Test(start["name"], params, self.dirs)
+
+    def get_deps_dir(self, target=None):
+        """The ``deps`` folder nearest to the file that calls, or `target` in the nearest one that holds it."""
+        from virttest.data_dir import MissingDepsDirError
+
+        caller = inspect.currentframe().f_back.f_code.co_filename
+        folder = os.path.dirname(os.path.realpath(caller))
+        for _ in range(_DEPTH):
+            for deps in (os.path.join(folder, "shared", "deps"), os.path.join(folder, "deps")):
+                found = os.path.join(deps, target) if target else deps
+                if os.path.exists(found):
+                    self.deps.append(found)
+                    return found
+            if os.path.exists(os.path.join(folder, ".git")) or folder == os.path.dirname(folder):
+                break
+            folder = os.path.dirname(folder)
+        raise MissingDepsDirError(f"no deps folder in or above {os.path.dirname(caller)} holds {target or 'anything'}")
+
+
+class Test:
+    """A test as upstream's functions and test modules use it."""
+
+    def __init__(self, name, params, dirs):
+        from avocado.core import exceptions
+        from virttest import data_dir, error_event
+
+        self._exceptions = exceptions
+        self.name = name
+        self.params = params
+        self.log = logging.getLogger("avocado.test")
+        self.logdir = self.debugdir = self.resultsdir = dirs["logdir"]
+        self.outputdir = dirs["outputdir"]
+        self.workdir = dirs["workdir"]
+        self.tmpdir = dirs["tmpdir"]
+        self.srcdir = dirs["srcdir"]
+        self.bindir = self.virtdir = data_dir.get_root_dir()
+        self.builddir = os.path.join(self.workdir, "backends", params.get("vm_type", ""))
+        self.logfile = os.path.join(self.logdir, "debug.log")
+        self.iteration = 0
+        self.timeout = None
+        self.whiteboard = ""
+        self.job = None
+        self.status = None
+        self.background_errors = error_event.error_events_bus
+        self.background_errors.clear()
+        self._config = {}
+
+    def fail(self, msg=None):
+        """FAIL."""
+        raise self._exceptions.TestFail(msg)
+
+    def error(self, msg=None):
+        """ERROR."""
+        raise self._exceptions.TestError(msg)
+
+    def cancel(self, msg=None):
+        """CANCEL."""
+        raise self._exceptions.TestCancel(msg)
+
+    def skip(self, msg=None):
+        """SKIP."""
+        raise self._exceptions.TestSkipError(msg)
+
+    def verify_background_errors(self):
+        """Raise TestError where a background thread reported an exception."""
+        errors = self.background_errors.get_all()
+        if errors:
+            raise self._exceptions.TestError("background: " + "; ".join(str(error[1]) for error in errors))
+
+    def write_test_keyval(self, keyval):
+        """Append ``name=value`` lines to the file ``keyval`` beside the test's log."""
+        with open(os.path.join(self.resultsdir, "keyval"), "a", encoding="utf-8") as file:
+            file.writelines(f"{key}={value}\n" for key, value in keyval.items())
+
+    def __getattr__(self, name):
+        if name.startswith("assert"):
+            return getattr(unittest.TestCase(), name)
+        raise AttributeError(f"the object test has no {name}")
