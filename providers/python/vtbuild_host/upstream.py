@@ -46,6 +46,18 @@ _PRELOADED = (
 #: What upstream's own launcher sets from its options and configuration, for a host without privileges.
 _OPTIONS = {
     "vm_type": "qemu",
+    # Looked into for every card, machine and monitor, whatever its kind.
+    "netdst": "virbr0",
+    "pci_assignable": "no",
+    "flexible_nic_index": "no",
+    "qemu_preconfig": "off",
+    "qemu_stop": "on",
+    "memballoon_model": "virtio",
+    "vcpu_books": "INVALID",
+    "vcpu_clusters": "INVALID",
+    "vcpu_drawers": "INVALID",
+    "sysprep_required": "no",
+    "image_verify_bootable": "no",
     "run_tcpdump": "no",
     "kill_vm": "yes",
     # Logs in to machines to find out: waits minutes for one that has no system.
@@ -89,11 +101,8 @@ def serve(connection, start):
         deps = scene.deps
     except BaseException as error:  # a fault of ours, or of the packages
         verdict, deps = stage.log_error(error), []
-    missing = ()
-    stage.send_verdict(
-        connection, verdict, modules=stage.loaded_files(folders), deps=deps, reads={**stage.NO_READS, "all": True},
-        missing=missing,
-    )
+    reads = {**stage.NO_READS, "all": True}
+    stage.send_verdict(connection, verdict, modules=stage.loaded_files(folders), deps=deps, reads=reads)
 
 
 def _run(scene, start):
@@ -102,6 +111,7 @@ def _run(scene, start):
 
     params = utils_params.Params(start["params"])
     params.update({key: value for key, value in _OPTIONS.items() if key not in params})
+    params.update(_generators(params))
     params.update(_programs(start))
     test = scene.test(start, params)
     env = utils_env.Env()
@@ -165,6 +175,17 @@ def _programs(start):
     if start.get("accelerator") == "tcg":
         found.update(disable_kvm="yes", enable_kvm="no")
     return {key: value for key, value in found.items() if value}
+
+
+def _generators(params):
+    """Where the random numbers of each generator come from, which our configurations leave to us."""
+    kinds = {"backend": "rng-builtin", "backend_type": "builtin"}
+    return {
+        f"{key}_{generator}": kind
+        for generator in params.objects("virtio_rngs")
+        for key, kind in kinds.items()
+        if not params.object_params(generator).get(key)
+    }
 
 
 def _addresses():
