@@ -34,6 +34,8 @@ pub(crate) fn start() -> Start {
             img: "/i".into(),
             io: None,
         },
+        accelerator: "tcg",
+        probes: None,
     }
 }
 
