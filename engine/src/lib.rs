@@ -9,7 +9,7 @@
 //! | [`dep`], [`graph`] | which variants a `dep` entry means; the action graph; `petgraph` stays in it |
 //! | [`key`], [`observe`] | what a key contains; what is read beyond it |
 //! | [`resolve`], [`reason`] | when a record is a hit; why it is not |
-//! | [`plan`] | what would run |
+//! | [`plan`], [`estimate`] | what would run, and how long it would take |
 //! | [`schedule`] | carrying a plan out |
 //! | [`event`], [`outcome`], [`cancel`] | what is told, what came of it, being told to stop |
 //!
@@ -18,6 +18,7 @@
 pub mod cancel;
 mod db;
 pub mod dep;
+pub mod estimate;
 pub mod event;
 pub mod generate;
 pub mod graph;

@@ -7,6 +7,7 @@ use camino::Utf8PathBuf;
 use tokio::task::JoinSet;
 
 use crate::cancel::{Cancel, Canceller};
+use crate::estimate::Estimates;
 use crate::event::{Event, Finished, Sink};
 use crate::graph::Graph;
 use crate::outcome::Status;
@@ -111,17 +112,18 @@ struct Course {
 impl Course {
     fn new(run: Run) -> Self {
         let graph = run.graph;
-        let mut place = vec![0; graph.len()];
-        for (at, id) in (0_u32..).zip(graph.order()) {
-            place[id.index()] = at;
-        }
+        // Without a history there is no order but that of the graph.
+        let priorities = match Estimates::of(&graph, &run.plan, run.resolver.store()) {
+            Ok(estimates) => estimates.priorities(&graph),
+            Err(_) => Estimates::given(vec![0.0; graph.len()]).priorities(&graph),
+        };
         let made = run.plan.made();
         run.events.send(Event::Planned {
             actions: graph.len(),
             wanted: graph.wanted().len(),
             hits: run.plan.hits(),
         });
-        let board = Board::new(graph.clone(), run.options.capacity, place);
+        let board = Board::new(graph.clone(), run.options.capacity, priorities);
         let fail_fast = run.options.fail_fast;
         let work = Work::new(
             graph.clone(),

@@ -1,0 +1,188 @@
+//! How long actions are going to take, from how long they took.
+
+use vtbuild_cache::{Store, StoreError};
+
+use crate::graph::Graph;
+use crate::plan::{Forecast, Plan};
+use crate::spec::ActionId;
+
+/// How many of an action's last passes count.
+const PASSES: usize = 5;
+/// What an action is taken for of whose rule no run is known, in seconds.
+const UNKNOWN: f64 = 30.0;
+
+/// How long each action of a graph is expected to take, in seconds.
+#[derive(Clone, Debug)]
+pub struct Estimates {
+    seconds: Vec<f64>,
+    known: Vec<bool>,
+}
+
+impl Estimates {
+    /// Estimates for a plan: nothing for hits, the median of its last passes for everything else. An action that has not
+    /// passed yet is taken for the median of those of its rule that have.
+    ///
+    /// # Errors
+    /// When the history cannot be read.
+    pub fn of(graph: &Graph, plan: &Plan, store: &Store) -> Result<Self, StoreError> {
+        let mut seconds = vec![0.0; graph.len()];
+        let mut known = vec![true; graph.len()];
+        let mut unknown = Vec::new();
+        let mut by_rule: std::collections::BTreeMap<&str, Vec<f64>> = std::collections::BTreeMap::new();
+        for &id in graph.order() {
+            if matches!(plan.of(id), Forecast::Hit { .. }) {
+                continue;
+            }
+            let spec = graph.spec(id);
+            match passes(store, &spec.label)? {
+                Some(took) => {
+                    seconds[id.index()] = took;
+                    by_rule.entry(spec.rule.name).or_default().push(took);
+                }
+                None => {
+                    known[id.index()] = false;
+                    unknown.push(id);
+                }
+            }
+        }
+        for id in unknown {
+            let of_rule = by_rule.get(graph.spec(id).rule.name).cloned().unwrap_or_default();
+            seconds[id.index()] = median(of_rule).unwrap_or(UNKNOWN);
+        }
+        Ok(Self { seconds, known })
+    }
+
+    /// Given durations, by action.
+    #[must_use]
+    pub fn given(seconds: Vec<f64>) -> Self {
+        let known = vec![true; seconds.len()];
+        Self { seconds, known }
+    }
+
+    /// How long an action takes, in seconds; 0 where it is served.
+    #[must_use]
+    pub fn seconds(&self, id: ActionId) -> f64 {
+        self.seconds[id.index()]
+    }
+
+    /// Whether that rests on a run of this very action.
+    #[must_use]
+    pub fn known(&self, id: ActionId) -> bool {
+        self.known[id.index()]
+    }
+
+    /// All of it one after the other, in seconds.
+    #[must_use]
+    pub fn total(&self) -> f64 {
+        self.seconds.iter().sum()
+    }
+
+    /// For each action the time from its start to the end of all that hangs on it, in seconds, were nothing else to run.
+    #[must_use]
+    pub fn remaining(&self, graph: &Graph) -> Vec<f64> {
+        let mut remaining = vec![0.0_f64; graph.len()];
+        for &id in graph.order().iter().rev() {
+            let after = graph
+                .followers(id)
+                .map(|follower| remaining[follower.index()])
+                .fold(0.0, f64::max);
+            remaining[id.index()] = self.seconds(id) + after;
+        }
+        remaining
+    }
+
+    /// The chain of actions that takes longest, first to last, without those that are served.
+    #[must_use]
+    pub fn critical_path(&self, graph: &Graph) -> Vec<ActionId> {
+        let remaining = self.remaining(graph);
+        let longest = |ids: &mut dyn Iterator<Item = ActionId>| {
+            ids.max_by(|a, b| {
+                let by_time = remaining[a.index()].total_cmp(&remaining[b.index()]);
+                by_time.then_with(|| b.cmp(a))
+            })
+        };
+        let mut path = Vec::new();
+        let mut next = longest(&mut graph.order().iter().copied());
+        while let Some(id) = next.filter(|id| remaining[id.index()] > 0.0) {
+            if self.seconds(id) > 0.0 {
+                path.push(id);
+            }
+            next = longest(&mut graph.followers(id));
+        }
+        path
+    }
+
+    /// Who should start first: those with the longest way to the end. Equals keep the order of the graph. The smallest number
+    /// is the first.
+    #[must_use]
+    pub fn priorities(&self, graph: &Graph) -> Vec<u32> {
+        let remaining = self.remaining(graph);
+        let mut order: Vec<ActionId> = graph.order().to_vec();
+        order.sort_by(|a, b| remaining[b.index()].total_cmp(&remaining[a.index()]));
+        let mut places = vec![0; graph.len()];
+        for (place, id) in (0..).zip(order) {
+            places[id.index()] = place;
+        }
+        places
+    }
+}
+
+fn passes(store: &Store, label: &str) -> Result<Option<f64>, StoreError> {
+    let runs = store.runs(label)?;
+    let passes = runs
+        .iter()
+        .filter(|run| run.status == "PASS")
+        .take(PASSES)
+        .map(|run| run.seconds);
+    Ok(median(passes.collect()))
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::spec::{RuleName, Spec};
+
+    /// Actions `n0`, `n1`, … with those that each waits for.
+    fn graph(after: &[&[usize]]) -> Graph {
+        let specs = after.iter().enumerate().map(|(at, deps)| {
+            let rule = RuleName {
+                name: "test",
+                version: 1,
+            };
+            let mut spec = Spec::new(rule, format!("n{at}"));
+            spec.variant = Arc::from(format!("n{at}"));
+            spec.after = deps.iter().map(|dep| Arc::from(format!("n{dep}"))).collect();
+            Arc::new(spec)
+        });
+        Graph::build(specs.collect()).unwrap()
+    }
+
+    #[test]
+    fn the_longest_way_to_the_end_comes_first() {
+        let graph = graph(&[&[], &[0], &[], &[1], &[]]);
+        let estimates = Estimates::given(vec![1.0, 5.0, 4.0, 2.0, 4.0]);
+        assert_eq!(estimates.remaining(&graph), [8.0, 7.0, 4.0, 2.0, 4.0]);
+        assert_eq!(estimates.priorities(&graph), [0, 1, 2, 4, 3]);
+        assert_eq!(estimates.critical_path(&graph), [0, 1, 3].map(ActionId::at));
+        assert_eq!(estimates.total().to_bits(), 16.0_f64.to_bits());
+    }
+
+    #[test]
+    fn nothing_to_do_has_no_critical_path() {
+        let graph = graph(&[&[], &[0]]);
+        assert!(Estimates::given(vec![0.0, 0.0]).critical_path(&graph).is_empty());
+    }
+
+    #[test]
+    fn the_middle_of_several_runs_counts() {
+        assert_eq!(median(vec![9.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(Vec::new()), None);
+    }
+}
