@@ -1,16 +1,18 @@
 //! The command line.
 
-mod sources;
-
+mod actions;
 mod begin;
+mod sources;
 
 use camino::Utf8PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use vtbuild_providers::host::Runtime;
 
+pub use self::actions::{
+    AccelArg, ActionArgs, HostArgs, LogArgs, PlanArgs, Progress, RunArgs, RuntimeArg, WhyArgs,
+};
 pub use self::begin::{NewArgs, NewCommand, ShellArgs};
+pub use self::sources::{ProvidersArgs, ProvidersCommand};
 use crate::exit;
-pub use sources::{ProvidersArgs, ProvidersCommand};
 
 /// What the long help adds.
 const EXAMPLES: &str = concat!(
@@ -25,6 +27,8 @@ const EXAMPLES: &str = concat!(
     "  vtbuild run //boot --guest-os LinuxCustom.FooLinux\n",
     "  vtbuild list //migrate                 what would be selected, without running it\n",
     "  vtbuild params //migrate.default.tcp   the parameters of a variant; -s tells which statements made them\n",
+    "  vtbuild plan //...                     what a run would do, and how long it would take\n",
+    "  vtbuild why //boot                     the exact fields that differ from the last run, and who set them\n",
     "  vtbuild why-not //migrate..unix        the filter that is in the way of what is not listed\n",
     "  vtbuild lint                           what is hardly meant in a configuration\n",
     "  vtbuild diff HEAD .                    what your edit does to the variants\n",
@@ -69,6 +73,12 @@ pub fn arguments() -> impl Iterator<Item = std::ffi::OsString> {
 pub enum Command {
     /// Run the selected tests, and whatever they stand on, as far as the cache does not know the answer
     Run(RunArgs),
+    /// Say what would run and why, what would be served, and how long it would take
+    Plan(PlanArgs),
+    /// Say why a test would run, or what it would be served from
+    Why(WhyArgs),
+    /// Say what a job did: what ran, what it waited for, what the cache saved
+    Log(LogArgs),
     /// List the selected variants, or the guests
     List(ListArgs),
     /// Print the parameters of the selected variants
@@ -144,115 +154,6 @@ pub struct SelectArgs {
     /// Where the workspace and the cache are
     #[command(flatten)]
     pub place: PlaceArgs,
-}
-
-/// `vtbuild run`.
-#[derive(Args, Debug, Clone, Default)]
-pub struct RunArgs {
-    /// Which variants
-    #[command(flatten)]
-    pub select: SelectArgs,
-    /// Tests at once [default: the number of CPUs]
-    #[arg(short, long, value_name = "N")]
-    pub jobs: Option<u32>,
-    /// Memory that guests may take together, in MiB [default: three quarters of the host's]
-    #[arg(long, value_name = "MIB")]
-    pub memory: Option<u32>,
-    /// Virtual CPUs that guests may have together [default: twice the number of CPUs]
-    #[arg(long, value_name = "N")]
-    pub vcpus: Option<u32>,
-    /// Start nothing more after the first test that does not pass
-    #[arg(long)]
-    pub fail_fast: bool,
-    /// Try a failed test again up to N times
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub retries: u32,
-    /// Run each selected test N times, whatever the cache knows
-    #[arg(long, value_name = "N")]
-    pub runs: Option<u32>,
-    /// Run them all, even if there are more than 10,000
-    #[arg(long)]
-    pub all: bool,
-    /// Run the selected tests even if they are known to pass
-    #[arg(short, long)]
-    pub force: bool,
-    /// Let every parameter of a test count, whether it was read or not
-    #[arg(long)]
-    pub strict_keys: bool,
-    /// Stop a test that takes longer than this many seconds
-    #[arg(long, value_name = "SECONDS")]
-    pub timeout: Option<u64>,
-    /// Keep the guests of a test that did not pass, say where they are, and wait for Enter (needs a terminal)
-    #[arg(long, conflicts_with = "timeout")]
-    pub pause_on_fail: bool,
-    /// Say what would run and why, and run nothing
-    #[arg(short = 'n', long)]
-    pub dry_run: bool,
-    /// Say why each test runs
-    #[arg(long)]
-    pub explain: bool,
-    /// Accelerator: auto boots a tiny guest to find out whether KVM really works
-    #[arg(long, value_enum, default_value_t = AccelArg::Auto)]
-    pub accel: AccelArg,
-    /// What runs a test's Python: auto chooses for each test by what it uses
-    #[arg(long, value_enum, default_value_t = RuntimeArg::Auto)]
-    pub runtime: RuntimeArg,
-    /// Where job results go [default: job-results in the workspace]
-    #[arg(long, value_name = "DIR")]
-    pub results: Option<Utf8PathBuf>,
-    /// How progress is shown
-    #[arg(long, value_enum, default_value_t = Progress::Auto)]
-    pub progress: Progress,
-}
-
-/// `--accel`.
-#[derive(ValueEnum, Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum AccelArg {
-    /// KVM where it works, else TCG
-    #[default]
-    Auto,
-    /// KVM
-    Kvm,
-    /// Emulation
-    Tcg,
-}
-
-/// `--runtime`.
-#[derive(ValueEnum, Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum RuntimeArg {
-    /// Our own package where it is enough, else layered; what turns out to be missing there is run by upstream's
-    #[default]
-    Auto,
-    /// Our own package, with the standard library alone
-    Own,
-    /// Our own machines, monitors and sessions over upstream's helper modules, which are installed from PyPI
-    Layered,
-    /// Upstream's package runs the whole test
-    Upstream,
-}
-
-impl RuntimeArg {
-    /// The runtime that all tests are to be run by, unless each is to be run by what it needs.
-    pub fn asked(self) -> Option<Runtime> {
-        match self {
-            Self::Auto => None,
-            Self::Own => Some(Runtime::Own),
-            Self::Layered => Some(Runtime::Layered),
-            Self::Upstream => Some(Runtime::Upstream),
-        }
-    }
-}
-
-/// `--progress`.
-#[derive(ValueEnum, Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Progress {
-    /// Live on a terminal, else plain
-    #[default]
-    Auto,
-    /// A line for each thing that happens
-    Plain,
-    /// A live view
-    Live,
 }
 
 /// `vtbuild list`.

@@ -8,6 +8,7 @@ mod execution;
 mod exit;
 mod lock;
 mod lsp;
+mod planned;
 mod report;
 mod scratch;
 mod wiring;
@@ -43,6 +44,9 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
     match &cli.command {
         None => command::run::run(&cli.run),
         Some(Command::Run(args)) => command::run::run(args),
+        Some(Command::Plan(args)) => command::plan::plan(args),
+        Some(Command::Why(args)) => command::why::why(args),
+        Some(Command::Log(args)) => command::log::log(args),
         Some(Command::List(args)) => command::list::list(args),
         Some(Command::Params(args)) => command::params::params(args),
         Some(Command::WhyNot(args)) => command::why_not::why_not(args),

@@ -109,7 +109,7 @@ fn one_key_of_one_variant_runs_that_test_and_says_why() {
     let sandbox = three();
     sandbox.edit(ALL, "colour = blue", "colour = green");
     sandbox.run("//... --dry-run").exit(0).says(&[
-        "run    test mine.plain.two: reads.colour: \"blue\" -> \"green\"\n",
+        "run    test mine.plain.two: reads.colour: \"blue\" -> \"green\" (about ",
         "2 would be served from the cache, 1 would run",
     ]);
     let run = sandbox

@@ -142,6 +142,7 @@ fn fill(store: &Store, tests: usize) {
             path: store.blob_path(&output.digest),
         });
         made[id.index()] = Some(vtbuild_engine::resolve::Made {
+            trace: None,
             artefacts: artefacts.collect(),
             seconds: 1.0,
         });

@@ -37,6 +37,8 @@ pub enum Event {
         reason: Reason,
         /// Seconds that it took last time.
         expected: Option<f64>,
+        /// The titles of those that it waited for.
+        after: Vec<Arc<str>>,
     },
     /// What a running action is doing now.
     Step {

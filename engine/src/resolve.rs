@@ -47,6 +47,8 @@ pub struct Made {
     pub artefacts: Arc<[Artefact]>,
     /// Seconds that it took when it ran.
     pub seconds: f64,
+    /// The record that it is served from, where it is.
+    pub trace: Option<Digest>,
 }
 
 /// What is known of an action before it runs.
@@ -220,6 +222,7 @@ impl Resolver {
         Made {
             artefacts: hit.outputs.iter().map(artefact).collect(),
             seconds: hit.seconds,
+            trace: Some(hit.trace),
         }
     }
 
@@ -232,6 +235,7 @@ impl Resolver {
             let nothing = || Made {
                 artefacts: Arc::new([]),
                 seconds: 0.0,
+                trace: None,
             };
             return spec.declared.iter().any(yes).then(nothing);
         };
@@ -245,6 +249,7 @@ impl Resolver {
         Some(Made {
             artefacts: Arc::new([artefact]),
             seconds: 0.0,
+            trace: None,
         })
     }
 

@@ -9,13 +9,16 @@ pub mod fmt;
 pub mod graph;
 pub mod lint;
 pub mod list;
+pub mod log;
 pub mod new;
 pub mod params;
 pub mod pause;
+pub mod plan;
 pub mod providers;
 pub mod run;
 pub mod shell;
 mod ways;
+pub mod why;
 pub mod why_not;
 
 use std::io::Write;

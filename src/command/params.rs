@@ -1,6 +1,6 @@
 //! `vtbuild params`.
 
-mod sources;
+pub mod sources;
 
 use std::fmt::Write;
 

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
+use std::time::Instant;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Zoned;
@@ -103,6 +104,15 @@ struct Results<'a> {
 pub struct Job {
     log: Plain<Stamped>,
     events: BufWriter<File>,
+    began: Instant,
+}
+
+/// A line of `events.jsonl`: when, in seconds since the job began, and what.
+#[derive(Serialize)]
+struct Line<'a> {
+    at: f64,
+    #[serde(flatten)]
+    event: &'a Event,
 }
 
 impl Job {
@@ -126,6 +136,7 @@ impl Job {
                 },
             ),
             events,
+            began: Instant::now(),
         })
     }
 }
@@ -134,7 +145,11 @@ impl Reporter for Job {
     fn event(&mut self, event: &Event) {
         self.log.event(event);
         // A full disk must not stop the run; `results.json` at its end says what happened.
-        if serde_json::to_writer(&mut self.events, event).is_ok() {
+        let line = Line {
+            at: self.began.elapsed().as_secs_f64(),
+            event,
+        };
+        if serde_json::to_writer(&mut self.events, &line).is_ok() {
             let _ = self.events.write_all(b"\n");
         }
         let _ = self.events.flush();

@@ -248,6 +248,11 @@ impl Work {
                 attempt,
                 reason: miss.reason.clone(),
                 expected,
+                after: self
+                    .graph
+                    .waits_for(id)
+                    .map(|(earlier, _)| self.graph.spec(earlier).title.clone())
+                    .collect(),
             });
             let mut tried = self.attempt(id, attempt, by_role.clone()).await;
             let retry = matches!(tried.outcome.status, Status::Fail | Status::Error);

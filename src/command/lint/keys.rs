@@ -12,7 +12,7 @@ use vtbuild_cfg::{Diagnostic, Program, Severity};
 /// The code of these notes.
 pub const CODE: &str = "unread-key";
 /// The keys that rules and providers read, without the names of objects.
-const KNOWN: [&str; 91] = [
+const KNOWN: [&str; 92] = [
     "balloon",
     "bios_path",
     "blk_extra_params",
@@ -58,6 +58,7 @@ const KNOWN: [&str; 91] = [
     "mac",
     "machine_type",
     "machine_type_extra_params",
+    "main_vm",
     "mem",
     "mig_protocol",
     "monitor_type",

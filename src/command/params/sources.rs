@@ -33,6 +33,11 @@ pub fn of(analysis: &Analysis, explanation: &Explanation<'_>, key: &str) -> Vec<
 }
 
 impl Source {
+    /// Where it stands, and how it reads.
+    pub fn line(&self) -> String {
+        format!("{}: {}", self.place, self.step.statement.text)
+    }
+
     /// Lines below the key that they explain.
     pub fn text(&self) -> String {
         let Step {

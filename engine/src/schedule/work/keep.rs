@@ -41,6 +41,7 @@ impl Work {
                 let offered = Some(Arc::new(Made {
                     artefacts: Arc::new([]),
                     seconds,
+                    trace: None,
                 }));
                 if needed {
                     (Status::Error, Some(text), None)
@@ -101,6 +102,7 @@ impl Work {
         let made = Arc::new(Made {
             artefacts: artefacts.into(),
             seconds,
+            trace: None,
         });
         if let Some(why) = self.why_not_kept(id, resolved, &outcome, began)? {
             store.note(&spec.label, &last)?;

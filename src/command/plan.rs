@@ -1,0 +1,155 @@
+//! `vtbuild plan`, and `--dry-run`.
+
+use std::fmt::Write;
+
+use serde_json::json;
+use vtbuild_engine::estimate::Estimates;
+use vtbuild_engine::plan::Forecast;
+use vtbuild_engine::schedule::simulate::{makespan, simulate};
+use vtbuild_engine::spec::ActionId;
+
+use super::{Output, plural};
+use crate::cli::{HostArgs, PlanArgs};
+use crate::exit::{Exit, Failure};
+use crate::planned::{Planned, capacity};
+use crate::report::seconds;
+
+/// Says of each action what would become of it.
+pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
+    let planned = Planned::of(&args.actions, false, "plan")?;
+    let view = View::of(&planned, &args.host)?;
+    let mut out = Output::new();
+    for &id in planned.graph.order() {
+        let line = if args.json { view.json(id) } else { view.line(id) };
+        if !out.write(&line)? {
+            return Ok(Exit::Good);
+        }
+    }
+    out.write(&if args.json { view.sum_json() } else { view.sum() })?;
+    out.finish()?;
+    Ok(Exit::Good)
+}
+
+/// The same without the hits.
+pub fn dry_run(planned: &Planned, host: &HostArgs) -> Result<Exit, Failure> {
+    let view = View::of(planned, host)?;
+    let mut out = Output::new();
+    let order = planned.graph.order().iter();
+    for &id in order.filter(|id| !matches!(planned.plan.of(**id), Forecast::Hit { .. })) {
+        if !out.write(&view.line(id))? {
+            return Ok(Exit::Good);
+        }
+    }
+    out.write(&view.sum())?;
+    out.finish()?;
+    Ok(Exit::Good)
+}
+
+/// A plan with its times.
+struct View<'a> {
+    planned: &'a Planned,
+    estimates: Estimates,
+    /// How long the whole takes with what may be taken of the host, in seconds.
+    wall: f64,
+    jobs: u32,
+}
+
+impl<'a> View<'a> {
+    fn of(planned: &'a Planned, host: &HostArgs) -> Result<Self, Failure> {
+        let (graph, capacity) = (&planned.graph, capacity(host));
+        let estimates = Estimates::of(graph, &planned.plan, planned.resolver.store())?;
+        let slots = simulate(graph, &estimates, capacity, estimates.priorities(graph));
+        Ok(Self {
+            planned,
+            wall: makespan(&slots),
+            estimates,
+            jobs: capacity.jobs,
+        })
+    }
+
+    /// `run    test NAME: REASON (about 15 s)`
+    fn line(&self, id: ActionId) -> String {
+        let (word, reason) = self.word_and_reason(id);
+        let spec = self.planned.graph.spec(id);
+        let time = match self.planned.plan.of(id) {
+            Forecast::Hit { .. } => String::new(),
+            _ => format!(" ({})", self.time(id)),
+        };
+        let colon = if reason.is_empty() { "" } else { ": " };
+        format!("{word:<6} {} {}{colon}{reason}{time}\n", spec.rule, spec.title)
+    }
+
+    fn word_and_reason(&self, id: ActionId) -> (&'static str, String) {
+        match self.planned.plan.of(id) {
+            Forecast::Hit { .. } => ("hit", String::new()),
+            Forecast::Miss(miss) => ("run", miss.reason.to_string()),
+            Forecast::Maybe => ("maybe", "what it stands on runs first".to_owned()),
+        }
+    }
+
+    fn time(&self, id: ActionId) -> String {
+        let known = if self.estimates.known(id) { "" } else { "?" };
+        format!("about {}{known}", seconds(self.estimates.seconds(id)))
+    }
+
+    fn json(&self, id: ActionId) -> String {
+        let (word, reason) = self.word_and_reason(id);
+        let spec = self.planned.graph.spec(id);
+        let hit = matches!(self.planned.plan.of(id), Forecast::Hit { .. });
+        let line = json!({
+            "rule": spec.rule.name, "title": spec.title, "label": spec.label, "plan": word,
+            "reason": (!reason.is_empty()).then_some(reason),
+            "seconds": (!hit).then(|| self.estimates.seconds(id)),
+            "known": (!hit).then(|| self.estimates.known(id)),
+        });
+        format!("{line}\n")
+    }
+
+    /// Hits, misses and maybes.
+    fn counts(&self) -> [usize; 3] {
+        let mut counts = [0; 3];
+        for &id in self.planned.graph.order() {
+            counts[match self.planned.plan.of(id) {
+                Forecast::Hit { .. } => 0,
+                Forecast::Miss(_) => 1,
+                Forecast::Maybe => 2,
+            }] += 1;
+        }
+        counts
+    }
+
+    fn sum(&self) -> String {
+        let [hits, misses, maybes] = self.counts();
+        let mut text = format!(
+            "{} actions: {hits} would be served from the cache, {misses} would run, {maybes} may run\n",
+            self.planned.graph.len()
+        );
+        if misses + maybes == 0 {
+            return text;
+        }
+        let path = self.estimates.critical_path(&self.planned.graph);
+        let names: Vec<&str> = path
+            .iter()
+            .map(|&id| &*self.planned.graph.spec(id).title)
+            .collect();
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "about {} with {}, {} one after the other; the longest chain is {}",
+            seconds(self.wall),
+            plural(&self.jobs, "job"),
+            seconds(self.estimates.total()),
+            names.join(" -> ")
+        );
+        text
+    }
+
+    fn sum_json(&self) -> String {
+        let [hits, misses, maybes] = self.counts();
+        let sum = json!({
+            "actions": self.planned.graph.len(), "hit": hits, "run": misses, "maybe": maybes,
+            "seconds": self.wall, "sequential_seconds": self.estimates.total(), "jobs": self.jobs,
+        });
+        format!("{sum}\n")
+    }
+}

@@ -1,0 +1,113 @@
+//! From arguments to a plan: the selected variants as a graph, and what is known of each of its actions.
+
+use std::sync::Arc;
+
+use vtbuild_engine::graph::Graph;
+use vtbuild_engine::plan::{Plan, PlanOptions};
+use vtbuild_engine::resolve::Resolver;
+use vtbuild_engine::schedule::claims::Capacity;
+use vtbuild_engine::variant::Variant;
+
+use crate::analysis::Analysis;
+use crate::cli::{ActionArgs, HostArgs};
+use crate::command::warn;
+use crate::execution;
+use crate::exit::Failure;
+use crate::wiring::Wiring;
+
+/// How many tests are taken without being insisted upon.
+const MOST: usize = 10_000;
+
+/// A graph with a plan.
+pub struct Planned {
+    /// Workspace and configuration.
+    pub analysis: Analysis,
+    /// The rules.
+    pub wiring: Wiring,
+    /// The actions.
+    pub graph: Arc<Graph>,
+    /// Where records are.
+    pub resolver: Arc<Resolver>,
+    /// What is known of them.
+    pub plan: Plan,
+    /// For what has to wait.
+    pub runtime: tokio::runtime::Runtime,
+}
+
+impl Planned {
+    /// The plan of what the arguments mean. `again`: they run again whatever the cache knows. `doing` completes "that is too
+    /// many to …".
+    pub fn of(args: &ActionArgs, again: bool, doing: &str) -> Result<Self, Failure> {
+        let analysis = Analysis::of(&args.select)?;
+        let workspace = &analysis.workspace;
+        workspace
+            .problems
+            .iter()
+            .for_each(|problem| warn(&problem.to_string()));
+        let store = execution::open_store(workspace)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let mut variants = if args.all {
+            analysis.variants(None)?
+        } else {
+            analysis.at_most(MOST, doing)?
+        };
+        if args.select.targets.iter().any(|target| target == "//...") {
+            leave_out_manual(&mut variants);
+        }
+        let wiring = runtime.block_on(Wiring::of(workspace, &variants, args.accel, args.runtime))?;
+        let graph = Arc::new(wiring.graph(&variants)?);
+        let resolver = Resolver::new(store, execution::roots(workspace)).strict(args.strict_keys);
+        let resolver = Arc::new(resolver);
+        let force = args.force || again;
+        let plan = Plan::make(&graph, &resolver, PlanOptions { force })
+            .map_err(|error| Failure::environment(format!("failed to {error}")))?;
+        Ok(Self {
+            analysis,
+            wiring,
+            graph,
+            resolver,
+            plan,
+            runtime,
+        })
+    }
+}
+
+/// Variants with `manual = yes` (tests that fail on purpose, say, or that need a hand) run when they are named, not with
+/// everything.
+fn leave_out_manual(variants: &mut Vec<Variant>) {
+    let before = variants.len();
+    let manual = |variant: &Variant| {
+        variant
+            .params
+            .iter()
+            .any(|(key, value)| &**key == "manual" && &**value == "yes")
+    };
+    variants.retain(|variant| !manual(variant));
+    let left_out = before - variants.len();
+    if left_out > 0 {
+        warn(&format!(
+            "{left_out} variants with `manual = yes` are left out of //...; they run when they are named"
+        ));
+    }
+}
+
+/// What the command line lets a run take of the host.
+pub fn capacity(args: &HostArgs) -> Capacity {
+    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let cpus = u32::try_from(cpus).unwrap_or(u32::MAX);
+    Capacity {
+        jobs: args.jobs.unwrap_or(cpus).max(1),
+        memory_mib: args.memory.unwrap_or_else(host_memory_mib),
+        // A guest that waits costs little, so there may be more virtual CPUs than real ones, but not many.
+        vcpus: args.vcpus.unwrap_or(cpus.saturating_mul(2)),
+    }
+}
+
+/// Three quarters of the host's memory.
+fn host_memory_mib() -> u32 {
+    let info = rustix::system::sysinfo();
+    // The field's width differs between architectures.
+    #[expect(clippy::useless_conversion, reason = "`totalram` is not u64 everywhere")]
+    let bytes = u64::from(info.totalram) * u64::from(info.mem_unit);
+    u32::try_from((bytes / 4 * 3) >> 20).unwrap_or(u32::MAX)
+}
