@@ -2,13 +2,14 @@
 
 use camino::Utf8Path;
 use vtbuild_cfg::filter::Filter;
-use vtbuild_cfg::provenance::{Statement, unknown_labels};
+use vtbuild_cfg::provenance::{Statement, alone_in_the_way, unknown_labels};
 use vtbuild_cfg::{Count, Diagnostic, ExpandOptions, Program, Variants};
 use vtbuild_engine::session::{Diagnostics, ExtraLine, Layout, ProviderLayout, Session};
 use vtbuild_engine::variant::Variant;
 use vtbuild_providers::provider::GENERIC;
 
 use crate::cli::SelectArgs;
+use crate::command::plural;
 use crate::exit::{Exit, Failure};
 use crate::report::diagnostics;
 use crate::workspace::Workspace;
@@ -111,6 +112,40 @@ impl Analysis {
         format!("{shown}:{}", statement.line)
     }
 
+    /// The filters that alone keep everything away, and what to do about them.
+    fn in_the_way(&self) -> String {
+        let mut found = alone_in_the_way(&self.program, &ExpandOptions::default());
+        // What somebody has just typed is hardly what they have forgotten.
+        found.retain(|(statement, _)| {
+            let typed =
+                |line: &ExtraLine| *line.origin == *statement.file && !line.origin.ends_with(SETTINGS);
+            !self.lines.iter().any(typed)
+        });
+        if found.is_empty() {
+            return "\n  help: `vtbuild why-not //TARGET` names the filters that are in the way".to_owned();
+        }
+        let mut text = String::new();
+        for (statement, lifted) in &found {
+            let example = lifted.example.as_ref().map(|name| format!(", such as {name}"));
+            text.push_str(&format!(
+                "\n  {}: `{}` alone is in the way of {}{}",
+                self.place(statement),
+                statement.text,
+                plural(&lifted.variants, "variant"),
+                example.unwrap_or_default()
+            ));
+        }
+        let bundled = self.workspace.bundled.sets();
+        let theirs = |statement: &Statement| Utf8Path::new(&*statement.file).starts_with(&bundled);
+        if found.iter().any(|(statement, _)| theirs(statement)) {
+            text.push_str(&format!(
+                "\n  help: to choose otherwise than the built-in set does, write a tests.cfg of your own into {}/cfg of the workspace: it may say `include tests-shared.cfg`, then filters of its own",
+                self.workspace.settings.vt_type
+            ));
+        }
+        text
+    }
+
     /// Why nothing is selected, as well as can be told.
     pub fn nothing(&self) -> Failure {
         let mut message = "nothing is selected".to_owned();
@@ -127,7 +162,7 @@ impl Analysis {
             message.push_str(
                 "\n  every name in these filters exists, but no variant passes them all together with the filters of the configuration",
             );
-            message.push_str("\n  help: `vtbuild why-not //TARGET` names the filter that is in the way");
+            message.push_str(&self.in_the_way());
         }
         message.push_str(&unknown);
         for problem in &self.workspace.problems {

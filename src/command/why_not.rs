@@ -8,7 +8,7 @@ use vtbuild_cfg::filter::Filter;
 use vtbuild_cfg::provenance::{Removal, Statement, WhyNot, why_not as find};
 
 use super::{plural, print};
-use crate::analysis::{Analysis, no_such_name};
+use crate::analysis::{Analysis, no_such_name, unknown_names};
 use crate::cli::WhyNotArgs;
 use crate::exit::{Exit, Failure};
 use crate::report::diagnostics;
@@ -128,6 +128,19 @@ fn one(text: &mut String, analysis: &Analysis, removal: &Removal) {
         plural(&removal.candidates, "variant"),
         removal.example
     );
+    if let Some(lifted) = &removal.lifted {
+        let example = lifted.example.as_ref().map(|name| format!(": {name}"));
+        let _ = writeln!(
+            text,
+            "    alone in the way of {}{}",
+            plural(&lifted.variants, "variant"),
+            example.unwrap_or_default()
+        );
+    }
+    let unknown = unknown_names(&analysis.program, &removal.statement.text);
+    for line in unknown.lines().filter(|line| !line.is_empty()) {
+        let _ = writeln!(text, "  {line}");
+    }
 }
 
 fn as_json(analysis: &Analysis, filter: &str, answer: &WhyNot) -> String {
@@ -145,6 +158,10 @@ fn as_json(analysis: &Analysis, filter: &str, answer: &WhyNot) -> String {
             "under": removal.under.iter().map(place).collect::<Vec<_>>(),
             "variants": removal.candidates.to_string(),
             "example": removal.example,
+            "alone": removal.lifted.as_ref().map(|lifted| json!({
+                "variants": lifted.variants.to_string(),
+                "example": lifted.example,
+            })),
         })
     });
     let unknown = answer

@@ -8,18 +8,28 @@ use crate::program::Program;
 /// outside of all variants, and those inside of a variant that the ones before it leave as the only choice.
 pub fn filters_in_force(program: &Program) -> Vec<Statement> {
     let graph = &*program.graph;
+    in_force(graph)
+        .into_iter()
+        .map(|constraint| Statement::of(graph, graph.constraints[constraint as usize].stmt))
+        .collect()
+}
+
+/// The same by their numbers.
+pub(super) fn in_force(graph: &Graph) -> Vec<u32> {
+    let mut numbers: Vec<u32> = Vec::new();
     let mut found: Vec<&Constraint> = Vec::new();
     let mut at = Some(graph.root());
     while let Some(id) = at {
         let node = graph.node(id);
-        let own = &graph.constraints[node.constraints.start as usize..node.constraints.end as usize];
-        found.extend(own.iter().filter(|constraint| constraint.guard.is_none()));
+        let own = node.constraints.clone();
+        let own = own.filter(|&number| graph.constraints[number as usize].guard.is_none());
+        for number in own {
+            numbers.push(number);
+            found.push(&graph.constraints[number as usize]);
+        }
         at = only_choice(graph, node, &found);
     }
-    found
-        .iter()
-        .map(|constraint| Statement::of(graph, constraint.stmt))
-        .collect()
+    numbers
 }
 
 /// The child of a node where the filters found so far leave just one.

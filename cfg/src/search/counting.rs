@@ -17,6 +17,37 @@ impl Walk {
         walk
     }
 
+    /// The number of paths, and the first, if one constraint were not there. A large number is a lower bound.
+    pub(crate) fn lifted(
+        graph: &Arc<Graph>,
+        options: &WalkOptions,
+        constraint: u32,
+    ) -> (Count, Option<Box<[NodeId]>>) {
+        let begin = || {
+            let mut walk = Walk::new(graph, options);
+            walk.without = Some(constraint);
+            walk.budget = FIRST_BUDGET;
+            walk
+        };
+        let Some(Ok(first)) = begin().next() else {
+            return (Count::exact(0), None);
+        };
+        if !graph.joins.is_empty() {
+            let some = Count {
+                variants: 1,
+                exact: false,
+            };
+            return (some, Some(first.path));
+        }
+        let mut walk = begin();
+        let count = walk.count_all();
+        let count = Count {
+            variants: count.variants.max(1),
+            exact: count.exact && walk.budget > 0,
+        };
+        (count, Some(first.path))
+    }
+
     /// How many paths there are in all.
     pub(crate) fn count(mut self) -> Count {
         self.budget = FIRST_BUDGET;

@@ -94,6 +94,8 @@ pub(crate) struct Walk {
     pub(super) counting: bool,
     /// Judge this constraint alone.
     pub(super) only: Option<u32>,
+    /// Do as if this constraint were not there.
+    pub(super) without: Option<u32>,
     /// How much was found in all, while counting.
     pub(super) sum: Count,
     /// How many nodes may still be entered; counting gives up at none.
@@ -144,6 +146,7 @@ impl Walk {
             memo: FxHashMap::default(),
             counting: false,
             only: None,
+            without: None,
             sum: Count::exact(0),
             watching: None,
             budget: usize::MAX,
@@ -390,6 +393,9 @@ impl Walk {
 
     /// Keeps a constraint if it is undecided; `false` if it removes everything.
     fn keep(&mut self, graph: &Graph, index: u32, below: &[u64]) -> bool {
+        if self.without == Some(index) {
+            return true;
+        }
         match self.state.constraint(graph, constraint(graph, index), below) {
             Verdict::Violated => {
                 self.blame = Some(index);

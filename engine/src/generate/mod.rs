@@ -77,6 +77,14 @@ pub fn guest_os(root: &GuestFolder) -> Generated {
     out
 }
 
+impl GuestEntry {
+    /// Whether there is any definition in it.
+    fn defines(&self) -> bool {
+        let below = |folder: &GuestFolder| folder.entries.iter().any(Self::defines);
+        self.piece.is_some() || self.folder.as_ref().is_some_and(below)
+    }
+}
+
 impl Generated {
     fn add(&mut self, indent: usize, line: &str) {
         self.push(indent, line, None);
@@ -91,11 +99,12 @@ impl Generated {
     }
 
     fn guests(&mut self, indent: usize, folder: &GuestFolder) {
-        if folder.entries.is_empty() {
-            return;
+        // A folder without any definition, such as one that waits for custom guests, is no guest.
+        let mut entries = folder.entries.iter().filter(|entry| entry.defines()).peekable();
+        if entries.peek().is_some() {
+            self.add(indent, "variants:");
         }
-        self.add(indent, "variants:");
-        for entry in &folder.entries {
+        for entry in entries {
             self.guest(indent + 4, entry);
         }
     }

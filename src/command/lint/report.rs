@@ -159,11 +159,15 @@ fn summary(found: &[Diagnostic]) -> String {
         of_word().for_each(|it| *codes.entry(it.code).or_default() += 1);
         let count = of_word().count();
         if count > 0 {
-            let codes: Vec<String> = codes
+            let kinds: Vec<String> = codes
                 .iter()
                 .map(|(code, count)| format!("{count} {code}"))
                 .collect();
-            parts.push(format!("{} ({})", plural(&count, word), codes.join(", ")));
+            let kinds = match &*kinds {
+                [_] => String::new(),
+                kinds => format!(" ({})", kinds.join(", ")),
+            };
+            parts.push(plural(&count, word) + &kinds);
         }
     }
     if parts.is_empty() {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use camino::Utf8PathBuf;
 use serde_json::json;
 use vtbuild_cfg::filter::Filter;
-use vtbuild_cfg::provenance::unknown_labels;
+use vtbuild_cfg::provenance::{explain, unknown_labels};
 use vtbuild_cfg::{Diagnostic, ExpandOptions, Params, Program, Variant};
 use vtbuild_rules::image::Recipe;
 
@@ -35,17 +35,21 @@ pub fn list(args: &ListArgs) -> Result<Exit, Failure> {
         return Ok(Exit::Good);
     }
     let mut out = Output::new();
-    let mut number = 0_usize;
+    let (mut number, mut without) = (0_usize, 0_usize);
     for variant in program.variants(&ExpandOptions::default()) {
-        let guest = guest(&variant.map_err(|error| wrong(&error))?, &analysis.workspace)
-            .map_err(|error| wrong(&error))?;
+        let variant = variant.map_err(|error| wrong(&error))?;
+        if !args.verbose && !args.json && !has_image(&variant).map_err(|error| wrong(&error))? {
+            without += 1;
+            continue;
+        }
+        let guest = guest(&variant, &analysis.workspace).map_err(|error| wrong(&error))?;
         if number == 0 && !args.json {
             out.write(&lines.iter().map(|line| format!("# {line}\n")).collect::<String>())?;
         }
         number += 1;
         out.write(&guest.line(args))?;
     }
-    if number == 0 {
+    if number + without == 0 {
         let mut message = format!("no guest passes these filters:\n  {}", lines.join("\n  "));
         lines
             .iter()
@@ -54,6 +58,11 @@ pub fn list(args: &ListArgs) -> Result<Exit, Failure> {
     }
     if !args.json {
         out.write(&format!("\n{}\n", plural(&number, "guest")))?;
+        if without > 0 {
+            out.write(&format!(
+                "{without} more without an image of their own; -v shows them\n"
+            ))?;
+        }
     }
     out.finish()?;
     Ok(Exit::Good)
@@ -109,6 +118,12 @@ fn program(analysis: &Analysis, mut lines: Vec<String>) -> Result<(Program, Vec<
             .map_err(|found| broken(&found.into()))?;
     }
     Ok((program, lines))
+}
+
+/// Whether a guest's own definition says which image it has. A family that waits for custom guests does not.
+fn has_image(variant: &Variant) -> Result<bool, Box<Diagnostic>> {
+    let steps = explain(variant, "image_name")?;
+    Ok(steps.iter().any(|step| step.statement.file.contains("guest-os")))
 }
 
 /// A guest and its images.
