@@ -271,7 +271,7 @@ async fn every_device_is_accepted() {
             .unwrap();
         let block = machine.qmp().hmp("info block", SOON).await.unwrap();
         for bus in buses {
-            assert!(block.contains(&format!("drive-{bus}")), "{block}");
+            assert!(block.contains(&format!("drive_{bus}")), "{block}");
         }
         let other = machine
             .monitor("b")

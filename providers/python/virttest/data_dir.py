@@ -5,11 +5,11 @@ import sys
 
 from virttest import absent
 
-__getattr__ = absent(__name__)
+_absent = absent(__name__)
 
 _dirs = {}
 _deps_dirs = []
-_provider_folders = set()
+_provider_folders = []
 _used_deps = []
 
 
@@ -22,9 +22,13 @@ def configure(dirs, deps_dirs, provider_folders=()):
     _dirs.clear()
     _dirs.update(dirs)
     _deps_dirs[:] = deps_dirs
-    _provider_folders.clear()
-    _provider_folders.update(os.path.realpath(folder) for folder in provider_folders)
+    _provider_folders[:] = dict.fromkeys(os.path.realpath(folder) for folder in provider_folders)
     _used_deps.clear()
+
+
+def provider_folders():
+    """The folders of the test's provider and of those beside it: roots, backends, and their ``tests``."""
+    return list(_provider_folders)
 
 
 def used_deps():
@@ -99,3 +103,53 @@ def get_log_dir():
 def get_download_dir():
     """Where a test keeps what it downloads."""
     return os.path.join(get_data_dir(), "downloads")
+
+
+def get_backing_data_dir():
+    """Where the data folder is when it is a link."""
+    return os.path.realpath(get_data_dir())
+
+
+def get_shared_dir():
+    """The folder ``shared`` of upstream's package: scripts, key maps, sources for the guest."""
+    return _upstream("shared")
+
+
+def get_base_backend_dir():
+    """The folder ``backends`` of upstream's package."""
+    return _upstream("backends")
+
+
+def _upstream(name):
+    from vtbuild_host import layers
+
+    if layers.UPSTREAM is None:
+        raise RuntimeError(f"the folder {name} of avocado-vt is there only where its package lies beneath the test host")
+    return os.path.join(layers.UPSTREAM, "virttest", name)
+
+
+class SubdirList(list):
+    """A folder and all folders below it but hidden ones, and but those whose names contain one of `filterlist`."""
+
+    def __init__(self, basedir, filterlist=None):
+        super().__init__()
+        for folder, below, _ in os.walk(os.path.abspath(basedir)):
+            self.append(folder)
+            below[:] = sorted(
+                name for name in below if not name.startswith(".") and not any(word in name for word in filterlist or ())
+            )
+
+
+#: Folders under the names of constants; they are known only while a test runs.
+_CONSTANTS = {
+    "DATA_DIR": get_data_dir,
+    "BACKING_DATA_DIR": get_backing_data_dir,
+    "SHARED_DIR": get_shared_dir,
+    "BASE_BACKEND_DIR": get_base_backend_dir,
+    "DOWNLOAD_DIR": get_download_dir,
+    "DEPS_DIR": lambda: os.path.join(get_shared_dir(), "deps"),
+}
+
+
+def __getattr__(name):
+    return _CONSTANTS[name]() if name in _CONSTANTS else _absent(name)

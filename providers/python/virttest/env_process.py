@@ -1,8 +1,97 @@
-"""Starting machines from within a test."""
+"""Bringing machines and images into the state that parameters ask for, before a test and from within it."""
+
+import logging
 
 from virttest import absent
 
 __getattr__ = absent(__name__)
+
+LOG = logging.getLogger("avocado.virttest.env_process")
+
+
+# Images.
+
+
+def preprocess_image(test, params, image_name, vm_process_status=None):
+    """Make an image: with ``force_create_image = yes`` always, with ``create_image = yes`` where it is not there.
+
+    :param params: the image's own view: ``params.object_params("image1")``.
+    """
+    import os
+
+    image = _image(params, image_name)
+    forced = params.get("force_create_image") == "yes"
+    exists = os.path.exists(image.image_filename)
+    if not forced and (exists or params.get("create_image") != "yes"):
+        return
+    if exists:
+        os.unlink(image.image_filename)
+    os.makedirs(os.path.dirname(image.image_filename), exist_ok=True)
+    image.create(params)
+
+
+def check_image(test, params, image_name, vm_process_status=None):
+    """Check an image where ``check_image = yes``; one in use is left alone."""
+    if params.get("check_image") == "yes" and vm_process_status != "running":
+        image = _image(params, image_name)
+        image.check_image(params, image.root_dir)
+
+
+def postprocess_image(test, params, image_name, vm_process_status=None):
+    """Remove an image unless ``remove_image = no``; one in use is left alone."""
+    if vm_process_status == "running":
+        LOG.warning("image %s is in use: it stays as it is", image_name)
+    elif params.get("remove_image", "yes") == "yes" and params.get("clone_master") is None:
+        _image(params, image_name).remove()
+
+
+def _image(params, name):
+    from virttest import data_dir
+    from virttest.qemu_storage import QemuImg
+
+    return QemuImg(params, params.get("images_base_dir", data_dir.get_data_dir()), name)
+
+
+def process_images(image_func, test, params, vm_process_status=None):
+    """Call `image_func` for every image in ``images``."""
+    for name in params.objects("images"):
+        image_func(test, params.object_params(name), name, vm_process_status)
+
+
+# File system sources.
+
+
+def preprocess_fs_source(test, params, fs_name, vm_process_status=None):
+    """Make the folder that a file system of the guest shows."""
+    folder = _fs_folder(params)
+    if folder and (params.get("force_create_fs_source") == "yes" or params.get("create_fs_source") == "yes"):
+        import os
+
+        os.makedirs(folder, exist_ok=True)
+
+
+def postprocess_fs_source(test, params, fs_name, vm_process_status=None):
+    """Remove it where ``remove_fs_source = yes``."""
+    folder = _fs_folder(params)
+    if folder and params.get("remove_fs_source") == "yes" and vm_process_status != "running":
+        import shutil
+
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _fs_folder(params):
+    """The folder, below the test's data folder where its name is relative."""
+    import os
+
+    from virttest import data_dir
+
+    name = params.get("fs_source_dir")
+    if not name or params.get("fs_source_type", "mount") != "mount":
+        return None
+    return os.path.join(params.get("fs_source_base_dir", data_dir.get_data_dir()), name)
+
+
+# Machines.
 
 
 def preprocess_vm(test, params, env, name):
@@ -17,28 +106,97 @@ def preprocess_vm(test, params, env, name):
     if vm is None:
         vm = env.create_vm(params.get("vm_type", "qemu"), params.get("target"), name, params, test.bindir)
     alive = vm.is_alive()
-    if params.get("start_vm") == "yes" or params.get("migration_mode"):
-        if alive and vm.params.plain() == params.plain():
+    migration_mode = params.get("migration_mode")
+    if params.get("start_vm") == "yes" or migration_mode:
+        if alive and not migration_mode and vm.params.plain() == params.plain():
             return
         if alive:
             vm.destroy(gracefully=params.get("kill_vm_gracefully") == "yes")
-        vm.create(name, params, test.bindir, migration_mode=params.get("migration_mode"))
+        vm.create(
+            name,
+            params,
+            test.bindir,
+            migration_mode=migration_mode,
+            migration_exec_cmd=params.get("migration_exec_cmd_dst"),
+        )
     elif alive and params.get("kill_vm_before_test") == "yes":
         vm.destroy(gracefully=params.get("kill_vm_gracefully") == "yes")
     else:
         vm.params = params
+    if params.get("paused_after_start_vm") == "yes" and vm.is_alive() and not vm.is_paused():
+        vm.pause()
+
+
+def postprocess_vm(test, params, env, name):
+    """End machine `name` where ``kill_vm = yes``."""
+    vm = env.get_vm(name)
+    if vm is not None and params.get("kill_vm") == "yes":
+        vm.destroy(gracefully=params.get("kill_vm_gracefully") == "yes")
+
+
+def process(test, params, env, image_func, vm_func, vm_first=False, fs_source_func=None):
+    """Call `image_func` for every image, `fs_source_func` for every file system, and `vm_func` for every machine.
+
+    A machine that runs is paused while its images are dealt with.
+
+    :param vm_first: machines before images, which are checked then.
+    """
+
+    def machines():
+        for name in params.objects("vms"):
+            vm_func(test, params.object_params(name), env, name)
+
+    def images(function):
+        if params.get("skip_image_processing") != "yes":
+            _for_each_machine(params, env, lambda view, status: process_images(function, test, view, status))
+
+    def file_systems():
+        if fs_source_func is not None and params.get("skip_fs_source_processing") != "yes":
+            for name in params.objects("filesystems"):
+                fs_source_func(test, params.object_params(name), name, None)
+
+    if vm_first:
+        machines()
+        try:
+            images(check_image)
+        finally:
+            images(image_func)
+            file_systems()
+    else:
+        images(image_func)
+        file_systems()
+        machines()
+
+
+def _for_each_machine(params, env, function):
+    names = params.objects("vms")
+    if not names:
+        function(params, None)
+    for name in names:
+        vm = env.get_vm(name)
+        alive = vm is not None and vm.is_alive()
+        pause = alive and not vm.is_paused()
+        if pause:
+            vm.pause()
+        try:
+            function(params.object_params(name), "running" if alive else "dead")
+        finally:
+            if pause:
+                vm.resume()
 
 
 def preprocess(test, params, env):
-    """Bring every machine in ``vms`` into the state that its parameters ask for."""
-    for name in params.objects("vms"):
-        preprocess_vm(test, params.object_params(name), env, name)
+    """Bring every image and every machine into the state that its parameters ask for; return the parameters."""
+    if params.get("not_preprocess") != "yes":
+        process(test, params, env, preprocess_image, preprocess_vm, fs_source_func=preprocess_fs_source)
+    return params
 
 
 def postprocess(test, params, env):
-    """End every machine in ``vms`` that has ``kill_vm = yes``."""
-    for name in params.objects("vms"):
-        view = params.object_params(name)
-        vm = env.get_vm(name)
-        if vm is not None and view.get("kill_vm") == "yes":
-            vm.destroy(gracefully=view.get("kill_vm_gracefully") == "yes")
+    """End the machines, and remove the images, that the parameters say are to go."""
+    process(test, params, env, postprocess_image, postprocess_vm, True, postprocess_fs_source)
+
+
+def postprocess_on_error(test, params, env):
+    """Let the parameters that end in ``_on_error`` take the place of those without."""
+    params.update(params.object_params("on_error"))

@@ -1,8 +1,12 @@
 """QEMU's monitors: one that speaks QMP, one that speaks the human language. The sockets live in the core."""
 
 import json
+import time
 
 from virttest import absent, core, missing
+from virttest.hmp_commands import HumanCommands
+from virttest.qmp_block import BlockCommands
+from virttest.qmp_machine import MachineCommands
 
 __getattr__ = absent(__name__)
 
@@ -65,6 +69,25 @@ class QMPCmdError(MonitorError):
         return f"QMP command {self.cmd!r}{given} failed: {self.data.get('desc')} ({self.data.get('class')})"
 
 
+class QMPEventError(MonitorError):
+    """A command did not bring the event that it should."""
+
+    def __init__(self, cmd, qmp_event, vm_name, name):
+        super().__init__(cmd, qmp_event, vm_name, name)
+        self.cmd = cmd
+        self.qmp_event = qmp_event
+        self.vm_name = vm_name
+        self.name = name
+
+    def __str__(self):
+        return f"monitor {self.name} of {self.vm_name} told of no {self.qmp_event} after {self.cmd!r}"
+
+
+def get_monitor_function(vm, cmd):
+    """Return the method of the machine's main monitor for `cmd`, spelled with - or _ as this QEMU has it."""
+    return getattr(vm.monitor, vm.monitor.get_workable_cmd(cmd).replace("-", "_"))
+
+
 class Monitor:
     """What both kinds of monitor have in common. Times are in seconds."""
 
@@ -76,6 +99,7 @@ class Monitor:
         self.vm_name = vm_name
         self.handle = handle
         self.name = name or handle.rpartition("/")[2]
+        self._commands = None
 
     def human_monitor_cmd(self, cmd="", timeout=CMD_TIMEOUT, debug=True, fd=None):
         """Give `cmd` to the human monitor and return the text that it prints."""
@@ -93,6 +117,55 @@ class Monitor:
     def verify_status(self, status):
         """Whether the machine is in this state: ``running``, ``paused``, ``shutdown`` …"""
         return self.get_status_name() == status
+
+    def get_workable_cmd(self, cmd):
+        """`cmd` with - or _, whichever this monitor has.
+
+        :raise MonitorNotSupportedCmdError: where it has neither.
+        """
+        for spelling in dict.fromkeys((cmd, cmd.replace("_", "-"), cmd.replace("-", "_"))):
+            if self._has_command(spelling):
+                return spelling
+        raise MonitorNotSupportedCmdError(self.name, cmd)
+
+    def verify_supported_cmd(self, cmd):
+        """Raise MonitorNotSupportedCmdError unless this monitor has the command."""
+        if not self._has_command(cmd):
+            raise MonitorNotSupportedCmdError(self.name, cmd)
+
+    def _has_command(self, cmd):
+        if self._commands is None:
+            self._commands = frozenset(self._list_commands())
+        return cmd in self._commands
+
+    def info_numa(self):
+        """The NUMA nodes: ``(megabytes, processors)`` of each."""
+        return self.parse_info_numa(self.human_monitor_cmd("info numa"))
+
+    @staticmethod
+    def parse_info_numa(text):
+        """Read what ``info numa`` prints."""
+        nodes = {}
+        for line in text.splitlines():
+            words = line.split()
+            if words[:1] != ["node"] or len(words) < 3:
+                continue
+            size, processors = nodes.setdefault(int(words[1]), (0, set()))
+            if words[2] == "size:":
+                nodes[int(words[1])] = (int(words[3]), processors)
+            elif words[2] == "cpus:":
+                nodes[int(words[1])] = (size, {int(word) for word in words[3:]})
+        return [nodes[number] for number in sorted(nodes)]
+
+    def wait_for_migrate_progress(self, target):
+        """Wait until `target` per cent of the memory are over there, or a new round begins."""
+        last = 0
+        while True:
+            now = self.get_migrate_progress()
+            if now >= target or now < last:
+                return
+            last = now
+            time.sleep(0.1)
 
     # Commands with the same meaning in both languages.
 
@@ -130,7 +203,7 @@ class Monitor:
         raise missing(f"monitor.{name}", f"{type(self).__name__}.cmd reaches all commands")
 
 
-class HumanMonitor(Monitor):
+class HumanMonitor(HumanCommands, Monitor):
     """A monitor that takes and gives text."""
 
     protocol = "human"
@@ -159,18 +232,31 @@ class HumanMonitor(Monitor):
         return text[text.rfind("(") + 1 : text.rfind(")")] if "(" in text else text.rpartition(":")[2].strip()
 
     def send_args_cmd(self, cmdlines, timeout=Monitor.CMD_TIMEOUT, convert=True):
-        """Give one or several commands, separated by ``;``, and return what the last one printed."""
-        output = ""
+        """Give one or several commands, separated by ``;``, and return what it, or each of them, printed.
+
+        :param convert: ``key=value,key=value`` becomes ``value value``, as the human monitor wants it.
+        """
+        outputs = []
         for line in _lines(cmdlines):
-            output = self.human_monitor_cmd(line, timeout)
-        return output
+            name, _, rest = line.partition(" ")
+            if convert and "=" in rest:
+                name = self.get_workable_cmd(name)
+                values = [word.partition("=")[2].strip() for word in rest.split(",")]
+                line = " ".join([name, *values])
+            outputs.append(self.human_monitor_cmd(line, timeout))
+        return outputs[0] if len(outputs) == 1 else outputs
 
-    def migrate_set_speed(self, value):
-        """Bytes a second that a migration may send, as ``1G``."""
-        return self.human_monitor_cmd(f"migrate_set_parameter max-bandwidth {value}")
+    def cmd_qmp(self, cmd, args=None, q_id=None, timeout=Monitor.CMD_TIMEOUT, debug=True, fd=None):
+        """There is no QMP here."""
+        raise MonitorNotSupportedError(f"monitor {self.name} speaks the human language, not QMP")
+
+    def _list_commands(self):
+        for line in self.human_monitor_cmd("help").splitlines():
+            names = line.partition(" ")[0]
+            yield from names.split("|")
 
 
-class QMPMonitor(Monitor):
+class QMPMonitor(MachineCommands, BlockCommands, Monitor):
     """A monitor that takes and gives objects."""
 
     protocol = "qmp"
@@ -196,45 +282,65 @@ class QMPMonitor(Monitor):
         return answer if q_id is None else {**answer, "id": q_id}
 
     def cmd_obj(self, obj, timeout=Monitor.CMD_TIMEOUT):
-        """Send an object (``execute``, ``arguments``, ``id``) and return QMP's whole answer."""
-        return self.cmd_qmp(obj["execute"], obj.get("arguments"), obj.get("id"), timeout)
+        """Send an object as it is and return QMP's whole answer."""
+        return self.cmd_raw(json.dumps(obj), timeout)
 
     def cmd_raw(self, data, timeout=Monitor.CMD_TIMEOUT):
-        """Send the text of such an object and return QMP's whole answer."""
-        try:
-            return self.cmd_obj(json.loads(data), timeout)
-        except (ValueError, KeyError, TypeError):
-            raise MonitorNotSupportedError("text that is no QMP command cannot be sent by this host") from None
+        """Send a line as it is, JSON or not, and return QMP's whole answer."""
+        return core.call("monitor.raw", monitor=self.handle, text=data.strip(), timeout=float(timeout))
+
+    def get_greeting(self):
+        """What QMP said when the monitor was opened."""
+        return core.call("monitor.greeting", monitor=self.handle)
+
+    def system_reset(self):
+        """Press the reset button, and wait until QEMU says that the machine was reset."""
+        self.clear_event("RESET")
+        answer = self.cmd("system_reset")
+        if self.wait_for_event("RESET", 120) is None:
+            raise QMPEventError("system_reset", "RESET", self.vm_name, self.name)
+        return answer
 
     def query(self, what, debug=True):
-        """``query-what``."""
-        return self.cmd(f"query-{what}")
+        """``query-what``; where QEMU has no such command, the text of the human monitor's ``info what``."""
+        try:
+            return self.cmd(f"query-{what}")
+        except QMPCmdError as error:
+            if error.data.get("class") != "CommandNotFound":
+                raise
+            return self.human_monitor_cmd(f"info {what}")
 
     info = query
 
     def send_args_cmd(self, cmdlines, timeout=Monitor.CMD_TIMEOUT, convert=True):
-        """Run commands written as one text, ``name key=value,key=value; …``; return the value of the last one.
+        """Run commands written as one text, ``name key=value,key=value; …``; return the value of it, or of each.
 
-        Values that read as JSON (numbers, ``true``, objects) are taken as that, unless `convert` is false.
+        Numbers, ``true`` and ``false`` are taken as that. A command that QMP does not have goes to the human monitor.
+
+        :param convert: names may be spelled with - or _, whichever QEMU has.
         """
-        value = None
+        values = []
         for line in _lines(cmdlines):
             name, _, rest = line.partition(" ")
             arguments = {}
             for word in filter(None, (word.strip() for word in rest.split(","))):
                 key, _, text = word.partition("=")
-                arguments[key.strip()] = _convert(text.strip()) if convert else text.strip()
-            value = self.cmd(name, arguments or None, timeout)
-        return value
+                # The name of a descriptor is a text, even where it is a number.
+                arguments[key.strip()] = text.strip() if key.strip() == "fd" else _convert(text.strip())
+            try:
+                name = self.get_workable_cmd(name) if convert else name
+            except MonitorNotSupportedCmdError:
+                values.append(self.human_monitor_cmd(line, timeout))
+                continue
+            values.append(self.cmd(name, arguments or None, timeout))
+        return values[0] if len(values) == 1 else values
 
     def verify_responsive(self):
         """Raise MonitorError unless the monitor answers."""
         self.query("status")
 
-    def verify_supported_cmd(self, cmd):
-        """Raise MonitorNotSupportedCmdError unless QEMU has this command."""
-        if cmd not in {command["name"] for command in self.query("commands")}:
-            raise MonitorNotSupportedCmdError(self.name, cmd)
+    def _list_commands(self):
+        return (command["name"] for command in self.cmd("query-commands"))
 
     def get_status(self):
         """``query-status``: an object."""
@@ -271,48 +377,20 @@ class QMPMonitor(Monitor):
         self.get_events()
         self._events = []
 
-    # Migration.
-
-    def migrate_set_speed(self, value):
-        """Bytes a second that a migration may send: a number, or text as ``1G``."""
-        from virttest.utils_numeric import normalize_data_size
-
-        size = int(float(normalize_data_size(str(value), "B")))
-        return self.set_migrate_parameter("max-bandwidth", size)
-
-    def migrate_set_downtime(self, value):
-        """How long (seconds) a migration may stop the machine."""
-        return self.set_migrate_parameter("downtime-limit", int(float(value) * 1000))
-
-    def set_migrate_parameter(self, parameter, value, missing=False):
-        """Set one of QEMU's migration parameters."""
-        return self.cmd("migrate-set-parameters", {parameter: value})
-
-    def get_migrate_parameter(self, parameter):
-        """Return one of QEMU's migration parameters, None where it is not set."""
-        return self.query("migrate-parameters").get(parameter)
-
-    def set_migrate_capability(self, state, capability, missing=False):
-        """Turn a migration capability on or off."""
-        return self.cmd("migrate-set-capabilities", {"capabilities": [{"capability": capability, "state": state}]})
-
-    def get_migrate_capability(self, capability):
-        """Whether a migration capability is on."""
-        for entry in self.query("migrate-capabilities"):
-            if entry["capability"] == capability:
-                return entry["state"]
-        raise MonitorNotSupportedMigCapError(f"QEMU has no migration capability {capability!r}")
-
 
 def _lines(cmdlines):
     return [line.strip() for line in cmdlines.split(";") if line.strip()]
 
 
 def _convert(text):
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            pass
+    return text
 
 
 def _no_descriptor(fd):

@@ -5,14 +5,45 @@ import time
 
 from virttest import absent, core, missing, virt_vm
 from virttest.guest_access import GuestAccess
+from virttest.vm_block import BlockAccess
+from virttest.vm_devices import DeviceAccess
+from virttest.vm_inside import GuestFacts
+from virttest.vm_nics import NicAccess
+from virttest.vm_process import ProcessAccess
 
 __getattr__ = absent(__name__)
 
 LOG = logging.getLogger("avocado.virttest.qemu_vm")
 
 
-class VM(GuestAccess):
-    """One machine by its name; its guest is reached as :class:`GuestAccess` says. All times are in seconds."""
+class ImageUnbootableError(virt_vm.VMError):
+    """The machine finds nothing to boot on its image."""
+
+    def __init__(self, name):
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self):
+        return f"machine {self.name} finds nothing to boot"
+
+
+class QemuSegFaultError(virt_vm.VMError):
+    """QEMU crashed."""
+
+    def __init__(self, crash_message):
+        super().__init__(crash_message)
+        self.crash_message = crash_message
+
+    def __str__(self):
+        return f"QEMU crashed: {self.crash_message}"
+
+
+class VM(GuestAccess, GuestFacts, DeviceAccess, NicAccess, BlockAccess, ProcessAccess):
+    """One machine by its name. All times are in seconds.
+
+    Its parts: the way in (:class:`GuestAccess`), what the guest says of itself (:class:`GuestFacts`), its devices
+    (:class:`DeviceAccess`, :class:`NicAccess`, :class:`BlockAccess`), and QEMU's process (:class:`ProcessAccess`).
+    """
 
     # How long is waited where neither test nor variant says.
     MIGRATE_TIMEOUT = 3600
@@ -26,6 +57,7 @@ class VM(GuestAccess):
         self.root_dir = root_dir
         self.address_cache = address_cache if address_cache is not None else {}
         self.vm_type = self.driver_type = "qemu"
+        self.migration_uri = None
         self._monitors = None
         self._console = None
 
@@ -34,17 +66,58 @@ class VM(GuestAccess):
 
     # Life.
 
-    def create(self, name=None, params=None, root_dir=None, timeout=CREATE_TIMEOUT, migration_mode=None, **more):
+    def create(
+        self,
+        name=None,
+        params=None,
+        root_dir=None,
+        timeout=CREATE_TIMEOUT,
+        migration_mode=None,
+        migration_exec_cmd=None,
+        migration_fd=None,
+        mac_source=None,
+    ):
         """Start the machine, or start it anew. `params` replace those that it had.
 
         :param migration_mode: a protocol: the machine then waits for one that migrates to it.
+        :param migration_exec_cmd: for ``exec``: the command that gives the state.
+        :param mac_source: a machine whose network cards have the addresses that this one's shall have.
         """
-        _nothing_else("create", more)
+        _nothing_else("create", {"migration_fd": migration_fd})
         self.name = name or self.name
         self.params = params if params is not None else self.params
         self.root_dir = root_dir or self.root_dir
         self._forget()
-        core.call("vm.create", vm=self.name, params=_plain(self.params), migration_mode=migration_mode)
+        view = _plain(self.params)
+        if mac_source is not None and mac_source is not self:
+            for nic in mac_source.virtnet:
+                view[f"mac_{nic.nic_name}_{self.name}"] = nic.mac
+        answer = core.call(
+            "vm.create",
+            vm=self.name,
+            params=view,
+            migration_mode=migration_mode,
+            migration_exec_cmd=migration_exec_cmd,
+            source=mac_source.name if mac_source is not None and mac_source is not self else None,
+        )
+        #: Where the machine waits for its state, where it does: ``tcp:127.0.0.1:PORT``, ``unix:PATH``.
+        self.migration_uri = (answer or {}).get("uri")
+
+    @property
+    def migration_port(self):
+        """The port at which the machine waits for its state."""
+        return int(self._waits_at("tcp").rpartition(":")[2])
+
+    @property
+    def migration_file(self):
+        """The socket at which the machine waits for its state."""
+        return self._waits_at("unix").partition(":")[2]
+
+    def _waits_at(self, protocol):
+        uri = self.migration_uri or ""
+        if not uri.startswith(f"{protocol}:"):
+            raise AttributeError(f"machine {self.name} does not wait for its state by {protocol}")
+        return uri
 
     def clone(self, name=None, params=None, root_dir=None, address_cache=None, copy_state=False):
         """Return another machine like this one that does not run; it shares nothing with this one."""
@@ -92,6 +165,13 @@ class VM(GuestAccess):
         return self._wait(self.is_dead, timeout, first_delay, delay)
 
     def _forget(self):
+        """QEMU is another one: what was known of it does not count any more."""
+        self._forget_monitors()
+        self._container = None
+        self._ports = None
+        self._virtnet = None
+
+    def _forget_monitors(self):
         self._monitors = None
         self._console = None
 
@@ -188,6 +268,11 @@ class VM(GuestAccess):
         """Save what the display shows to `filename`, as PPM."""
         core.call("vm.screendump", vm=self.name, path=filename)
 
+    def send_string(self, sr):
+        """Type letters and digits."""
+        for char in sr:
+            self.send_key(f"shift-{char.lower()}" if char.isupper() else char)
+
     def send_key(self, keystr):
         """Press keys: ``ctrl-alt-f1``, ``ret`` …"""
         self.monitor.sendkey(keystr)
@@ -224,11 +309,14 @@ class VM(GuestAccess):
         :param stable_check: compare the two states, stopped, byte by byte.
         :param migration_exec_cmd_src: for ``exec``: a command that takes the state, ``%s`` standing for a file.
         :param migrate_parameters: QEMU's parameters for the source and for the destination.
+        :param not_wait_for_migration: only begin it, and return the destination: another machine.
         :return: what the core knows: ``status``, ``total_time`` and ``downtime`` (milliseconds).
         """
         if protocol not in self.MIGRATION_PROTOS:
             raise virt_vm.VMMigrateProtoUnknownError(protocol)
-        _nothing_else("migrate", {"mig_inner_funcs": mig_inner_funcs, "fd_src": fd_src, "fd_dst": fd_dst})
+        # The core switches to post-copy, and over a pause before the switch, by itself where a capability says so.
+        unknown = [name for name, _ in mig_inner_funcs or () if name not in ("postcopy", "continue_pre_switchover")]
+        _nothing_else("migrate", {"mig_inner_funcs": unknown, "fd_src": fd_src, "fd_dst": fd_dst})
         source, destination = migrate_parameters or (None, None)
         try:
             result = core.call(
@@ -249,11 +337,107 @@ class VM(GuestAccess):
                 parameters=source,
                 dest_parameters=destination,
                 not_wait=not_wait_for_migration or None,
+                changes=self.changed_devices(),
             )
-        finally:
-            self._forget()
+        except virt_vm.VMError:
+            self._moved()
+            raise
+        if result.get("destination"):
+            return VM(result["destination"], self.params, self.root_dir)
+        self._moved()
         LOG.info("machine %s: migration by %s: %s", self.name, protocol, result)
         return result
+
+    def _moved(self):
+        """The machine has another QEMU, with the same devices."""
+        self._forget_monitors()
+        self._ports = None
+        if self._container is not None and self.is_alive():
+            self._container.monitor = self.monitor
+
+    def mig_finished(self):
+        """Whether no migration is under way."""
+        return self._migration() in ("none", "completed", "failed", "cancelled")
+
+    def mig_succeeded(self):
+        """Whether the last migration succeeded."""
+        return self._migration() == "completed"
+
+    def mig_failed(self):
+        """Whether the last migration failed."""
+        return self._migration() == "failed"
+
+    def mig_cancelled(self):
+        """Whether the last migration was cancelled.
+
+        :raise VMMigrateCancelError: where it was too late; VMMigrateFailedError where it failed.
+        """
+        state = self._migration()
+        if state == "completed":
+            raise virt_vm.VMMigrateCancelError(f"the migration of {self.name} succeeded before it could be cancelled")
+        if state == "failed":
+            raise virt_vm.VMMigrateFailedError(f"the migration of {self.name} failed before it could be cancelled")
+        return state == "cancelled"
+
+    def _migration(self):
+        return self.monitor.cmd("query-migrate").get("status", "none")
+
+    def wait_for_migration(self, timeout):
+        """Wait for the end of a migration.
+
+        :raise VMMigrateTimeoutError: after `timeout`.
+        """
+        if not self._wait(self.mig_finished, timeout, 0.0, 0.2):
+            raise virt_vm.VMMigrateTimeoutError(f"the migration of {self.name} did not end within {timeout} s")
+
+    # States in files and in images.
+
+    def save_to_file(self, path):
+        """Write the state of the paused machine to a file."""
+        self.verify_status("paused")
+        self.monitor.migrate_set_speed("1T")
+        self.monitor.migrate(f"exec:cat>{path}")
+        self.wait_for_migration(self.MIGRATE_TIMEOUT)
+        if not self.mig_succeeded():
+            raise virt_vm.VMMigrateFailedError(f"the state of {self.name} could not be written to {path}")
+        self.monitor.system_reset()
+        self.verify_status("paused")
+
+    def restore_from_file(self, path):
+        """Start the machine anew with the state in a file; it is paused afterwards."""
+        if self.is_alive():
+            self.verify_status("paused")
+            self.destroy(gracefully=False)
+        self.create(migration_mode="exec", migration_exec_cmd=f"cat {path}")
+        if not self._wait(lambda: not self.monitor.verify_status("inmigrate"), self.MIGRATE_TIMEOUT, 0.0, 0.2):
+            raise virt_vm.VMStatusError(f"machine {self.name} still waits for its state from {path}")
+        self.verify_status("paused")
+
+    def savevm(self, tag_name):
+        """Keep the state of the paused machine in its image, under a name."""
+        self._snapshot("savevm", tag_name)
+        self.monitor.system_reset()
+        self.verify_status("paused")
+
+    def loadvm(self, tag_name):
+        """Bring the paused machine to a state that is kept in its image."""
+        self._snapshot("loadvm", tag_name)
+
+    def delvm(self, tag_name):
+        """Remove a state from the image."""
+        self._snapshot("delvm", tag_name)
+
+    def _snapshot(self, command, tag_name):
+        self.verify_status("paused")
+        output = self.monitor.human_monitor_cmd(f"{command} {tag_name}")
+        if output.strip():
+            raise virt_vm.VMError(f"{command} {tag_name} on {self.name}: {output.strip()}")
+        self.verify_status("paused")
+
+    @property
+    def uuid(self):
+        """The machine's UUID."""
+        return self.get_uuid()
 
     def __getattr__(self, name):
         if name.startswith("__"):

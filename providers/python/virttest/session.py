@@ -24,6 +24,7 @@ class ShellSession:
         self._transcript = transcript
         self._seen = []
         self._closed = False
+        self._output = None
 
     # Commands.
 
@@ -180,8 +181,26 @@ class ShellSession:
         """The same without the sequences that colour text and move the cursor."""
         return _ESCAPES.sub("", self.get_output())
 
+    def set_output_func(self, output_func):
+        """Have a function called with each line that the session shows, after what :meth:`set_output_params` says."""
+        self._output = (output_func, (), "")
+
+    def set_output_params(self, output_params):
+        """Say what the function is given before each line."""
+        function, _, prefix = self._output or (None, (), "")
+        self._output = (function, tuple(output_params), prefix)
+
+    def set_output_prefix(self, output_prefix):
+        """Say what stands before each line."""
+        function, params, _ = self._output or (None, (), "")
+        self._output = (function, params, output_prefix)
+
     def _show(self, text, print_func):
         self._seen.append(text)
+        if self._output and self._output[0]:
+            function, params, prefix = self._output
+            for line in text.splitlines():
+                function(*params, prefix + line)
         if print_func:
             for line in text.splitlines():
                 print_func(line)

@@ -43,5 +43,11 @@ class Env(dict):
 
     get_vms = get_all_vms
 
+    def start_ip_sniffing(self, params):
+        """Guests on user networks are reached over this host: there is nothing to listen for."""
+
+    def stop_ip_sniffing(self, params=None):
+        """Nothing listens."""
+
     def __getattr__(self, name):
         raise missing(f"virttest.utils_env.Env.{name}")

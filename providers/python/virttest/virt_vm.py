@@ -80,6 +80,88 @@ class VMImageMissingError(VMError):
     """An image of the machine does not exist or cannot be used."""
 
 
+class VMImageCheckError(VMError):
+    """``qemu-img check`` found an image of the machine damaged."""
+
+    def __init__(self, filename):
+        super().__init__(filename)
+        self.filename = filename
+
+    def __str__(self):
+        return f"image {self.filename!r} is damaged"
+
+
+class VMConfigMissingError(VMError):
+    """A parameter that the machine needs is not set."""
+
+    def __init__(self, name, config):
+        super().__init__(name, config)
+        self.name = name
+        self.config = config
+
+    def __str__(self):
+        return f"machine {self.name} needs the parameter {self.config!r}"
+
+
+class VMHashMismatchError(VMError):
+    """A medium is not what its digest says."""
+
+
+class VMInvalidInstructionCode(VMError):
+    """The guest stumbled over an instruction that its processor does not have."""
+
+    def __init__(self, invalid_code):
+        super().__init__(invalid_code)
+        self.invalid_code = invalid_code
+
+    def __str__(self):
+        return f"the guest stumbled over an instruction: {self.invalid_code}"
+
+
+class VMDeviceError(VMError):
+    """Something is wrong with a device."""
+
+
+class VMDeviceNotSupportedError(VMDeviceError):
+    """The machine cannot have such a device."""
+
+    def __init__(self, name, device):
+        super().__init__(name, device)
+        self.name = name
+        self.device = device
+
+    def __str__(self):
+        return f"machine {self.name} cannot have the device {self.device!r}"
+
+
+class VMDeviceNotFoundError(VMDeviceError):
+    """The machine has no such device."""
+
+
+class VMDeviceStateError(VMDeviceError):
+    """A device is in another state than it should be."""
+
+
+class VMDeviceCheckError(VMDeviceError):
+    """A device was not plugged, or not unplugged, as it should be."""
+
+
+class VMAddNetDevError(VMError):
+    """A network could not be added."""
+
+
+class VMDelNetDevError(VMError):
+    """A network could not be removed."""
+
+
+class VMAddNicError(VMError):
+    """A network card could not be plugged."""
+
+
+class VMDelNicError(VMError):
+    """A network card could not be unplugged."""
+
+
 class VMMigrateError(VMError):
     """A migration did not succeed."""
 
@@ -115,6 +197,10 @@ class VMIPAddressMissingError(VMAddressError):
     """No address is known for a network card."""
 
 
+class VMAddressVerificationError(VMAddressError):
+    """Nobody answers at the address of a network card."""
+
+
 class VMPortNotRedirectedError(VMAddressError):
     """A port of the guest is not forwarded from the host."""
 
@@ -132,3 +218,46 @@ class VMMACAddressMissingError(VMAddressError):
 
 class VMUnknownNetTypeError(VMError):
     """There is no such ``nettype``."""
+
+
+class CpuInfo:
+    """The processors of a machine, as it was started: numbers, and the model that the guest sees."""
+
+    FIELDS = ("smp", "maxcpus", "sockets", "drawers", "books", "dies", "clusters", "cores", "threads")
+
+    def __init__(self, model=None, vendor=None, flags=None, family=None, qemu_type=None, **numbers):
+        self.model = model
+        self.vendor = vendor
+        self.flags = flags
+        self.family = family
+        self.qemu_type = qemu_type
+        for field in self.FIELDS:
+            setattr(self, field, numbers.get(field, 0))
+
+    @classmethod
+    def of(cls, params, started=None):
+        """From parameters; `started` has what is known of the running machine, by the same names."""
+        numbers = {field: params.get_numeric(f"vcpu_{field}") for field in cls.FIELDS if field != "smp"}
+        numbers["smp"] = params.get_numeric("smp") or 1
+        numbers["maxcpus"] = numbers["maxcpus"] or numbers["smp"]
+        numbers.update({name: number for name, number in (started or {}).items() if number})
+        _complete(numbers)
+        words = {name: params.get(f"cpu_model_{name}" if name == "flags" else f"cpu_{name}") for name in _WORDS}
+        return cls(**words, qemu_type=params.get("cpu_driver"), **numbers)
+
+
+_WORDS = ("model", "vendor", "flags", "family")
+
+
+def _complete(numbers):
+    """Leave no level of the topology at zero: as QEMU does, sockets come before cores, cores before threads."""
+    inner = [level for level in ("threads", "cores", "dies", "clusters", "sockets")]
+    for level in inner:
+        if level != "sockets":
+            numbers[level] = numbers.get(level) or 1
+    share = 1
+    for level in inner[:-1]:
+        share *= numbers[level]
+    numbers["sockets"] = numbers.get("sockets") or max(numbers["maxcpus"] // share, 1)
+    for level in ("books", "drawers"):
+        numbers[level] = numbers.get(level) or 1

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::{Desk, ImageError, Seat, errors, settings};
 use crate::host::protocol::CallError;
 use crate::host::request::VmCreate;
-use crate::machine::spec::Device;
-use crate::machine::{Machine, MachineError, MachineSpec};
+use crate::machine::spec::{Device, Disk};
+use crate::machine::{Incoming, Listen, Machine, MachineError, MachineSpec};
 use crate::params::{ParamError, Params};
 
 /// How long a machine may take to end by itself when all are ended.
@@ -39,6 +39,18 @@ impl Desk {
     /// # Errors
     /// See [`StartError`]. The name is known afterwards all the same, as that of a machine that is not running.
     pub async fn create_vm(&self, vm: &str, params: Params) -> Result<Machine, StartError> {
+        self.start_vm(vm, params, None, None).await
+    }
+
+    /// The same for a machine that may wait for its state, and may take over the disks of the machine `source`.
+    async fn start_vm(
+        &self,
+        vm: &str,
+        params: Params,
+        incoming: Option<Incoming>,
+        source: Option<&str>,
+    ) -> Result<Machine, StartError> {
+        let taken_over = source.and_then(|source| self.machine(source));
         self.forget_machine(vm, params.clone()).await;
         let describe = |source| StartError::Params {
             vm: vm.to_owned(),
@@ -47,6 +59,14 @@ impl Desk {
         let mut spec = MachineSpec::from_params(vm, &params, &self.setup.data_dir).map_err(describe)?;
         for device in &mut spec.devices {
             if let Device::Disk(disk) = device {
+                let same = |other: &&Disk| other.name == disk.name;
+                if let Some(other) = taken_over
+                    .as_ref()
+                    .and_then(|source| source.spec().disks().find(same))
+                {
+                    (disk.file, disk.format) = (other.file.clone(), other.format.clone());
+                    continue;
+                }
                 let open = self
                     .setup
                     .images
@@ -55,7 +75,7 @@ impl Desk {
                 (disk.file, disk.format) = (open.file, open.format);
             }
         }
-        let machine = Machine::start(&self.setup.launch, spec, None).await?;
+        let machine = Machine::start(&self.setup.launch, spec, incoming).await?;
         self.lock().seats.insert(
             vm.to_owned(),
             Seat {
@@ -115,19 +135,18 @@ impl Desk {
 
     pub(super) async fn vm_create(&self, args: VmCreate) -> Result<Value, CallError> {
         let params = settings::params(&self.setup.params, &args.params);
-        if let Some(mode) = args.migration_mode.filter(|mode| !mode.is_empty()) {
-            let message = format!(
-                "start {} to wait for a migration by {mode}: here vm.migrate does both sides",
-                args.vm
-            );
-            return Err(CallError::new("unsupported", message));
-        }
         if args.start == Some(false) {
             self.register_vm(&args.vm, params);
             return Ok(json!({ "pid": null }));
         }
+        let mode = args.migration_mode.as_deref().filter(|mode| !mode.is_empty());
+        let listen = mode
+            .map(|mode| listen(&args.vm, mode, args.migration_exec_cmd.as_deref()))
+            .transpose()?;
+        let incoming = listen.is_some().then_some(Incoming::Defer);
+        let source = args.source.as_deref();
         let machine = self
-            .create_vm(&args.vm, params)
+            .start_vm(&args.vm, params, incoming, source)
             .await
             .map_err(|error| match error {
                 StartError::Params { .. } => CallError::new("vm-create", error.to_string())
@@ -135,6 +154,26 @@ impl Desk {
                 StartError::Image(error) => CallError::new("image", error.to_string()),
                 StartError::Machine(error) => errors::start(&error),
             })?;
-        Ok(json!({ "pid": machine.pid() }))
+        let uri = match listen {
+            Some(listen) => Some(machine.listen(listen).await.map_err(|error| errors::machine(&error))?),
+            None => None,
+        };
+        Ok(json!({ "pid": machine.pid(), "uri": uri }))
+    }
+}
+
+/// Where a machine waits for its state.
+fn listen(vm: &str, mode: &str, command: Option<&str>) -> Result<Listen, CallError> {
+    match (mode, command) {
+        ("tcp", _) => Ok(Listen::Tcp),
+        ("unix", _) => Ok(Listen::Unix),
+        ("exec", Some(command)) => Ok(Listen::Exec(command.to_owned())),
+        _ => {
+            let message = format!(
+                "start {vm} to wait for a migration by {mode}: it is tcp, unix, or exec with a command; \
+                 vm.migrate does both sides of any"
+            );
+            Err(CallError::new("unsupported", message))
+        }
     }
 }

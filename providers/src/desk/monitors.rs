@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Desk, errors};
 use crate::host::protocol::CallError;
-use crate::host::request::{MonitorCommand, MonitorHmp, MonitorWaitEvent, Seconds};
+use crate::host::request::{MonitorCommand, MonitorHmp, MonitorRaw, MonitorWaitEvent, Seconds};
 use crate::machine::Machine;
 use crate::machine::spec::MonitorKind;
 use crate::qmp::Qmp;
@@ -55,6 +55,21 @@ impl Desk {
             MonitorKind::Human => qmp.hmp(&args.command, patience).await.map(Value::String),
         };
         result.map_err(|error| errors::monitor(&error))
+    }
+
+    pub(super) async fn monitor_raw(&self, args: MonitorRaw) -> Result<Value, CallError> {
+        let (machine, name, kind) = self.monitor(&args.monitor)?;
+        if kind == MonitorKind::Human {
+            let message = format!("send a line of QMP to {}: it is a human monitor", args.monitor);
+            return Err(CallError::new("monitor", message));
+        }
+        let answer = qmp(&machine, &name).raw(&args.text, patience(args.timeout)).await;
+        answer.map_err(|error| errors::monitor(&error))
+    }
+
+    pub(super) fn monitor_greeting(&self, handle: &str) -> Result<Value, CallError> {
+        let (machine, name, _) = self.monitor(handle)?;
+        Ok(json!({ "QMP": qmp(&machine, &name).greeting() }))
     }
 
     pub(super) async fn monitor_hmp(&self, args: MonitorHmp) -> Result<Value, CallError> {

@@ -8,8 +8,9 @@ use serde_json::{Map, Value, json};
 use super::{Desk, errors, kernel_log};
 use crate::host::protocol::CallError;
 use crate::host::request::Seconds;
-use crate::machine::spec::Device;
-use crate::machine::{Machine, RunState, SerialPort};
+use crate::machine::spec::{Device, Nic, Serial, SerialKind};
+use crate::machine::{Machine, RunState, SerialPort, netdev_id};
+use crate::process::Exit;
 
 /// What is checked when a test does not say.
 const ALL_CHECKS: [&str; 3] = ["alive", "monitor", "kernel-crash"];
@@ -155,6 +156,22 @@ impl Desk {
         })
     }
 
+    pub(super) fn vm_process(&self, vm: &str) -> Result<Value, CallError> {
+        let (machine, _) = self.started(vm)?;
+        // As Python's own processes tell it: a signal is a negative number.
+        let status = machine.exit_info().map(|info| match info.exit {
+            Exit::Code(code) => json!(code),
+            Exit::Signal(signal) => json!(-signal),
+            Exit::Lost => Value::Null,
+        });
+        Ok(json!({
+            "pid": machine.pid(),
+            "status": status,
+            "output": machine.stderr(),
+            "age": machine.age().as_secs_f64(),
+        }))
+    }
+
     pub(super) fn vm_devices(&self, vm: &str) -> Result<Value, CallError> {
         let (machine, _) = self.started(vm)?;
         let spec = machine.spec();
@@ -168,9 +185,25 @@ impl Desk {
             .collect();
         let macs: Vec<&str> = spec.nics().map(|nic| nic.mac.as_str()).collect();
         let devices: Vec<Value> = spec.devices.iter().map(device).collect();
-        Ok(
-            json!({ "cmdline": cmdline, "devices": devices, "images": images, "uuid": spec.uuid, "macs": macs }),
-        )
+        let nics: Vec<Value> = spec.nics().map(nic).collect();
+        let serials: Vec<Value> = spec.serials().map(|own| serial(&machine, own)).collect();
+        let smp = &spec.smp;
+        Ok(json!({
+            "cmdline": cmdline,
+            "devices": devices,
+            "images": images,
+            "uuid": spec.uuid,
+            "macs": macs,
+            "nics": nics,
+            "serials": serials,
+            "smp": {
+                "smp": smp.cpus,
+                "maxcpus": smp.max,
+                "sockets": smp.sockets,
+                "cores": smp.cores,
+                "threads": smp.threads,
+            },
+        }))
     }
 
     pub(super) async fn vm_screendump(&self, vm: &str, path: &Utf8Path) -> Result<(), CallError> {
@@ -221,6 +254,34 @@ async fn reach(
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// A network card as the protocol shows it.
+fn nic(nic: &Nic) -> Value {
+    json!({
+        "name": nic.name,
+        "model": nic.model,
+        "mac": nic.mac,
+        "device_id": nic.name,
+        "netdev_id": netdev_id(&nic.name),
+    })
+}
+
+/// A serial port as the protocol shows it.
+fn serial(machine: &Machine, serial: &Serial) -> Value {
+    let kind = match serial.kind {
+        SerialKind::Isa => "isa",
+        SerialKind::VirtConsole => "virtconsole",
+        SerialKind::VirtPort => "virtport",
+    };
+    let port = machine.serial(&serial.name);
+    json!({
+        "name": serial.name,
+        "kind": kind,
+        "port_name": serial.port_name.as_ref().unwrap_or(&serial.name),
+        "socket": port.as_ref().map(|port| &port.socket),
+        "log": port.as_ref().map(|port| &port.log),
+    })
 }
 
 /// A device as the protocol shows it.

@@ -24,6 +24,17 @@ impl<'de> Deserialize<'de> for Seconds {
     }
 }
 
+/// What a running machine has, and what it has no more, of what it was started with.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct DeviceChanges {
+    /// Words of a command line.
+    #[serde(default)]
+    pub added: Vec<String>,
+    /// Names of devices.
+    #[serde(default)]
+    pub removed: Vec<String>,
+}
+
 /// What names a session in later calls.
 pub type SessionId = u64;
 
@@ -64,7 +75,14 @@ macro_rules! requests {
 
 requests! {
     /// Makes and starts a machine.
-    "vm.create" VmCreate { vm: String, params: Map<String, Value>, migration_mode: Option<String>, start: Option<bool>, }
+    "vm.create" VmCreate {
+        vm: String,
+        params: Map<String, Value>,
+        migration_mode: Option<String>,
+        migration_exec_cmd: Option<String>,
+        source: Option<String>,
+        start: Option<bool>,
+    }
     /// Whether it lives, and what it is doing.
     "vm.state" VmState { vm: String, }
     /// Whether it is as it should be.
@@ -101,6 +119,7 @@ requests! {
         parameters: Option<Map<String, Value>>,
         dest_parameters: Option<Map<String, Value>>,
         not_wait: Option<bool>,
+        changes: Option<DeviceChanges>,
     }
     /// Its serial port, without logging in.
     "vm.console" VmConsole { vm: String, name: Option<String>, }
@@ -151,6 +170,8 @@ requests! {
     }
     /// Where its serial output is written.
     "vm.serial_log" VmSerialLog { vm: String, name: Option<String>, }
+    /// QEMU's process: what it printed, how it ended, how old it is.
+    "vm.process" VmProcess { vm: String, }
     /// What it consists of.
     "vm.devices" VmDevices { vm: String, }
     /// Writes its picture to a file.
@@ -164,6 +185,10 @@ requests! {
         arguments: Option<Value>,
         timeout: Option<Seconds>,
     }
+    /// A line for a QMP monitor as it is.
+    "monitor.raw" MonitorRaw { monitor: String, text: String, timeout: Option<Seconds>, }
+    /// What a QMP monitor said first.
+    "monitor.greeting" MonitorGreeting { monitor: String, }
     /// A command for people.
     "monitor.hmp" MonitorHmp { monitor: String, command: String, timeout: Option<Seconds>, }
     /// What a monitor has told.

@@ -1,7 +1,7 @@
 //! The handle of a running machine.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
@@ -27,6 +27,17 @@ pub struct ExitInfo {
     pub stderr: String,
 }
 
+/// Where a machine waits for its state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// On a port of 127.0.0.1.
+    Tcp,
+    /// On a socket in its own folder.
+    Unix,
+    /// For what a command prints.
+    Exec(String),
+}
+
 /// A machine that has been started. Clones are the same machine; it is killed when the last one is dropped.
 #[derive(Debug, Clone)]
 pub struct Machine {
@@ -42,6 +53,7 @@ pub(super) struct Running {
     pub(super) stderr: Utf8PathBuf,
     pub(super) monitors: Vec<(String, Qmp)>,
     pub(super) forwards: Vec<Forward>,
+    pub(super) since: Instant,
 }
 
 /// Numbers the sockets at which monitors were shared.
@@ -77,6 +89,11 @@ impl Machine {
     /// QEMU's process id.
     pub fn pid(&self) -> u32 {
         self.running.child.pid()
+    }
+
+    /// How long ago QEMU was started.
+    pub fn age(&self) -> Duration {
+        self.running.since.elapsed()
     }
 
     /// QEMU's command line without the program.
@@ -225,6 +242,26 @@ impl Machine {
     pub fn share_monitor(&self) -> std::io::Result<crate::qmp::Shared> {
         let number = SHARED.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         crate::qmp::share(self.qmp(), &self.socket_dir().join(format!("qmp{number}")))
+    }
+
+    /// Has a machine that was started with [`Incoming::Defer`] wait for its state, and returns where the sender finds it.
+    ///
+    /// # Errors
+    /// [`MachineError::Monitor`].
+    pub async fn listen(&self, listen: Listen) -> Result<String, MachineError> {
+        let uri = match listen {
+            // Port 0: the system chooses, and QEMU is asked afterwards what it got.
+            Listen::Tcp => "tcp:127.0.0.1:0".to_owned(),
+            Listen::Unix => format!("unix:{}", self.socket_dir().join("migration")),
+            Listen::Exec(command) => format!("exec:{command}"),
+        };
+        self.command("migrate-incoming", Some(json!({ "uri": uri }))).await?;
+        if !uri.starts_with("tcp:") {
+            return Ok(uri);
+        }
+        let state = self.command("query-migrate", None).await?;
+        let port = state["socket-address"][0]["port"].as_str().unwrap_or_default();
+        Ok(format!("tcp:127.0.0.1:{port}"))
     }
 
     /// The machine's own folder for sockets. It goes when the machine goes.

@@ -23,9 +23,9 @@ mod start;
 mod state;
 mod state_file;
 
-pub use argv::{Places, argv};
+pub use argv::{Places, argv, netdev_id};
 pub use error::MachineError;
-pub use handle::{ExitInfo, Machine};
+pub use handle::{ExitInfo, Listen, Machine};
 pub use migrate::{MigrateError, Migrated, Migration, Transport};
 pub use serial::SerialPort;
 pub use spec::MachineSpec;

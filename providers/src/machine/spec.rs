@@ -250,6 +250,20 @@ pub struct Monitor {
     pub kind: MonitorKind,
 }
 
+impl Device {
+    /// The name of its object.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Device::Disk(disk) => Some(&disk.name),
+            Device::Cdrom(cdrom) => Some(&cdrom.name),
+            Device::Nic(nic) => Some(&nic.name),
+            Device::Serial(serial) => Some(&serial.name),
+            Device::Rng { name } | Device::Balloon { name } => Some(name),
+            Device::Vga { .. } | Device::Panic { .. } => None,
+        }
+    }
+}
+
 impl MachineSpec {
     /// The disks, in order.
     pub fn disks(&self) -> impl Iterator<Item = &Disk> {
@@ -297,6 +311,13 @@ impl MachineSpec {
         self.devices
             .iter()
             .any(|device| matches!(device, Device::Vga { .. }))
+    }
+
+    /// Takes devices away, and adds words to the end of the command line: what a running machine has become.
+    pub fn change(&mut self, added: &[String], removed: &[String]) {
+        self.devices
+            .retain(|device| device.name().is_none_or(|name| !removed.iter().any(|gone| gone == name)));
+        self.extra.extend(added.iter().cloned());
     }
 
     /// Every file that the machine reads and nobody writes: kernel, RAM disk, firmware, media.

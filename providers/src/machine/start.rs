@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use camino::Utf8PathBuf;
 use serde_json::json;
@@ -54,6 +54,7 @@ struct Spawned {
     places: Places,
     stderr: Utf8PathBuf,
     transcript: Transcript,
+    since: Instant,
 }
 
 /// QEMU listens to us; the guest has not run an instruction.
@@ -131,6 +132,7 @@ impl Spawned {
             places,
             stderr,
             transcript,
+            since: Instant::now(),
         })
     }
 
@@ -207,6 +209,7 @@ impl Negotiated {
                     argv,
                     places,
                     stderr,
+                    since,
                     ..
                 },
             monitors,
@@ -219,6 +222,7 @@ impl Negotiated {
             stderr,
             monitors,
             forwards,
+            since,
         };
         Ok(Machine::new(Arc::new(running)))
     }

@@ -23,6 +23,9 @@ use super::wire::{Event, Failure, Message};
 /// The time that a command gets unless the caller says otherwise.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Where our own numbers begin: far from those that a test may put into a line of its own.
+const FIRST_ID: u64 = 1 << 40;
+
 type Reply = Result<Value, Failure>;
 
 /// A negotiated QMP connection. Clones share it; it closes with the last one, or when QEMU ends.
@@ -49,6 +52,10 @@ struct Shared {
     outgoing: mpsc::UnboundedSender<Line>,
     next_id: AtomicU64,
     waiting: Mutex<HashMap<u64, oneshot::Sender<Reply>>>,
+    /// Whoever has sent a line that is not ours to understand gets the next answer that nobody else waits for.
+    raw: Mutex<Option<oneshot::Sender<Value>>>,
+    /// One such line at a time.
+    raw_turn: tokio::sync::Mutex<()>,
     events: Events,
     transcript: Option<Transcript>,
     closed: watch::Sender<bool>,
@@ -96,8 +103,10 @@ impl Qmp {
         let shared = Arc::new(Shared {
             path: path.to_owned(),
             outgoing,
-            next_id: AtomicU64::new(1),
+            next_id: AtomicU64::new(FIRST_ID),
             waiting: Mutex::default(),
+            raw: Mutex::default(),
+            raw_turn: tokio::sync::Mutex::default(),
             events: Events::new(),
             transcript,
             closed: watch::Sender::new(false),
@@ -173,6 +182,38 @@ impl Qmp {
         self.exchange("getfd", request, Some(fd), PATIENCE)
             .await
             .map(drop)
+    }
+
+    /// Sends a line as it is, right or wrong, and returns QEMU's whole answer.
+    ///
+    /// # Errors
+    /// [`QmpError::Closed`] and [`QmpError::Timeout`]: QEMU's refusal is an answer.
+    pub async fn raw(&self, line: &str, timeout: Duration) -> Result<Value, QmpError> {
+        let shared = &self.shared;
+        let _turn = shared.raw_turn.lock().await;
+        let (tell, answer) = oneshot::channel();
+        *shared.raw() = Some(tell);
+        let command = || line.to_owned();
+        let closed = || QmpError::Closed { command: command() };
+        // A line is a line: what follows the first one would be answered on its own.
+        let text = line.replace(['\r', '\n'], " ");
+        let sent = if self.is_closed() {
+            Err(closed())
+        } else {
+            shared.send(text, None).map_err(|_| closed())
+        };
+        let answered = match sent {
+            Ok(()) => tokio::time::timeout(timeout, answer).await,
+            Err(error) => return Err(error),
+        };
+        *shared.raw() = None;
+        match answered {
+            Ok(answer) => answer.map_err(|_| closed()),
+            Err(_) => Err(QmpError::Timeout {
+                command: command(),
+                timeout,
+            }),
+        }
     }
 
     async fn exchange(
@@ -299,6 +340,10 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn raw(&self) -> std::sync::MutexGuard<'_, Option<oneshot::Sender<Value>>> {
+        self.raw.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn send(&self, line: String, fd: Option<BorrowedFd<'_>>) -> std::io::Result<()> {
         if let Some(transcript) = &self.transcript {
             transcript.line("->", &line);
@@ -320,9 +365,22 @@ impl Shared {
                 if let Some(sender) = self.waiting().remove(&id) {
                     // The sender may have given up.
                     let _ = sender.send(reply);
+                } else {
+                    self.take_raw(line);
                 }
             }
-            Message::Other => {}
+            Message::Other => self.take_raw(line),
+        }
+    }
+}
+
+impl Shared {
+    fn take_raw(&self, line: &str) {
+        if let Ok(answer) = serde_json::from_str(line)
+            && let Some(sender) = self.raw().take()
+        {
+            // The sender may have given up.
+            let _ = sender.send(answer);
         }
     }
 }
@@ -334,6 +392,7 @@ async fn read(shared: Arc<Shared>, incoming: OwnedReadHalf) {
     }
     shared.closed.send_replace(true);
     shared.waiting().clear();
+    shared.raw().take();
 }
 
 #[cfg(test)]

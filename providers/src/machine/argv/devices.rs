@@ -70,17 +70,15 @@ impl Buses {
             DiskBus::Virtio => ("virtio-blk-pci".into(), String::new()),
             DiskBus::Nvme => ("nvme".into(), String::new()),
             DiskBus::Scsi(hba) => {
-                let known = self.scsi.iter().position(|known| known == hba);
-                let number = known.unwrap_or_else(|| {
-                    line.push("-device", format!("{hba},id=scsi{}", self.scsi.len()));
+                if !self.scsi.contains(hba) {
+                    line.push("-device", format!("{hba},id={}", hba_id(hba)));
                     self.scsi.push(hba.clone());
-                    self.scsi.len() - 1
-                });
+                }
                 self.scsi_units += 1;
                 let kind = if cd { "scsi-cd" } else { "scsi-hd" };
                 (
                     kind.into(),
-                    format!(",bus=scsi{number}.0,scsi-id={}", self.scsi_units - 1),
+                    format!(",bus={}.0,scsi-id={}", hba_id(hba), self.scsi_units - 1),
                 )
             }
             DiskBus::Ide if !self.sata => {
@@ -109,6 +107,11 @@ impl Buses {
     }
 }
 
+/// The name of the first SCSI controller of a model.
+fn hba_id(hba: &str) -> String {
+    format!("{}0", hba.replace('-', "_"))
+}
+
 fn bootindex(index: Option<u32>) -> String {
     index
         .map(|index| format!(",bootindex={index}"))
@@ -120,7 +123,9 @@ fn extra(text: Option<&String>) -> String {
 }
 
 fn add_disk(line: &mut Line, disk: &Disk, buses: &mut Buses) {
-    line.push("-blockdev", blockdev(disk).to_string());
+    for node in blockdevs(disk) {
+        line.push("-blockdev", node.to_string());
+    }
     let (device, place) = buses.place(line, &disk.bus, false);
     let name = &disk.name;
     // NVMe refuses to start without a serial number.
@@ -146,11 +151,12 @@ fn add_disk(line: &mut Line, disk: &Disk, buses: &mut Buses) {
         bootindex(disk.bootindex),
         extra(disk.extra.as_ref())
     );
-    line.push("-device", format!("{device},id={name},drive=drive-{name}{tail}"));
+    line.push("-device", format!("{device},id={name},drive=drive_{name}{tail}"));
 }
 
-/// The block graph of a disk: the format over the file.
-fn blockdev(disk: &Disk) -> Value {
+/// The block graph of a disk: the file, and the format over it. Two nodes with the names that tests of the field know
+/// them by, each of which can be removed on its own.
+fn blockdevs(disk: &Disk) -> [Value; 2] {
     let (name, path) = (&disk.name, &disk.file);
     let on_host = path
         .metadata()
@@ -160,12 +166,12 @@ fn blockdev(disk: &Disk) -> Value {
     } else {
         "file"
     };
-    let mut file = json!({ "driver": driver, "filename": path, "node-name": format!("file-{name}") });
+    let mut file = json!({ "driver": driver, "filename": path, "node-name": format!("file_{name}") });
     if let Some(aio) = &disk.aio {
         file["aio"] = aio.clone().into();
     }
     let mut format =
-        json!({ "driver": disk.format, "node-name": format!("drive-{name}"), "read-only": disk.readonly });
+        json!({ "driver": disk.format, "node-name": format!("drive_{name}"), "read-only": disk.readonly });
     if let Some(discard) = disk.discard {
         for node in [&mut file, &mut format] {
             node["discard"] = if discard { "unmap" } else { "ignore" }.into();
@@ -177,8 +183,11 @@ fn blockdev(disk: &Disk) -> Value {
             node["cache"] = json!({ "direct": direct, "no-flush": cache == CacheMode::Unsafe });
         }
     }
-    format["file"] = file;
-    format
+    if disk.readonly {
+        file["read-only"] = true.into();
+    }
+    format["file"] = file["node-name"].clone();
+    [file, format]
 }
 
 fn add_cdrom(line: &mut Line, cdrom: &Cdrom, buses: &mut Buses) {
@@ -186,12 +195,12 @@ fn add_cdrom(line: &mut Line, cdrom: &Cdrom, buses: &mut Buses) {
     if let Some(path) = &cdrom.file {
         let file = json!({ "driver": "file", "filename": path, "read-only": true });
         let node =
-            json!({ "driver": "raw", "node-name": format!("drive-{name}"), "read-only": true, "file": file });
+            json!({ "driver": "raw", "node-name": format!("drive_{name}"), "read-only": true, "file": file });
         line.push("-blockdev", node.to_string());
     }
     let (device, place) = buses.place(line, &cdrom.bus, true);
     let drive = if cdrom.file.is_some() {
-        format!(",drive=drive-{name}")
+        format!(",drive=drive_{name}")
     } else {
         String::new()
     };
@@ -199,6 +208,11 @@ fn add_cdrom(line: &mut Line, cdrom: &Cdrom, buses: &mut Buses) {
         "-device",
         format!("{device},id={name}{drive}{place}{}", bootindex(cdrom.bootindex)),
     );
+}
+
+/// The name of the network behind a network card.
+pub fn netdev_id(nic: &str) -> String {
+    format!("net-{nic}")
 }
 
 fn add_nic(line: &mut Line, nic: &Nic) {
@@ -211,12 +225,21 @@ fn add_nic(line: &mut Line, nic: &Nic) {
         .collect();
     line.push(
         "-netdev",
-        format!("user,id=net-{name}{forwards}{}", extra(nic.netdev_extra.as_ref())),
+        format!(
+            "user,id={}{forwards}{}",
+            netdev_id(name),
+            extra(nic.netdev_extra.as_ref())
+        ),
     );
     let tail = format!("{}{}", bootindex(nic.bootindex), extra(nic.extra.as_ref()));
     line.push(
         "-device",
-        format!("{},id={name},netdev=net-{name},mac={}{tail}", nic.model, nic.mac),
+        format!(
+            "{},id={name},netdev={},mac={}{tail}",
+            nic.model,
+            netdev_id(name),
+            nic.mac
+        ),
     );
 }
 
@@ -225,19 +248,19 @@ fn add_serial(line: &mut Line, serial: &Serial, vm: &str, places: &Places, buses
     let (socket, log) = (places.serial(name), places.serial_log(vm, name));
     let (socket, log) = (escape(socket.as_str()), escape(log.as_str()));
     // QEMU writes the log itself: nothing is lost while nobody is connected.
-    let backend = format!("socket,id=chr-{name},path={socket},server=on,wait=off,logfile={log},logappend=on");
+    let backend = format!("socket,id=chardev_{name},path={socket},server=on,wait=off,logfile={log},logappend=on");
     line.push("-chardev", backend);
     if serial.kind != SerialKind::Isa && !buses.serial {
-        line.push("-device", "virtio-serial-pci,id=virtio-serial");
+        line.push("-device", "virtio-serial-pci,id=virtio_serial_pci0");
         buses.serial = true;
     }
     let port = escape(serial.port_name.as_ref().unwrap_or(name));
     line.push(
         "-device",
         match serial.kind {
-            SerialKind::Isa => format!("isa-serial,id={name},chardev=chr-{name}"),
-            SerialKind::VirtConsole => format!("virtconsole,id={name},chardev=chr-{name}"),
-            SerialKind::VirtPort => format!("virtserialport,id={name},chardev=chr-{name},name={port}"),
+            SerialKind::Isa => format!("isa-serial,id={name},chardev=chardev_{name}"),
+            SerialKind::VirtConsole => format!("virtconsole,id={name},chardev=chardev_{name}"),
+            SerialKind::VirtPort => format!("virtserialport,id={name},chardev=chardev_{name},name={port}"),
         },
     );
 }
@@ -279,8 +302,9 @@ mod tests {
         assert_eq!(
             devices(&entries),
             [
-                r#"{"driver":"qcow2","node-name":"drive-image1","read-only":false,"cache":{"direct":false,"no-flush":true},"file":{"driver":"file","filename":"/data/disk.qcow2","node-name":"file-image1","cache":{"direct":false,"no-flush":true}}}"#,
-                "virtio-blk-pci,id=image1,drive=drive-image1,serial=S,,1,write-cache=on,bootindex=0",
+                r#"{"driver":"file","filename":"/data/disk.qcow2","node-name":"file_image1","cache":{"direct":false,"no-flush":true}}"#,
+                r#"{"driver":"qcow2","node-name":"drive_image1","read-only":false,"cache":{"direct":false,"no-flush":true},"file":"file_image1"}"#,
+                "virtio-blk-pci,id=image1,drive=drive_image1,serial=S,,1,write-cache=on,bootindex=0",
             ]
         );
     }
@@ -301,19 +325,19 @@ mod tests {
         };
         assert_eq!(
             on("pc", "ide"),
-            "ide-hd,id=a,drive=drive-a,bus=ide.0,unit=0 ide-hd,id=b,drive=drive-b,bus=ide.0,unit=1 \
-             ide-hd,id=c,drive=drive-c,bus=ide.1,unit=0"
+            "ide-hd,id=a,drive=drive_a,bus=ide.0,unit=0 ide-hd,id=b,drive=drive_b,bus=ide.0,unit=1 \
+             ide-hd,id=c,drive=drive_c,bus=ide.1,unit=0"
         );
-        assert!(on("q35", "ide").ends_with("ide-hd,id=c,drive=drive-c,bus=ide.2"));
-        assert!(on("pc", "ahci").starts_with("ahci,id=ahci0 ide-hd,id=a,drive=drive-a,bus=ahci0.0 "));
+        assert!(on("q35", "ide").ends_with("ide-hd,id=c,drive=drive_c,bus=ide.2"));
+        assert!(on("pc", "ahci").starts_with("ahci,id=ahci0 ide-hd,id=a,drive=drive_a,bus=ahci0.0 "));
         assert_eq!(
             on("pc", "scsi-hd"),
-            "virtio-scsi-pci,id=scsi0 scsi-hd,id=a,drive=drive-a,bus=scsi0.0,scsi-id=0 \
-             scsi-hd,id=b,drive=drive-b,bus=scsi0.0,scsi-id=1 scsi-hd,id=c,drive=drive-c,bus=scsi0.0,scsi-id=2"
+            "virtio-scsi-pci,id=virtio_scsi_pci0 scsi-hd,id=a,drive=drive_a,bus=virtio_scsi_pci0.0,scsi-id=0 \
+             scsi-hd,id=b,drive=drive_b,bus=virtio_scsi_pci0.0,scsi-id=1 scsi-hd,id=c,drive=drive_c,bus=virtio_scsi_pci0.0,scsi-id=2"
         );
-        assert!(on("q35", "nvme").starts_with("nvme,id=a,drive=drive-a,serial=a "));
+        assert!(on("q35", "nvme").starts_with("nvme,id=a,drive=drive_a,serial=a "));
         assert!(
-            on("q35", "usb3").starts_with("qemu-xhci,id=xhci usb-storage,id=a,drive=drive-a,bus=xhci.0 ")
+            on("q35", "usb3").starts_with("qemu-xhci,id=xhci usb-storage,id=a,drive=drive_a,bus=xhci.0 ")
         );
     }
 
@@ -343,11 +367,11 @@ mod tests {
         assert_eq!(
             all,
             [
-                "socket,id=chr-s0,path=/run/x/s-s0,server=on,wait=off,logfile=/lo,,gs/serial-s0-vm1.log,logappend=on",
-                "isa-serial,id=s0,chardev=chr-s0",
-                "socket,id=chr-s1,path=/run/x/s-s1,server=on,wait=off,logfile=/lo,,gs/serial-s1-vm1.log,logappend=on",
-                "virtio-serial-pci,id=virtio-serial",
-                "virtserialport,id=s1,chardev=chr-s1,name=org.x",
+                "socket,id=chardev_s0,path=/run/x/s-s0,server=on,wait=off,logfile=/lo,,gs/serial-s0-vm1.log,logappend=on",
+                "isa-serial,id=s0,chardev=chardev_s0",
+                "socket,id=chardev_s1,path=/run/x/s-s1,server=on,wait=off,logfile=/lo,,gs/serial-s1-vm1.log,logappend=on",
+                "virtio-serial-pci,id=virtio_serial_pci0",
+                "virtserialport,id=s1,chardev=chardev_s1,name=org.x",
             ]
         );
     }

@@ -4,6 +4,8 @@ mod devices;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+pub use devices::netdev_id;
+
 use super::spec::{MachineSpec, MonitorKind};
 use crate::accel::Accel;
 

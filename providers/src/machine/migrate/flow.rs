@@ -111,16 +111,7 @@ pub(super) async fn migrate(
     migration: &Migration,
 ) -> Result<Migrated, MigrateError> {
     let before = source.status().await.map_err(|error| monitor(source, error))?;
-    // What the destination does at the end follows the source; it must not decide by itself.
-    let spec = MachineSpec {
-        paused: false,
-        ..source.spec().clone()
-    };
-    let started = Machine::start(launch, spec, Some(Incoming::Defer)).await;
-    let ends = Ends {
-        source,
-        destination: started.map_err(MigrateError::Destination)?,
-    };
+    let ends = ends(source, launch, migration).await?;
     let state = match attempt(&ends, migration, &before).await {
         Ok(state) => state,
         Err(error) => {
@@ -137,6 +128,47 @@ pub(super) async fn migrate(
         total_time_ms: state["total-time"].as_u64(),
         downtime_ms: state["downtime"].as_u64(),
     })
+}
+
+/// Starts the destination.
+async fn ends<'a>(
+    source: &'a Machine,
+    launch: &Launch,
+    migration: &Migration,
+) -> Result<Ends<'a>, MigrateError> {
+    // What the destination does at the end follows the source; it must not decide by itself.
+    let mut spec = MachineSpec {
+        paused: false,
+        ..source.spec().clone()
+    };
+    spec.change(&migration.added, &migration.removed);
+    let started = Machine::start(launch, spec, Some(Incoming::Defer)).await;
+    Ok(Ends {
+        source,
+        destination: started.map_err(MigrateError::Destination)?,
+    })
+}
+
+/// Begins to migrate; see [`Machine::begin_migration`].
+pub(super) async fn begin(
+    source: &Machine,
+    launch: &Launch,
+    migration: &Migration,
+) -> Result<Machine, MigrateError> {
+    let ends = ends(source, launch, migration).await?;
+    let begun = async {
+        Settings::agree(&ends, migration).await?;
+        let mut route = Route::prepare(&ends, &migration.transport).await?;
+        route.receive(&ends).await?;
+        route.send(&ends).await
+    };
+    match begun.await {
+        Ok(()) => Ok(ends.destination),
+        Err(error) => {
+            ends.destination.kill().await;
+            Err(error)
+        }
+    }
 }
 
 /// Migrates with this migration's settings; a source that stays gets its former ones back.
@@ -202,6 +234,11 @@ async fn follow(ends: &Ends<'_>, migration: &Migration, begun: Instant) -> Resul
                 postcopy_due = false;
                 ends.command(Side::Source, "migrate-start-postcopy", Value::Null)
                     .await?;
+            }
+            // The capability of this name asks for a word from outside before the guest is stopped for good.
+            "pre-switchover" => {
+                let go_on = json!({ "state": "pre-switchover" });
+                ends.command(Side::Source, "migrate-continue", go_on).await?;
             }
             _ => {}
         }

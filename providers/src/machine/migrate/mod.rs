@@ -36,6 +36,12 @@ pub struct Migration {
     pub capabilities: Vec<(String, bool)>,
     /// Parameters, as QEMU names them: `multifd-channels`, ...
     pub parameters: Map<String, Value>,
+    /// The same for the destination alone.
+    pub destination_parameters: Map<String, Value>,
+    /// Words for the destination's command line: devices that the source was given after its start.
+    pub added: Vec<String>,
+    /// Devices that the source has no more.
+    pub removed: Vec<String>,
     /// Cancel when it has run this long. The result is [`MigrateError::Cancelled`].
     pub cancel_after: Option<Duration>,
     /// Pause the guest first, and let it go on at the destination.
@@ -54,6 +60,9 @@ impl Migration {
             downtime_ms: None,
             capabilities: Vec::new(),
             parameters: Map::new(),
+            destination_parameters: Map::new(),
+            added: Vec::new(),
+            removed: Vec::new(),
             cancel_after: None,
             offline: false,
             postcopy: false,
@@ -135,5 +144,17 @@ impl Machine {
     /// See [`MigrateError`]. After an error this machine goes on, and the destination is dead.
     pub async fn migrate(&self, launch: &Launch, migration: &Migration) -> Result<Migrated, MigrateError> {
         flow::migrate(self, launch, migration).await
+    }
+
+    /// Begins to migrate and returns the destination, which takes the machine in by itself. Nobody watches over the two.
+    ///
+    /// # Errors
+    /// See [`MigrateError`]. After an error this machine goes on, and the destination is dead.
+    pub async fn begin_migration(
+        &self,
+        launch: &Launch,
+        migration: &Migration,
+    ) -> Result<Machine, MigrateError> {
+        flow::begin(self, launch, migration).await
     }
 }

@@ -54,6 +54,11 @@ impl Settings {
             ends.command(Side::Destination, "migrate-set-parameters", Value::Object(shared))
                 .await?;
         }
+        if !migration.destination_parameters.is_empty() {
+            let own = Value::Object(migration.destination_parameters.clone());
+            ends.command(Side::Destination, "migrate-set-parameters", own)
+                .await?;
+        }
         Ok(())
     }
 
