@@ -18,7 +18,7 @@ from pathlib import Path
 
 from usage import Library, attributes
 
-PACKAGES = Path(__file__).resolve().parent.parent / "python"
+PACKAGES = Path(os.environ.get("VTPY") or Path(__file__).resolve().parent.parent / "python")
 #: Where the peer defines the objects: what they do not have is no member of theirs, but a misreading of ``usage``.
 PEER_CLASSES = {
     "vm": ("virttest/qemu_vm.py", "virttest/virt_vm.py"),
@@ -155,7 +155,9 @@ def _greedy(lacking, count):
 
 def _run_probe(runtime, site, request):
     environment = {**os.environ, "PYTHONPATH": str(PACKAGES)}
-    command = [sys.executable, "-B", "-s", str(Path(__file__).with_name("probe.py")), runtime, str(site or "")]
+    if runtime == "layered":
+        environment["VTBUILD_UPSTREAM"] = str(site)
+    command = [sys.executable, "-B", "-s", str(Path(__file__).with_name("probe.py"))]
     done = subprocess.run(command, input=json.dumps(request), env=environment, capture_output=True, text=True)
     if done.returncode != 0:
         raise SystemExit(f"the test host cannot be asked:\n{done.stderr}")

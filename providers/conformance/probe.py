@@ -3,40 +3,38 @@
 import importlib
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 import virttest
+from virttest import data_dir
+from vtbuild_host import layers
 
 
 def main():
-    runtime, site = sys.argv[1:3]
-    if runtime == "layered":
-        _layer(site)
     request = json.load(sys.stdin)
+    with tempfile.TemporaryDirectory() as folder:
+        # Upstream's helpers ask for folders as they are imported.
+        data_dir.configure(dict.fromkeys(("tmpdir", "data_dir", "debugdir", "bindir"), folder), [])
+        layers.enter()
+        json.dump(_answer(request), sys.stdout)
+
+
+def _answer(request):
     if "modules" in request:
-        answer = {"modules": sorted(_own_modules(runtime))}
-    else:
-        objects = _objects()
-        answer = {"present": [_has(objects, *symbol) for symbol in request["symbols"]]}
-    json.dump(answer, sys.stdout)
+        return {"modules": sorted(_own_modules())}
+    objects = _objects()
+    return {"present": [_has(objects, *symbol) for symbol in request["symbols"]]}
 
 
-def _own_modules(runtime):
-    folder = Path(virttest.__file__).parent
-    for path in sorted(folder.rglob("*.py")):
-        parts = ["virttest", *path.relative_to(folder).with_suffix("").parts]
-        if parts[-1] == "__init__":
-            parts.pop()
-        if runtime == "own" or parts[-1] not in LEAVES:
-            yield ".".join(parts)
-
-
-LEAVES = {"virttest", "utils_misc", "utils_net", "utils_numeric", "storage", "qemu_storage", "qemu_io", "remote", "remote_build"}
-
-
-def _layer(site):
-    virttest.__path__.append(f"{site}/virttest")
-    sys.path.append(site)
+def _own_modules():
+    """The modules of ``virttest`` that come from the host's own folders."""
+    for folder in virttest.__path__:
+        if not folder.startswith(layers.OWN):
+            continue
+        for path in sorted(Path(folder).rglob("*.py")):
+            parts = ["virttest", *path.relative_to(folder).with_suffix("").parts]
+            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 class _Silent:
@@ -71,10 +69,11 @@ def _objects():
     try:
         from virttest.qemu_devices import qcontainer, qdevices
 
-        objects["devices"] = [qcontainer.DevContainer]
-        objects["qdevice"] = [
-            value for value in vars(qdevices).values() if isinstance(value, type) and hasattr(value, "cmdline")
-        ]
+        from virttest.qemu_monitor import QMPMonitor
+
+        objects["devices"] = [qcontainer.DevContainer("vm1", params, QMPMonitor("vm1", "vm1/one"), "10.0.0")]
+        kinds = [value for value in vars(qdevices).values() if isinstance(value, type)]
+        objects["qdevice"] = [kind for kind in kinds if hasattr(kind, "cmdline")] + [qdevices.QDevice("pc-testdev")]
     except ImportError:
         pass
     return objects
@@ -97,17 +96,19 @@ def _has_member(thing, name):
 
 
 def _has_name(module, name):
-    try:
-        loaded = importlib.import_module(module)
-    except ImportError:
+    loaded = _load(module)
+    if loaded is None:
         return False
     if not name or hasattr(loaded, name):
         return True
+    return _load(f"{module}.{name}") is not None
+
+
+def _load(module):
     try:
-        importlib.import_module(f"{module}.{name}")
-    except ImportError:
-        return False
-    return True
+        return importlib.import_module(module)
+    except Exception:
+        return None  # whatever is wrong with it, it is of no use
 
 
 if __name__ == "__main__":

@@ -97,10 +97,17 @@ class Source:
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
+def _second_choices(tree):
+    """Imports that are tried where another one has failed, and those that may fail without harm."""
+    handlers = [part for node in ast.walk(tree) if isinstance(node, ast.Try) for part in node.handlers]
+    return {child for handler in handlers for child in ast.walk(handler)}
+
+
 def _imports(tree, package):
     """Local names of modules, and of names in modules."""
     modules, names = {}, {}
-    for node in ast.walk(tree):
+    second = _second_choices(tree)
+    for node in sorted(ast.walk(tree), key=lambda node: node not in second):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 modules[alias.asname or alias.name.partition(".")[0]] = (
@@ -124,6 +131,15 @@ class _Reader(ast.NodeVisitor):
         self.returned = returned
         self.unit = Unit()
         self.kinds = {}
+        self.second = _second_choices(source.tree)
+        functions = [node for node in nodes if isinstance(node, _DEFINITIONS)]
+        #: Names that a function gives to values of its own, whatever the file imports under them.
+        self.own = {
+            child.id
+            for node in functions
+            for child in ast.walk(node)
+            if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store)
+        }
         self.arguments = {
             argument.arg
             for node in nodes
@@ -227,6 +243,8 @@ class _Reader(ast.NodeVisitor):
         """The ``(module, name)`` that a name or a dotted name stands for."""
         source = self.source
         if isinstance(node, ast.Name):
+            if node.id in self.own:
+                return None
             if node.id in source.definitions:
                 return (source.module, node.id)
             return source.names.get(node.id)
@@ -234,6 +252,8 @@ class _Reader(ast.NodeVisitor):
         if not key:
             return None
         head, *rest = key.split(".")
+        if head in self.own:
+            return None
         if head in source.modules:
             dotted = source.modules[head]
         elif head in source.names:
@@ -260,11 +280,14 @@ class _Reader(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Import(self, node):
-        for alias in node.names:
+        for alias in node.names if node not in self.second else ():
             self.unit.refers.add((alias.name, ""))
 
     def visit_ImportFrom(self, node):
-        for alias in node.names:
+        for alias in node.names if node not in self.second else ():
+            if alias.name == "*":
+                self.unit.refers.add((node.module, ""))
+                continue
             self.unit.refers.add(self.source.names[alias.asname or alias.name])
 
 

@@ -119,11 +119,11 @@ class MachineTest(unittest.TestCase):
 
     def test_options_that_are_not_known_are_refused_where_they_are_used(self):
         with InProcess({"vm.create": {"pid": 1}}) as fake:
-            self.vm.create(mac_source=None)
+            self.vm.create(migration_fd=None)
             with self.assertRaisesRegex(
-                virt_vm.VMError, r"vm.create\(mac_source=…\) is not part of the built-in test host"
+                virt_vm.VMError, r"vm.create\(migration_fd=…\) is not part of the built-in test host"
             ):
-                self.vm.create(mac_source=self.vm)
+                self.vm.create(migration_fd=3)
             with self.assertRaisesRegex(virt_vm.VMError, r"vm.migrate\(fd_src=…\)"):
                 self.vm.migrate(fd_src=3)
         self.assertEqual(len(fake.calls), 1)
@@ -297,22 +297,41 @@ class MonitorTest(unittest.TestCase):
         self.assertEqual([args["command"] for args in fake.named("monitor.hmp")], ["info pci", "info pci"])
 
     def test_whole_answers(self):
-        with InProcess({"monitor.command": 1}):
-            self.assertEqual(self.qmp.cmd_obj({"execute": "x", "id": 7}), {"return": 1, "id": 7})
-            self.assertEqual(self.qmp.cmd_raw('{"execute": "x"}'), {"return": 1})
-            with self.assertRaises(qemu_monitor.MonitorNotSupportedError):
-                self.qmp.cmd_raw("{")
-        data = {"class": "CommandNotFound", "desc": "no such"}
-        with InProcess({"monitor.command": refuse("monitor-command", data=data)}):
-            self.assertEqual(self.qmp.cmd_qmp("x"), {"error": data})
+        with InProcess({"monitor.raw": {"return": {}, "id": 7}}) as fake:
+            self.assertEqual(self.qmp.cmd_obj({"execute": "x", "id": 7}), {"return": {}, "id": 7})
+            self.qmp.cmd_raw("{ \n")
+        self.assertEqual([args["text"] for args in fake.named("monitor.raw")], ['{"execute": "x", "id": 7}', "{"])
+        with InProcess({"monitor.greeting": {"QMP": {"version": {}}}}):
+            self.assertIn("version", self.qmp.get_greeting()["QMP"])
+        with InProcess({"monitor.command": refuse("monitor-command", data={"class": "CommandNotFound", "desc": "no"})}):
+            self.assertEqual(self.qmp.cmd_qmp("x"), {"error": {"class": "CommandNotFound", "desc": "no"}})
+
+    def test_what_qmp_cannot_tell_the_human_monitor_can(self):
+        missing = refuse("monitor-command", data={"class": "CommandNotFound", "desc": "no such"})
+        with InProcess({"monitor.command": missing, "monitor.hmp": "bus: pci.0"}) as fake:
+            self.assertEqual(self.qmp.info("qtree"), "bus: pci.0")
+        self.assertEqual([args["command"] for args in fake.named("monitor.hmp")], ["info qtree"])
+        broken = refuse("monitor-command", data={"class": "GenericError", "desc": "broken"})
+        with InProcess({"monitor.command": broken}), self.assertRaises(qemu_monitor.QMPCmdError):
+            self.qmp.info("block")
 
     def test_commands_written_as_text(self):
-        with InProcess({"monitor.command": None, "monitor.hmp": "done"}) as fake:
-            self.qmp.send_args_cmd("device_add driver=virtio-net,id=n1,num=2,on=true; stop")
-            self.assertEqual(self.human.send_args_cmd("stop; cont"), "done")
-        first, second = fake.named("monitor.command")
-        self.assertEqual(first["arguments"], {"driver": "virtio-net", "id": "n1", "num": 2, "on": True})
-        self.assertEqual((second["command"], "arguments" in second), ("stop", False))
+        known = [{"name": "device_add"}, {"name": "stop"}, {"name": "block-job-cancel"}]
+        answers = {
+            "monitor.command": lambda args: known if args["command"] == "query-commands" else {},
+            "monitor.hmp": "done",
+        }
+        with InProcess(answers) as fake:
+            self.assertEqual(self.qmp.send_args_cmd("device_add driver=virtio-net,id=n1,num=2,on=true; stop"), [{}, {}])
+            self.qmp.send_args_cmd("block_job_cancel device=7,fd=9")
+            self.assertEqual(self.qmp.send_args_cmd("savevm one"), "done", "only people have this command")
+            self.assertEqual(self.human.send_args_cmd("stop"), "done")
+        calls = [args for args in fake.named("monitor.command") if args["command"] != "query-commands"]
+        self.assertEqual(calls[0]["arguments"], {"driver": "virtio-net", "id": "n1", "num": 2, "on": True})
+        self.assertEqual((calls[1]["command"], "arguments" in calls[1]), ("stop", False))
+        self.assertEqual(
+            (calls[2]["command"], calls[2]["arguments"]), ("block-job-cancel", {"device": 7, "fd": "9"})
+        )
 
     def test_status(self):
         with InProcess({"monitor.command": {"status": "running"}, "monitor.hmp": "VM status: paused (postmigrate)\n"}):

@@ -16,6 +16,18 @@ class TestError(TestBaseException):
     status = "ERROR"
 
 
+class TestSetupFail(TestBaseException):
+    """What the test needs could not be prepared."""
+
+    status = "ERROR"
+
+
+class TestAbortError(TestBaseException):
+    """The test ended itself before its end."""
+
+    status = "ERROR"
+
+
 class TestFail(TestBaseException, AssertionError):
     """What is tested does not behave as it should."""
 
@@ -56,3 +68,21 @@ class TestNotFoundError(TestBaseException):
 
 #: The name of :class:`TestSkipError` in older tests.
 TestNAError = TestSkipError
+
+
+class JobBaseException(Exception):
+    """Something is wrong with a run as a whole. Helpers import these names; nothing here raises them."""
+
+    status = "ERROR"
+
+
+class JobError(JobBaseException):
+    """A run could not be carried out."""
+
+
+class JobTestSuiteError(JobBaseException):
+    """A run's tests could not be put together."""
+
+
+class OptionValidationError(Exception):
+    """An option has a value that it cannot have."""
