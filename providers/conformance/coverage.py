@@ -18,7 +18,7 @@ from pathlib import Path
 
 from usage import Library, attributes
 
-PACKAGES = Path(os.environ.get("VTPY") or Path(__file__).resolve().parent.parent / "python")
+PACKAGES = Path(__file__).resolve().parent.parent / "python"
 #: Where the peer defines the objects: what they do not have is no member of theirs, but a misreading of ``usage``.
 PEER_CLASSES = {
     "vm": ("virttest/qemu_vm.py", "virttest/virt_vm.py"),

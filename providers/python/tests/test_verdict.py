@@ -142,7 +142,7 @@ class VerdictTest(unittest.TestCase):
                 "from virttest import utils_misc\nutils_misc.nope()",
                 "virttest.utils_misc.nope is not part of the built-in",
             ),
-            ("env.get_vm('vm1').devices", "virttest.qemu_vm.VM.devices is not part of the built-in test host"),
+            ("env.get_vm('vm1').sosreport", "virttest.qemu_vm.VM.sosreport is not part of the built-in test host"),
             ("from avocado.utils import cpu", "avocado.utils.cpu is not part of the built-in test host"),
             ("import avocado\navocado.Test", "avocado.Test is not part of the built-in test host"),
         ):

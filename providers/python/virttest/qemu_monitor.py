@@ -114,10 +114,6 @@ class Monitor:
             return False
         return True
 
-    def verify_status(self, status):
-        """Whether the machine is in this state: ``running``, ``paused``, ``shutdown`` …"""
-        return self.get_status_name() == status
-
     def get_workable_cmd(self, cmd):
         """`cmd` with - or _, whichever this monitor has.
 
@@ -225,6 +221,10 @@ class HumanMonitor(HumanCommands, Monitor):
     def get_status(self):
         """``info status``: text."""
         return self.info("status")
+
+    def verify_status(self, status):
+        """Whether this word stands in what the monitor says of the machine's state: ``paused (prelaunch)``."""
+        return status in self.get_status()
 
     def get_status_name(self):
         """The word for the machine's state."""
@@ -349,6 +349,13 @@ class QMPMonitor(MachineCommands, BlockCommands, Monitor):
     def get_status_name(self):
         """The word for the machine's state."""
         return self.get_status()["status"]
+
+    def verify_status(self, status):
+        """Whether the machine is in this state: ``running``, ``paused`` (for whatever reason it stands still) …"""
+        state = self.get_status()
+        if status in ("running", "paused"):
+            return state.get("running", state["status"] == "running") is (status == "running")
+        return state["status"] == status
 
     # Events.
 

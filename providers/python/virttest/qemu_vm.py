@@ -105,19 +105,18 @@ class VM(GuestAccess, GuestFacts, DeviceAccess, NicAccess, BlockAccess, ProcessA
 
     @property
     def migration_port(self):
-        """The port at which the machine waits for its state."""
-        return int(self._waits_at("tcp").rpartition(":")[2])
+        """The port at which the machine waits for its state; None where it does not."""
+        port = self._waits_at("tcp").rpartition(":")[2]
+        return int(port) if port else None
 
     @property
     def migration_file(self):
-        """The socket at which the machine waits for its state."""
-        return self._waits_at("unix").partition(":")[2]
+        """The socket at which the machine waits for its state; None where it does not."""
+        return self._waits_at("unix").partition(":")[2] or None
 
     def _waits_at(self, protocol):
         uri = self.migration_uri or ""
-        if not uri.startswith(f"{protocol}:"):
-            raise AttributeError(f"machine {self.name} does not wait for its state by {protocol}")
-        return uri
+        return uri if uri.startswith(f"{protocol}:") else ""
 
     def clone(self, name=None, params=None, root_dir=None, address_cache=None, copy_state=False):
         """Return another machine like this one that does not run; it shares nothing with this one."""
@@ -192,8 +191,8 @@ class VM(GuestAccess, GuestFacts, DeviceAccess, NicAccess, BlockAccess, ProcessA
         return self._state()["dead"]
 
     def is_paused(self):
-        """Whether the guest's processors are stopped."""
-        return self._state()["status"] == "paused"
+        """Whether the guest's processors are stopped, for whatever reason."""
+        return self._state()["status"] in ("paused", "prelaunch", "postmigrate", "io-error", "watchdog", "suspended")
 
     def verify_alive(self):
         """Raise VMDeadError, VMDeadKernelCrashError or MonitorError unless all is well."""

@@ -3,7 +3,7 @@
 import os
 import re
 
-from virttest import absent, core
+from virttest import absent, core, missing
 
 __getattr__ = absent(__name__)
 
@@ -46,7 +46,7 @@ class Process:
         return core.call("vm.process", vm=self._vm.name)
 
     def __getattr__(self, name):
-        raise AttributeError(f"vm.process.{name} is not part of the built-in test host")
+        raise missing(f"vm.process.{name}")
 
 
 class ProcessAccess:

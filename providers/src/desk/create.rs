@@ -145,17 +145,22 @@ impl Desk {
             .transpose()?;
         let incoming = listen.is_some().then_some(Incoming::Defer);
         let source = args.source.as_deref();
-        let machine = self
-            .start_vm(&args.vm, params, incoming, source)
-            .await
-            .map_err(|error| match error {
-                StartError::Params { .. } => CallError::new("vm-create", error.to_string())
-                    .with(json!({ "output": "", "status": null })),
-                StartError::Image(error) => CallError::new("image", error.to_string()),
-                StartError::Machine(error) => errors::start(&error),
-            })?;
+        let machine =
+            self.start_vm(&args.vm, params, incoming, source)
+                .await
+                .map_err(|error| match error {
+                    StartError::Params { .. } => CallError::new("vm-create", error.to_string())
+                        .with(json!({ "output": "", "status": null })),
+                    StartError::Image(error) => CallError::new("image", error.to_string()),
+                    StartError::Machine(error) => errors::start(&error),
+                })?;
         let uri = match listen {
-            Some(listen) => Some(machine.listen(listen).await.map_err(|error| errors::machine(&error))?),
+            Some(listen) => Some(
+                machine
+                    .listen(listen)
+                    .await
+                    .map_err(|error| errors::machine(&error))?,
+            ),
             None => None,
         };
         Ok(json!({ "pid": machine.pid(), "uri": uri }))

@@ -204,7 +204,10 @@ mod tests {
         for (more, word) in [
             (json!({"protocol": "rdma"}), "rdma"),
             (json!({"dest_host": "far.example"}), "far.example"),
-            (json!({"not_wait": true, "protocol": "exec", "exec_src": "cat > %s"}), "without waiting"),
+            (
+                json!({"not_wait": true, "protocol": "exec", "exec_src": "cat > %s"}),
+                "without waiting",
+            ),
             (json!({"stable_check": true}), "check"),
         ] {
             let error = request(&more).expect_err("not supported");

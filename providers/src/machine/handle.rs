@@ -255,7 +255,8 @@ impl Machine {
             Listen::Unix => format!("unix:{}", self.socket_dir().join("migration")),
             Listen::Exec(command) => format!("exec:{command}"),
         };
-        self.command("migrate-incoming", Some(json!({ "uri": uri }))).await?;
+        self.command("migrate-incoming", Some(json!({ "uri": uri })))
+            .await?;
         if !uri.starts_with("tcp:") {
             return Ok(uri);
         }

@@ -315,8 +315,11 @@ impl MachineSpec {
 
     /// Takes devices away, and adds words to the end of the command line: what a running machine has become.
     pub fn change(&mut self, added: &[String], removed: &[String]) {
-        self.devices
-            .retain(|device| device.name().is_none_or(|name| !removed.iter().any(|gone| gone == name)));
+        self.devices.retain(|device| {
+            device
+                .name()
+                .is_none_or(|name| !removed.iter().any(|gone| gone == name))
+        });
         self.extra.extend(added.iter().cloned());
     }
 

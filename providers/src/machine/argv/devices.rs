@@ -248,7 +248,8 @@ fn add_serial(line: &mut Line, serial: &Serial, vm: &str, places: &Places, buses
     let (socket, log) = (places.serial(name), places.serial_log(vm, name));
     let (socket, log) = (escape(socket.as_str()), escape(log.as_str()));
     // QEMU writes the log itself: nothing is lost while nobody is connected.
-    let backend = format!("socket,id=chardev_{name},path={socket},server=on,wait=off,logfile={log},logappend=on");
+    let backend =
+        format!("socket,id=chardev_{name},path={socket},server=on,wait=off,logfile={log},logappend=on");
     line.push("-chardev", backend);
     if serial.kind != SerialKind::Isa && !buses.serial {
         line.push("-device", "virtio-serial-pci,id=virtio_serial_pci0");

@@ -100,12 +100,20 @@ fn disk(name: &str, params: &Params, data_dir: &Utf8Path) -> Result<Disk, ParamE
         cache,
         aio,
         readonly: params.switch("image_readonly")?.unwrap_or(false),
-        bootindex: params.number("bootindex")?,
+        bootindex: bootindex(params)?,
         serial: owned(params, "drive_serial"),
         discard: one_of(params, "drive_discard", &["ignore", "off", "unmap", "on"])?
             .map(|word| matches!(word.as_str(), "unmap" | "on")),
         extra: properties(params, "blk_extra_params"),
     })
+}
+
+/// The place in the order of booting. A kernel that QEMU itself loads takes the first one.
+fn bootindex(params: &Params) -> Result<Option<u32>, ParamError> {
+    let first = u32::from(params.text("kernel").is_some());
+    Ok(params
+        .number::<u32>("bootindex")?
+        .map(|index| index.saturating_add(first)))
 }
 
 fn cache(params: &Params) -> Result<Option<CacheMode>, ParamError> {
@@ -145,7 +153,7 @@ fn cdrom(name: &str, params: &Params, data_dir: &Utf8Path) -> Result<Option<Cdro
         name: name.to_owned(),
         file,
         bus,
-        bootindex: params.number("bootindex")?,
+        bootindex: bootindex(params)?,
     }))
 }
 
@@ -171,7 +179,7 @@ fn nic(vm: &str, name: &str, params: &Params) -> Result<Option<Nic>, ParamError>
         model,
         mac: mac(vm, name, params)?,
         forwards: forwards(params)?,
-        bootindex: params.number("bootindex")?,
+        bootindex: bootindex(params)?,
         extra: properties(params, "nic_extra_params"),
         netdev_extra: properties(params, "netdev_extra_params"),
     }))
@@ -294,6 +302,21 @@ mod tests {
         assert_eq!(rngs(&read(&[]).unwrap()), 1);
         assert_eq!(rngs(&read(&[("virtio_rngs", "")]).unwrap()), 0);
         assert_eq!(rngs(&read(&[("virtio_rngs", "a b")]).unwrap()), 2);
+    }
+
+    #[test]
+    fn a_kernel_without_firmware_s_help_comes_before_all_disks() {
+        let index = |kernel: &str| {
+            let spec = read(&[
+                ("images", "a"),
+                ("image_name", "x"),
+                ("bootindex", "0"),
+                ("kernel", kernel),
+            ])
+            .unwrap();
+            spec.disks().next().unwrap().bootindex
+        };
+        assert_eq!((index(""), index("vmlinuz")), (Some(0), Some(1)));
     }
 
     #[test]
