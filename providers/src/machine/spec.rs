@@ -24,6 +24,10 @@ pub struct MachineSpec {
     pub rtc: Rtc,
     /// Everything that is plugged in, in the order of the command line.
     pub devices: Vec<Device>,
+    /// Options, with their values, of what has no model of its own.
+    pub more: Vec<(String, String)>,
+    /// What follows the memory's size: how large it may grow, and in how many modules (`,maxmem=8G,slots=4`).
+    pub mem_limits: String,
     /// The monitors; the first QMP monitor is the one that we use ourselves, and exists always.
     pub monitors: Vec<Monitor>,
     /// Stay paused after the start.

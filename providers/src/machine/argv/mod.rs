@@ -45,12 +45,15 @@ pub fn argv(spec: &MachineSpec, places: &Places, accel: Accel, incoming: bool) -
     line.push("-accel", accel.name());
     line.option("-cpu", cpu(spec, accel));
     line.push("-smp", smp(spec));
-    line.push("-m", format!("{}M", spec.mem_mib));
+    line.push("-m", format!("{}M{}", spec.mem_mib, spec.mem_limits));
     line.option("-uuid", spec.uuid.clone());
     line.push("-display", "none");
     line.option("-rtc", rtc(spec));
     boot(&mut line, spec);
     monitors(&mut line, spec, places);
+    for (option, value) in &spec.more {
+        line.push(option, value.clone());
+    }
     devices::add_all(&mut line, spec, places);
     line.word("-no-reboot", spec.no_reboot);
     line.word("-no-shutdown", spec.no_shutdown);

@@ -104,8 +104,21 @@ fn disk(name: &str, params: &Params, data_dir: &Utf8Path) -> Result<Disk, ParamE
         serial: owned(params, "drive_serial"),
         discard: one_of(params, "drive_discard", &["ignore", "off", "unmap", "on"])?
             .map(|word| matches!(word.as_str(), "unmap" | "on")),
-        extra: properties(params, "blk_extra_params"),
+        extra: disk_extra(params),
     })
+}
+
+/// Properties appended to a disk's device, and the I/O thread that serves it.
+fn disk_extra(params: &Params) -> Option<String> {
+    let own = properties(params, "blk_extra_params");
+    let thread = params
+        .text("image_iothread")
+        .filter(|_| !params.objects("iothreads").is_empty());
+    match (own, thread) {
+        (own, None) => own,
+        (None, Some(thread)) => Some(format!("iothread={thread}")),
+        (Some(own), Some(thread)) => Some(format!("{own},iothread={thread}")),
+    }
 }
 
 /// The place in the order of booting. A kernel that QEMU itself loads takes the first one.

@@ -1,6 +1,7 @@
 //! Parameters -> [`MachineSpec`].
 
 mod devices;
+mod more;
 
 use camino::Utf8Path;
 
@@ -27,6 +28,8 @@ impl MachineSpec {
             boot: boot(params, data_dir)?,
             rtc: rtc(params)?,
             devices: devices::devices(name, params, data_dir)?,
+            more: more::options(params)?,
+            mem_limits: more::memory_limits(params),
             monitors: monitors(params)?,
             paused: params.switch("paused_after_start_vm")?.unwrap_or(false),
             no_reboot: params.switch("disable_reboot")?.unwrap_or(false),
@@ -81,16 +84,26 @@ fn cpu(params: &Params) -> Option<String> {
 }
 
 fn smp(params: &Params) -> Result<Smp, ParamError> {
-    let cpus = params.number("smp")?.unwrap_or(1);
+    let cpus: u32 = params.number("smp")?.unwrap_or(1);
     if cpus == 0 {
         return Err(params.bad("smp", "at least one processor"));
     }
+    // Zero is how configurations say that QEMU is to choose.
+    let chosen = |key: &str| Ok(params.number::<u32>(key)?.filter(|number| *number > 0));
+    let max = chosen("vcpu_maxcpus")?;
+    // Processors that are plugged later are part of `smp`, unless there is room for them beyond it.
+    let later = u32::try_from(params.objects("vcpu_devices").len()).unwrap_or(u32::MAX);
+    let (cpus, max) = match max {
+        None if later >= cpus => return Err(params.bad("vcpu_devices", "fewer processors than `smp`")),
+        None if later > 0 => (cpus - later, Some(cpus)),
+        max => (cpus, max),
+    };
     Ok(Smp {
         cpus,
-        max: params.number("vcpu_maxcpus")?,
-        sockets: params.number("vcpu_sockets")?,
-        cores: params.number("vcpu_cores")?,
-        threads: params.number("vcpu_threads")?,
+        max,
+        sockets: chosen("vcpu_sockets")?,
+        cores: chosen("vcpu_cores")?,
+        threads: chosen("vcpu_threads")?,
     })
 }
 
