@@ -316,6 +316,7 @@ mod tests {
             let entries = [
                 ("images", "a b c"),
                 ("machine_type", machine),
+                ("pcie_extra_root_port", "0"),
                 ("drive_format", format),
             ];
             let all = devices(&entries);

@@ -195,6 +195,7 @@ mod tests {
     fn the_whole_line_of_a_small_machine() {
         let entries = [
             ("machine_type", "q35"),
+            ("pcie_extra_root_port", "0"),
             ("cpu_model", "host"),
             ("smp", "2"),
             ("vcpu_sockets", "1"),
