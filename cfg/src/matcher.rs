@@ -77,8 +77,45 @@ impl Matcher {
 }
 
 fn compile(text: &str) -> Result<Regex, String> {
+    if let Some(at) = late_flags(text) {
+        return Err(format!(
+            "flags for the whole pattern, such as `(?i)`, stand at its start, not at character {}",
+            at + 1
+        ));
+    }
     // Anchored like a match at the start, without letting alternation escape the anchor.
     Regex::new(&format!(r"\A(?:{text}$)")).map_err(|error| error.to_string())
+}
+
+/// Where flags for the whole pattern (`(?i)`) stand elsewhere than at its start, counted in characters: an error in the
+/// reference's regular expressions, which ours would apply from there on.
+fn late_flags(text: &str) -> Option<usize> {
+    let chars: Vec<char> = text.chars().collect();
+    let (mut at, mut in_class) = (0, false);
+    while at < chars.len() {
+        match chars[at] {
+            '\\' => at += 1,
+            // A bracket right behind the opening one is a member of the class.
+            '[' if !in_class => {
+                in_class = true;
+                at += usize::from(chars.get(at + 1) == Some(&'^'));
+                at += usize::from(chars.get(at + 1) == Some(&']'));
+            }
+            ']' => in_class = false,
+            '(' if !in_class && at > 0 && chars.get(at + 1) == Some(&'?') => {
+                let flags = chars[at + 2..]
+                    .iter()
+                    .take_while(|c| "aiLmsux".contains(**c))
+                    .count();
+                if flags > 0 && chars.get(at + 2 + flags) == Some(&')') {
+                    return Some(at);
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    None
 }
 
 #[cfg(test)]
@@ -98,5 +135,22 @@ mod tests {
             [true, true, false]
         );
         assert!(Matcher::new("(").matches("a").is_err());
+    }
+
+    #[test]
+    fn flags_stand_at_the_start() {
+        for (text, late) in [
+            ("(?i)a", None),
+            ("a(?i) ", Some(1)),
+            ("a(?ms)", Some(1)),
+            (r"\((?x)", Some(2)),
+            ("[(?i)]", None),
+            ("[]](?i)", Some(3)),
+            ("a(?i:b)", None),
+            ("a(?=b)", None),
+        ] {
+            assert_eq!(late_flags(text), late, "{text}");
+            assert_eq!(Matcher::new(text).matches("a").is_err(), late.is_some(), "{text}");
+        }
     }
 }
