@@ -32,7 +32,11 @@ pub struct Analysis {
 impl Analysis {
     /// Reads the configuration of the workspace that the arguments mean, and adds the lines that they ask for.
     pub fn of(select: &SelectArgs) -> Result<Self, Failure> {
-        let workspace = opened(select)?;
+        Self::in_workspace(opened(select)?, select)
+    }
+
+    /// Reads the configuration of a workspace that is open already.
+    pub fn in_workspace(workspace: Workspace, select: &SelectArgs) -> Result<Self, Failure> {
         let lines = lines(&workspace, select)?;
         Self::with_lines(workspace, lines)
     }

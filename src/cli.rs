@@ -11,7 +11,7 @@ pub use self::actions::{
     AccelArg, ActionArgs, HostArgs, LogArgs, PlanArgs, Progress, RunArgs, RuntimeArg, WhyArgs,
 };
 pub use self::begin::{NewArgs, NewCommand, ShellArgs};
-pub use self::sources::{ProvidersArgs, ProvidersCommand};
+pub use self::sources::{BootstrapArgs, DownloadArgs, DownloadCommand, ProvidersArgs, ProvidersCommand};
 use crate::exit;
 
 /// What the long help adds.
@@ -97,8 +97,12 @@ pub enum Command {
     Shell(ShellArgs),
     /// Begin a test provider, or a test in one
     New(NewArgs),
+    /// Do all at once what runs do by themselves: providers, folders, the guest's image; and say what the host lacks
+    Bootstrap(BootstrapArgs),
     /// Say where tests come from, and take what is newest
     Providers(ProvidersArgs),
+    /// Fetch, list and verify files from outside: guest images, installation media
+    Download(DownloadArgs),
     /// Draw the graph of the selected variants and all they stand on
     Graph(GraphArgs),
     /// Remove job results and scratch folders of this workspace (the cache stays)

@@ -6,6 +6,7 @@ use std::io::Write;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
+use vtbuild_providers::download::{Download, Pin};
 use vtbuild_providers::provider::GitSource;
 
 use crate::exit::Failure;
@@ -32,6 +33,18 @@ struct Content {
     version: u32,
     #[serde(default, rename = "provider", skip_serializing_if = "Vec::is_empty")]
     providers: Vec<LockedProvider>,
+    #[serde(default, rename = "download", skip_serializing_if = "Vec::is_empty")]
+    downloads: Vec<LockedDownload>,
+}
+
+/// What a download was when it was first fetched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LockedDownload {
+    name: String,
+    url: String,
+    sha256: String,
+    size: u64,
 }
 
 /// A test provider's commit, and what was asked for when it was found.
@@ -76,6 +89,7 @@ impl Lock {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Content {
                 version: VERSION,
                 providers: Vec::new(),
+                downloads: Vec::new(),
             },
             Err(error) => return Err(Failure::environment(format!("failed to read {path}: {error}"))),
         };
@@ -106,6 +120,29 @@ impl Lock {
         providers.retain(|locked| locked.name != provider.name);
         providers.push(provider);
         providers.sort_by(|a, b| a.name.cmp(&b.name));
+    }
+
+    /// What a download must be, if its first address is still the one that was locked.
+    pub fn pin(&self, download: &Download) -> Option<Pin> {
+        let same = |locked: &&LockedDownload| locked.name == download.name && locked.url == download.urls[0];
+        let locked = self.content.downloads.iter().find(same)?;
+        Some(Pin {
+            sha256: locked.sha256.clone(),
+            size: locked.size,
+        })
+    }
+
+    /// Locks what a download is.
+    pub fn set_pin(&mut self, download: &Download, pin: &Pin) {
+        let downloads = &mut self.content.downloads;
+        downloads.retain(|locked| locked.name != download.name);
+        downloads.push(LockedDownload {
+            name: download.name.clone(),
+            url: download.urls[0].clone(),
+            sha256: pin.sha256.clone(),
+            size: pin.size,
+        });
+        downloads.sort_by(|a, b| a.name.cmp(&b.name));
     }
 
     /// Forgets the providers that are no longer defined.

@@ -56,6 +56,8 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Some(Command::Cartesian(args)) => command::cartesian::cartesian(args),
         Some(Command::Shell(args)) => command::shell::shell(args),
         Some(Command::New(args)) => command::new::new(args),
+        Some(Command::Bootstrap(args)) => command::bootstrap::bootstrap(args),
+        Some(Command::Download(args)) => command::download::download(args),
         Some(Command::Providers(args)) => command::providers::providers(args),
         Some(Command::Graph(args)) => command::graph::graph(args),
         Some(Command::Clean(args)) => command::clean::clean(args),

@@ -29,11 +29,12 @@ const ARROWS: [(&str, &[&str]); 6] = [
 ];
 
 /// Libraries that belong to one room alone.
-const ROOMS: [(&str, &[&str]); 8] = [
+const ROOMS: [(&str, &[&str]); 9] = [
     ("salsa", &["vtbuild-engine"]),
     ("petgraph", &["vtbuild-engine"]),
     ("qapi", &["vtbuild-providers"]),
     ("ssh2", &["vtbuild-providers"]),
+    ("ureq", &["vtbuild-providers"]),
     ("heed", &["vtbuild-cache"]),
     ("blake3", &["vtbuild-cache"]),
     ("clap", &["vtbuild"]),

@@ -5,6 +5,7 @@
 
 pub mod accel;
 pub mod desk;
+pub mod download;
 pub mod host;
 pub mod image;
 pub mod ini;

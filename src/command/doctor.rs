@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use vtbuild_providers::accel::Accel;
-use vtbuild_providers::qemu::find_program;
 use vtbuild_providers::requirements::{Need, Requirement, requirements};
 use vtbuild_rules::image::Recipe;
 
@@ -16,22 +15,11 @@ use crate::workspace::Workspace;
 /// The oldest QEMU that everything works with.
 const OLDEST_QEMU: u32 = 8;
 
-/// What the program needs beside its providers.
-fn git() -> Requirement {
-    Requirement {
-        program: "git",
-        package: "git",
-        purpose: "reads revisions (vtbuild diff)",
-        need: Need::SomeTests,
-        found: find_program("git"),
-    }
-}
-
 /// Looks at the host.
 pub fn doctor(args: &DoctorArgs) -> Result<Exit, Failure> {
     let workspace = Workspace::open_offline(&args.place)?;
     let mut report = Report::default();
-    for requirement in requirements().into_iter().chain([git()]) {
+    for requirement in requirements(&workspace.settings.vt_type) {
         report.program(&requirement);
     }
     recipes(&workspace, &mut report);

@@ -1,6 +1,6 @@
 //! `vtbuild list`.
 
-mod guests;
+pub(super) mod guests;
 mod tree;
 
 use std::fmt::Write;

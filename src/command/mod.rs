@@ -1,10 +1,12 @@
 //! The commands, one file each.
 
+pub mod bootstrap;
 pub mod cache;
 pub mod cartesian;
 pub mod clean;
 pub mod diff;
 pub mod doctor;
+pub mod download;
 pub mod fmt;
 pub mod graph;
 pub mod lint;

@@ -106,7 +106,8 @@ fn origin(definition: &Definition) -> String {
     }
 }
 
-fn update(names: &[String], place: &PlaceArgs) -> Result<Exit, Failure> {
+/// Fetches what the definitions mean by now, and locks it; all of them where no name is given.
+pub fn update(names: &[String], place: &PlaceArgs) -> Result<Exit, Failure> {
     if place.locked {
         let message = "`providers update` changes vtbuild.lock, which --locked forbids";
         return Err(Failure::new(Exit::Usage, message));

@@ -118,7 +118,7 @@ fn started(mut variant: Variant) -> Variant {
 }
 
 /// Says on standard error what is being prepared: standard output belongs to what is typed.
-struct Steps;
+pub(super) struct Steps;
 
 impl Reporter for Steps {
     fn event(&mut self, event: &Event) {

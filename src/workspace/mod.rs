@@ -1,5 +1,6 @@
 //! A workspace: the folder with `vtbuild.toml`, and what it says about guests, tests and data.
 
+pub mod downloads;
 pub mod sources;
 
 use std::collections::BTreeMap;

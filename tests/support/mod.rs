@@ -6,6 +6,7 @@
 pub(crate) mod guest;
 pub(crate) mod output;
 pub(crate) mod provider;
+pub(crate) mod server;
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;

@@ -133,11 +133,30 @@ struct Guest {
     images: Vec<Image>,
 }
 
-struct Image {
-    file: Utf8PathBuf,
-    there: bool,
+/// An image of a guest.
+pub struct Image {
+    /// Its file.
+    pub file: Utf8PathBuf,
+    /// Whether the file is there.
+    pub there: bool,
     /// The recipe that builds it.
-    recipe: Option<String>,
+    pub recipe: Option<String>,
+    /// How large it is to be.
+    pub size: Option<String>,
+}
+
+/// The images of one guest, by the names that choose it.
+pub fn images_of(analysis: &Analysis, guest_os: &str) -> Result<Vec<Image>, Failure> {
+    let lines = vec![format!("only {guest_os}"), format!("only {MACHINE}")];
+    let (program, _) = program(analysis, lines)?;
+    let first = program.variants(&ExpandOptions::default()).next();
+    let Some(variant) = first else {
+        let message =
+            format!("no guest is called {guest_os}; `vtbuild list --guests` shows the names there are");
+        return Err(Failure::new(Exit::NothingSelected, message));
+    };
+    let found = variant.and_then(|variant| guest(&variant, &analysis.workspace));
+    found.map(|guest| guest.images).map_err(|error| wrong(&error))
 }
 
 fn guest(variant: &Variant, workspace: &Workspace) -> Result<Guest, Box<Diagnostic>> {
@@ -170,6 +189,7 @@ fn image(params: &Params, name: &str, workspace: &Workspace, recipes: &[String])
     Image {
         there: file.exists(),
         recipe: recipe.map(str::to_owned),
+        size: param("image_size").map(str::to_owned),
         file,
     }
 }

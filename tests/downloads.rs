@@ -1,0 +1,362 @@
+//! Downloads from a server that misbehaves in every way that servers do.
+
+mod support;
+
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use support::server::{Answer, Server};
+use support::{Sandbox, until};
+
+/// Bytes that no two places of which are alike.
+fn body() -> Vec<u8> {
+    (0_u32..8192)
+        .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
+        .collect()
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// Defines the download `it`, to `images/it.bin`.
+fn define(sandbox: &Sandbox, url: &str, more: &str) {
+    let text = format!("[it]\ntitle = It\nurl = {url}\ndestination = images/it.bin\n{more}\n");
+    sandbox.write("shared/downloads/it.ini", &text);
+}
+
+fn pinned() -> String {
+    format!("sha256 = {}", sha256(&body()))
+}
+
+/// Fetches `it`; gives both streams.
+#[track_caller]
+fn get(sandbox: &Sandbox, more: &str, code: i32) -> (String, String) {
+    let output = sandbox.run(&format!("download get it {more}")).exit(code);
+    (output.stdout().to_owned(), output.stderr().to_owned())
+}
+
+#[track_caller]
+fn arrived(sandbox: &Sandbox) {
+    let found = std::fs::read(sandbox.path("images/it.bin")).unwrap();
+    assert_eq!(sha256(&found), sha256(&body()));
+    let beside = sandbox.path("images").read_dir_utf8().unwrap().flatten();
+    let names: Vec<_> = beside.map(|entry| entry.file_name().to_owned()).collect();
+    assert_eq!(names, ["it.bin"], "nothing half-done is left");
+}
+
+#[test]
+fn a_file_is_fetched_once_and_locked() {
+    let sandbox = Sandbox::new();
+    let server = Server::new(body(), |_, _| Answer::Well);
+    define(&sandbox, &server.url("it"), &pinned());
+    sandbox
+        .run("download list")
+        .says(&["it ", "missing", "images/it.bin", "(It)"]);
+    get(&sandbox, "--locked", 3);
+    get(&sandbox, "", 0);
+    arrived(&sandbox);
+    let (stdout, stderr) = get(&sandbox, "--locked", 0);
+    assert!(
+        stdout.contains(&sha256(&body())) && stderr.is_empty(),
+        "{stdout}{stderr}"
+    );
+    assert_eq!(server.seen().len(), 1);
+    assert!(sandbox.read("vtbuild.lock").contains(&sha256(&body())));
+    sandbox.run("download list").says(&["there"]);
+    sandbox.run("download verify").says(&["it: ok"]);
+    sandbox.write("images/it.bin", "something else");
+    sandbox
+        .run("download verify")
+        .exit(1)
+        .says(&["it: WRONG"])
+        .complains(&["vtbuild.lock has"]);
+    let (_, stderr) = get(&sandbox, "", 5);
+    assert!(stderr.contains("remove it"), "{stderr}");
+}
+
+#[test]
+fn a_connection_that_is_cut_goes_on_where_it_ended() {
+    let sandbox = Sandbox::new();
+    let server = Server::new(body(), |_, _| Answer::Cut(10_000));
+    define(&sandbox, &server.url("it"), &pinned());
+    get(&sandbox, "", 0);
+    arrived(&sandbox);
+    let starts: Vec<_> = server.seen().into_iter().map(|(_, from)| from).collect();
+    assert_eq!(starts, [None, Some(10_000), Some(20_000), Some(30_000)]);
+}
+
+#[test]
+fn the_next_run_goes_on_too() {
+    let sandbox = Sandbox::new();
+    let server = Server::new(body(), |_, before| match before {
+        0 => Answer::Cut(12_345),
+        1..=3 => Answer::Status(503),
+        _ => Answer::Well,
+    });
+    define(&sandbox, &server.url("it"), &pinned());
+    let (_, stderr) = get(&sandbox, "", 5);
+    assert!(stderr.contains("503") && stderr.contains("it.ini:1"), "{stderr}");
+    sandbox.run("download list").says(&["partial"]);
+    assert!(!sandbox.path("images/it.bin").exists());
+    get(&sandbox, "", 0);
+    arrived(&sandbox);
+    assert_eq!(server.seen().last().unwrap().1, Some(12_345));
+}
+
+#[test]
+fn a_server_that_cannot_go_on_is_asked_for_all() {
+    let sandbox = Sandbox::new();
+    let server = Server::new(body(), |_, before| {
+        if before == 0 {
+            Answer::Cut(9_999)
+        } else {
+            Answer::Whole
+        }
+    });
+    define(&sandbox, &server.url("it"), &pinned());
+    get(&sandbox, "", 0);
+    arrived(&sandbox);
+    assert_eq!(server.seen().len(), 2);
+}
+
+#[test]
+fn what_a_server_says_of_the_length_is_not_believed() {
+    let sandbox = Sandbox::new();
+    let more = Server::new(body(), |_, _| Answer::Lie(1000));
+    define(&sandbox, &more.url("it"), &pinned());
+    get(&sandbox, "", 0);
+    arrived(&sandbox);
+
+    let sandbox = Sandbox::new();
+    let fewer = Server::new(body(), |_, _| Answer::Lie(-1000));
+    define(&sandbox, &fewer.url("it"), &pinned());
+    let (_, stderr) = get(&sandbox, "", 5);
+    assert!(stderr.contains("its sha256 is"), "{stderr}");
+    assert!(!sandbox.path("images/it.bin").exists());
+}
+
+#[test]
+fn wrong_bytes_are_thrown_away_and_a_mirror_is_asked() {
+    let sandbox = Sandbox::new();
+    let wrong: Vec<u8> = body().into_iter().map(|byte| !byte).collect();
+    let server = Server::new(body(), move |path, _| match path {
+        "good" => Answer::Well,
+        "gone" => Answer::Status(404),
+        _ => Answer::Other(wrong.clone()),
+    });
+    define(&sandbox, &server.url("bad"), &pinned());
+    let (_, stderr) = get(&sandbox, "", 5);
+    assert!(
+        stderr.contains("was expected") && !sandbox.path("images/it.bin").exists(),
+        "{stderr}"
+    );
+    let mirrors = format!(
+        "mirrors = {} {}\n{}",
+        server.url("gone"),
+        server.url("good"),
+        pinned()
+    );
+    define(&sandbox, &server.url("bad"), &mirrors);
+    get(&sandbox, "", 0);
+    arrived(&sandbox);
+    // A beginning that was left from something else is no harm.
+    std::fs::remove_file(sandbox.path("images/it.bin")).unwrap();
+    sandbox.write("images/.it.bin.part", "the beginning of something else");
+    define(&sandbox, &server.url("good"), &pinned());
+    get(&sandbox, "", 0);
+    arrived(&sandbox);
+}
+
+#[test]
+fn what_was_locked_must_not_change() {
+    let sandbox = Sandbox::new();
+    let server = Server::new(body(), |_, before| {
+        if before == 0 {
+            Answer::Well
+        } else {
+            Answer::Other(vec![7; 40_000])
+        }
+    });
+    define(&sandbox, &server.url("it"), "");
+    let (_, stderr) = get(&sandbox, "", 0);
+    assert!(stderr.contains("has no digest"), "{stderr}");
+    std::fs::remove_file(sandbox.path("images/it.bin")).unwrap();
+    let (_, stderr) = get(&sandbox, "", 5);
+    assert!(stderr.contains("longer than what was locked"), "{stderr}");
+}
+
+#[test]
+fn a_redirect_is_followed_and_a_slow_server_waited_for() {
+    let sandbox = Sandbox::new();
+    let server = Server::new(body(), |path, _| match path {
+        "it" => Answer::Redirect("/moved".into()),
+        _ => Answer::Slow(Duration::from_millis(200)),
+    });
+    define(&sandbox, &server.url("it"), &pinned());
+    // It takes longer as a whole than it may be silent.
+    get(&sandbox, "--silence 1", 0);
+    arrived(&sandbox);
+    assert_eq!(server.seen()[1].0, "moved");
+}
+
+#[test]
+fn a_server_that_falls_silent_is_asked_again() {
+    let sandbox = Sandbox::new();
+    let server = Server::new(body(), |_, before| {
+        if before == 0 {
+            Answer::Silent(5_000)
+        } else {
+            Answer::Well
+        }
+    });
+    define(&sandbox, &server.url("it"), &pinned());
+    get(&sandbox, "--silence 1", 0);
+    arrived(&sandbox);
+    assert_eq!(server.seen()[1].1, Some(5_000));
+}
+
+#[test]
+fn a_list_of_digests_is_believed_and_then_locked() {
+    let sandbox = Sandbox::new();
+    let list = format!("{}  it\n{}  other\n", sha256(&body()), "0".repeat(64));
+    let server = Server::new(body(), move |path, _| match path {
+        "SUMS" => Answer::Other(list.clone().into_bytes()),
+        "EMPTY" => Answer::Other(b"<html>\n".to_vec()),
+        _ => Answer::Well,
+    });
+    define(
+        &sandbox,
+        &server.url("it"),
+        &format!("sha256_url = {}", server.url("EMPTY")),
+    );
+    let (_, stderr) = get(&sandbox, "", 5);
+    assert!(stderr.contains("lists no sha256 for it"), "{stderr}");
+    define(
+        &sandbox,
+        &server.url("it"),
+        &format!("sha256_url = {}", server.url("SUMS")),
+    );
+    get(&sandbox, "", 0);
+    arrived(&sandbox);
+    let before = server.seen().len();
+    sandbox.run("download verify it").says(&["ok"]);
+    assert_eq!(server.seen().len(), before, "what is locked needs no list");
+}
+
+#[test]
+fn runs_at_once_fetch_once() {
+    let sandbox = Sandbox::new();
+    let server = Server::new(body(), |_, _| Answer::Slow(Duration::from_millis(50)));
+    define(&sandbox, &server.url("it"), &pinned());
+    let both = [sandbox.start("download get it"), sandbox.start("download get it")];
+    for run in both {
+        let output = run.wait().exit(0);
+        assert!(output.stdout().contains("it.bin"));
+        output.stderr();
+    }
+    arrived(&sandbox);
+    assert_eq!(server.seen().len(), 1);
+}
+
+#[test]
+fn a_run_that_is_killed_leaves_a_beginning_alone() {
+    let sandbox = Sandbox::new();
+    let server = Server::new(body(), |_, before| {
+        if before == 0 {
+            Answer::Slow(Duration::from_millis(500))
+        } else {
+            Answer::Well
+        }
+    });
+    define(&sandbox, &server.url("it"), &pinned());
+    let run = sandbox.start("download get it");
+    let part = sandbox.path("images/.it.bin.part");
+    until(30, "a beginning", || {
+        part.metadata().ok().filter(|meta| meta.len() > 4096)
+    });
+    run.signal(rustix::process::Signal::KILL);
+    let output = run.wait();
+    output.stdout();
+    output.stderr();
+    assert!(!sandbox.path("images/it.bin").exists());
+    // Its lock went with it.
+    get(&sandbox, "", 0);
+    let found = std::fs::read(sandbox.path("images/it.bin")).unwrap();
+    assert_eq!(sha256(&found), sha256(&body()));
+}
+
+/// Packs bytes with a program of the host.
+fn packed(sandbox: &Sandbox, words: &str) -> Vec<u8> {
+    let plain = sandbox.root().join("plain");
+    std::fs::write(&plain, body()).unwrap();
+    let mut command = sandbox.command("sh");
+    let output = command
+        .args(["-c", &format!("{words} < {plain}")])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{words}");
+    output.stdout
+}
+
+#[test]
+fn what_is_packed_is_unpacked_without_a_shell() {
+    for (ending, words) in [("gz", "gzip -c"), ("xz", "xz -c"), ("zst", "zstd -cq")] {
+        let sandbox = Sandbox::new();
+        let server = Server::new(packed(&sandbox, words), |_, _| Answer::Well);
+        let url = server.url("it");
+        let text = format!(
+            "[it]\nurl = {url}\ndestination = images/$(touch pwned).{ending}\ndestination_uncompressed = images/it.bin\n"
+        );
+        sandbox.write("shared/downloads/it.ini", &text);
+        get(&sandbox, "", 0);
+        let found = std::fs::read(sandbox.path("images/it.bin")).unwrap();
+        assert_eq!(sha256(&found), sha256(&body()), "{ending}");
+        assert!(!sandbox.path("pwned").exists());
+    }
+}
+
+#[test]
+fn a_program_of_the_definition_unpacks_in_a_folder_of_its_own() {
+    let sandbox = Sandbox::new();
+    let server = Server::new(packed(&sandbox, "gzip -c"), |_, _| Answer::Well);
+    sandbox.program("undo", "gzip -dc < \"$2\" > it.bin");
+    let define_with = |program: &str| {
+        let more = format!("destination_uncompressed = images/sub/it.bin\nuncompress_cmd = {program}");
+        define(&sandbox, &server.url("it"), &more);
+    };
+    define_with("false");
+    let (_, stderr) = get(&sandbox, "", 5);
+    assert!(
+        stderr.contains("unpack") && stderr.contains("exit status 1"),
+        "{stderr}"
+    );
+    sandbox.run("download list").says(&["packed"]);
+    define_with("undo -y");
+    get(&sandbox, "", 0);
+    let found = std::fs::read(sandbox.path("images/sub/it.bin")).unwrap();
+    assert_eq!(sha256(&found), sha256(&body()));
+    assert_eq!(server.seen().len(), 1, "what was fetched stays");
+}
+
+#[test]
+fn nothing_leads_out_of_the_data_folder() {
+    let sandbox = Sandbox::new();
+    let server = Server::new(body(), |_, _| Answer::Well);
+    sandbox.write(
+        "shared/downloads/it.ini",
+        &format!("[it]\nurl = {}\ndestination = ../it.bin\n", server.url("it")),
+    );
+    sandbox
+        .run("download list")
+        .exit(3)
+        .complains(&["it.ini:3", "leads out"]);
+    std::os::unix::fs::symlink(sandbox.root(), sandbox.path("images")).unwrap();
+    define(&sandbox, &server.url("it"), &pinned());
+    let (_, stderr) = get(&sandbox, "", 3);
+    assert!(stderr.contains("through a link"), "{stderr}");
+    assert!(server.seen().is_empty());
+}
