@@ -163,7 +163,7 @@ fn folders(workspace: &Workspace, report: &mut Report) -> Result<(), Failure> {
         match std::fs::create_dir_all(&folder) {
             Ok(()) => report.line(&format!("{} {word}", tidy(&folder)))?,
             Err(error) => {
-                report.failed(&Failure::environment(format!("failed to make {folder}: {error}")))?
+                report.failed(&Failure::environment(format!("failed to make {folder}: {error}")))?;
             }
         }
     }

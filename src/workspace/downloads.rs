@@ -75,7 +75,7 @@ pub fn get(
         .build()?;
     let mut view = View::default();
     let got = runtime.block_on(fetcher.get(download, pin.as_ref(), &mut |progress| {
-        view.show(&download.name, progress)
+        view.show(&download.name, progress);
     }));
     view.end();
     let got = got.map_err(|error| failure(&error))?;
