@@ -4,6 +4,7 @@
 //! other crates' business.
 
 pub mod accel;
+pub mod build;
 pub mod desk;
 pub mod download;
 pub mod host;

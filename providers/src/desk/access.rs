@@ -14,7 +14,7 @@ use crate::params::Params;
 use crate::session::login::{self, LoginError};
 use crate::session::ssh::Connection;
 use crate::session::transfer::{Copied, TransferError, TransferOptions, from_guest, to_guest};
-use crate::session::{Shell, SshTarget, Terminal, serial};
+use crate::session::{HostKey, Shell, SshTarget, Terminal, serial};
 
 /// The guest's port for logins, unless `shell_port` says otherwise.
 const SSH_PORT: u16 = 22;
@@ -138,6 +138,7 @@ impl Desk {
             address: ([127, 0, 0, 1], port).into(),
             username,
             credentials: settings::credentials(&password),
+            host_key: HostKey::Any,
         })
     }
 

@@ -29,6 +29,6 @@ pub mod transfer;
 
 pub use pattern::{Pattern, PatternError};
 pub use shell::{Scope, Shell, ShellError, ShellSetup};
-pub use ssh::{Credentials, SshError, SshTarget};
+pub use ssh::{Credentials, HostKey, SshError, SshTarget};
 pub use terminal::{End, Feed, Line, Terminal};
 pub use transcript::Transcript;

@@ -116,6 +116,7 @@ fn target_in(folder: &std::path::Path, address: SocketAddr) -> SshTarget {
             private,
             passphrase: None,
         },
+        host_key: HostKey::Any,
     }
 }
 

@@ -78,6 +78,7 @@ pub async fn connect(
                     return Err(LoginError::Refused(error.to_string()));
                 }
             }
+            Err(error @ SshError::Untrusted { .. }) => return Err(LoginError::Ssh(error)),
             Err(error) => last = error.to_string(),
         }
         sleep(POLL).await;
@@ -183,6 +184,7 @@ mod tests {
             address: ([127, 0, 0, 1], 9).into(),
             username: "root".to_owned(),
             credentials: crate::session::Credentials::Password("x".to_owned()),
+            host_key: crate::session::HostKey::Any,
         };
         let before = Instant::now();
         let result = connect(&target, LONG, &|| Err("qemu exited with status 1".to_owned())).await;

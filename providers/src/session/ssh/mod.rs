@@ -3,10 +3,13 @@
 //! One ssh session and one thread for each terminal: libssh2 serialises everything that goes over a session, so two
 //! terminals on one would wait for each other.
 //!
-//! The guest's host key is not checked, by design: a guest is made afresh with a key nobody has seen, it is reached over a
-//! forwarded port on this host's loopback address, and its password stands in a public configuration file.
+//! A guest's host key is not checked, by design: a guest is made afresh with a key nobody has seen, it is reached over a
+//! forwarded port on this host's loopback address, and its password stands in a public configuration file. The key of a
+//! host that a person names is checked: see [`HostKey`].
 
 mod auth;
+pub mod exec;
+mod host_key;
 mod pump;
 
 use std::fmt;
@@ -19,6 +22,7 @@ use camino::Utf8PathBuf;
 use ssh2::{ExtendedData, Session};
 
 use self::auth::{prefer_cheap_methods, prove};
+pub use self::host_key::HostKey;
 use self::pump::{Outbox, Pump, SshLine};
 use super::Terminal;
 
@@ -56,6 +60,8 @@ pub struct SshTarget {
     pub username: String,
     /// The proof.
     pub credentials: Credentials,
+    /// How the server proves that it is the one that is meant.
+    pub host_key: HostKey,
 }
 
 /// Why an ssh connection does not work.
@@ -76,6 +82,14 @@ pub enum SshError {
         address: SocketAddr,
         /// What libssh2 says.
         source: ssh2::Error,
+    },
+    /// The server is not known to be the one that is meant.
+    #[error("trust {address}: {reason}")]
+    Untrusted {
+        /// The server.
+        address: SocketAddr,
+        /// What its key is, and what to do.
+        reason: String,
     },
     /// The server refused the credentials.
     #[error(
@@ -123,6 +137,8 @@ impl Connection {
         prefer_cheap_methods(&session);
         session.set_tcp_stream(stream);
         session.handshake().map_err(handshake_error)?;
+        host_key::check(&session, &target.host_key)
+            .map_err(|reason| SshError::Untrusted { address, reason })?;
         prove(&session, target)?;
         Ok(Self {
             session,

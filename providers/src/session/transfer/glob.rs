@@ -6,7 +6,7 @@ pub(super) fn is_pattern(text: &str) -> bool {
 }
 
 /// Whether a name fits a pattern. A leading dot must be written out.
-pub(super) fn fits(pattern: &str, name: &str) -> bool {
+pub(crate) fn fits(pattern: &str, name: &str) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();
     let name: Vec<char> = name.chars().collect();
     if name.first() == Some(&'.') && pattern.first() != Some(&'.') {

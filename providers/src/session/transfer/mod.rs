@@ -6,7 +6,7 @@
 //!
 //! Names that a guest lists are not trusted: one that would lead out of the directory being written is refused.
 
-mod glob;
+pub(crate) mod glob;
 mod local;
 mod scp;
 mod sftp;
@@ -21,8 +21,8 @@ use self::local::Local;
 use self::scp::Scp;
 use self::sftp::Sftp;
 use self::tree::{Meter, Tree, copy};
-use super::login::HangUpOnDrop;
 use super::ssh::Connection;
+use super::ssh::exec::in_thread;
 
 /// How a copy is limited.
 #[derive(Clone, Copy, Debug)]
@@ -155,22 +155,15 @@ async fn transfer(
     options: TransferOptions,
     work: impl FnOnce(&dyn Tree, &Meter) -> Result<(), TransferError> + Send + 'static,
 ) -> Result<Copied, TransferError> {
-    let guard = HangUpOnDrop(connection.socket.try_clone().ok());
-    // One slow step is as good as many: what counts is the whole, and that ends by the socket.
-    let whole = u32::try_from(options.patience.as_millis()).unwrap_or(u32::MAX);
-    connection.session.set_timeout(whole.saturating_add(1000));
     let meter = Arc::new(Meter::new(Instant::now() + options.patience, options));
     let thread_meter = Arc::clone(&meter);
-    let mut thread = tokio::task::spawn_blocking(move || {
-        let guest = guest_tree(&connection)?;
+    let copying = in_thread(connection, options.patience, move |connection| {
+        let guest = guest_tree(connection)?;
         work(guest.as_ref(), &thread_meter)
     });
-    let result = tokio::time::timeout(options.patience, &mut thread).await;
-    drop(guard);
-    match result {
-        Err(_late) => Err(meter.timeout()),
-        Ok(Ok(result)) => result.map(|()| meter.copied()),
-        Ok(Err(panic)) => std::panic::resume_unwind(panic.into_panic()),
+    match copying.await {
+        None => Err(meter.timeout()),
+        Some(result) => result.map(|()| meter.copied()),
     }
 }
 
