@@ -12,6 +12,7 @@ use vtbuild_providers::accel::Accel;
 use vtbuild_providers::host::Runtime;
 use vtbuild_providers::process::Launcher;
 use vtbuild_providers::qemu::find_program;
+use vtbuild_rules::deps::{DepsRule, ToolchainRule};
 use vtbuild_rules::image::ImageRule;
 use vtbuild_rules::python_env::{self, Interpreter, PythonRule};
 use vtbuild_rules::test::{HostFacts, TestRule, TestSetup, Visits};
@@ -80,6 +81,7 @@ impl Wiring {
             accel,
             runtime,
             packages,
+            hosts: workspace.hosts()?,
         };
         let providers = workspace.providers.clone();
         let setup = TestSetup {
@@ -102,12 +104,14 @@ impl Wiring {
     /// The rules, which keep sockets and the like below `scratch`.
     pub fn rules(&self, scratch: &Utf8Path) -> Rules {
         let image = ImageRule::new(self.launcher.clone(), self.setup.facts.recipes.clone());
-        let test = TestRule::new(self.setup.clone(), scratch.join("s"));
+        let test = Arc::new(TestRule::new(self.setup.clone(), scratch.join("s")));
         let python = PythonRule::new(self.launcher.clone());
         Rules::default()
             .with(Arc::new(image))
             .with(Arc::new(python))
-            .with(Arc::new(test))
+            .with(Arc::new(DepsRule::new(test.clone())))
+            .with(Arc::new(ToolchainRule))
+            .with(test)
     }
 
     /// The graph of the variants and all that they stand on.

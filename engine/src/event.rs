@@ -100,7 +100,7 @@ pub struct Finished {
     pub cached: bool,
     /// Seconds that it took, when it ran.
     pub seconds: f64,
-    /// One line that says why.
+    /// Why. Its first line says it; further ones show it (what a compiler printed).
     pub reason: Option<String>,
     /// The action whose failure this one is skipped for.
     pub cause: Option<Arc<str>>,

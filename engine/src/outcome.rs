@@ -79,6 +79,8 @@ pub enum Keep {
     Store,
     /// It may be different next time, for this reason.
     Never(String),
+    /// It is a look at the world, which is looked at again in each run. Nobody needs to be told.
+    Afresh,
 }
 
 /// A file that an action made, still in its scratch folder or in a place of its own.
@@ -95,7 +97,7 @@ pub struct Produced {
 pub struct Outcome {
     /// The verdict.
     pub status: Status,
-    /// One line that says why, where there is something to say.
+    /// Why, where there is something to say. Its first line says it; further ones show it (what a compiler printed).
     pub reason: Option<String>,
     /// Whether it may be served again.
     pub keep: Keep,

@@ -77,6 +77,7 @@ fn start(scratch: &Scratch, modules: Vec<TestModule>) -> Start {
         modules,
         module_paths: vec![dir()],
         deps_dirs: Vec::new(),
+        deps_builds: Vec::new(),
         dirs,
         log: scratch.join("debug.log"),
         vms: vec![StartedVm {

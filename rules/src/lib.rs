@@ -2,10 +2,12 @@
 //!
 //! | module | rule |
 //! |---|---|
+//! | [`deps`] | programs that a test needs, built from sources beside it, in a guest or on a host |
 //! | [`image`] | a guest image, built from a recipe |
 //! | [`python_env`] | the Python packages beneath our own test host, from PyPI |
 //! | [`mod@test`] | a test: its machines on throw-away overlays, its Python in a host process, its verdict |
 
+pub mod deps;
 pub mod image;
 pub mod python_env;
 mod steps;

@@ -96,7 +96,9 @@ impl Live {
             ));
         }
         if let Some(reason) = &finished.reason {
-            self.line(&format!("        {reason}"));
+            for line in reason.lines() {
+                self.line(&format!("        {line}"));
+            }
         }
     }
 }

@@ -52,7 +52,9 @@ impl<W: Write + Send> Plain<W> {
             ));
         }
         if let Some(reason) = &finished.reason {
-            self.line(&format!("        {reason}"));
+            for line in reason.lines() {
+                self.line(&format!("        {line}"));
+            }
         }
     }
 }

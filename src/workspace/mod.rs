@@ -4,10 +4,13 @@ pub mod downloads;
 pub mod sources;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 use vtbuild_providers::provider::TestProvider;
+use vtbuild_providers::session::HostKey;
+use vtbuild_rules::deps::BuildHost;
 
 use crate::bundled::Bundled;
 use crate::cli::PlaceArgs;
@@ -37,6 +40,31 @@ pub struct Settings {
     pub config: String,
     /// Whether the built-in test provider is there.
     pub bundled_tests: bool,
+    /// Hosts that build what tests need, by name.
+    pub hosts: BTreeMap<String, HostSettings>,
+}
+
+/// A host that builds what tests need.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct HostSettings {
+    /// Its host name or address.
+    pub address: String,
+    /// The port of its ssh server.
+    #[serde(default = "ssh_port")]
+    pub port: u16,
+    /// The user's name there.
+    pub user: String,
+    /// The private key, relative to the workspace; `~/` is the home folder.
+    pub key: Utf8PathBuf,
+    /// The fingerprint of its host key.
+    pub fingerprint: Option<String>,
+    /// The file that has its host key, where that is not `~/.ssh/known_hosts`.
+    pub known_hosts: Option<Utf8PathBuf>,
+}
+
+fn ssh_port() -> u16 {
+    22
 }
 
 impl Default for Settings {
@@ -50,6 +78,7 @@ impl Default for Settings {
             params: BTreeMap::new(),
             config: String::new(),
             bundled_tests: true,
+            hosts: BTreeMap::new(),
         }
     }
 }
@@ -126,6 +155,52 @@ impl Workspace {
     /// The folder that image names and the like are relative to.
     pub fn data_dir(&self) -> Utf8PathBuf {
         self.root.join(&self.settings.data_dir)
+    }
+
+    /// The hosts that build what tests need.
+    pub fn hosts(&self) -> Result<BTreeMap<String, Arc<BuildHost>>, Failure> {
+        let hosts = self.settings.hosts.iter();
+        hosts
+            .map(|(name, settings)| Ok((name.clone(), Arc::new(self.host(name, settings)?))))
+            .collect()
+    }
+
+    fn host(&self, name: &str, settings: &HostSettings) -> Result<BuildHost, Failure> {
+        let host_key = match &settings.fingerprint {
+            Some(fingerprint) if fingerprint.starts_with("SHA256:") => {
+                HostKey::Fingerprint(fingerprint.clone())
+            }
+            Some(other) => {
+                return Err(Failure::config(format!(
+                    "hosts.{name}.fingerprint in {FILE} is `{other}`; `ssh-keygen -l` prints one as SHA256:…"
+                )));
+            }
+            None => HostKey::Known {
+                file: self.file(
+                    settings
+                        .known_hosts
+                        .as_deref()
+                        .unwrap_or("~/.ssh/known_hosts".into()),
+                ),
+                server: (settings.address.clone(), settings.port),
+            },
+        };
+        Ok(BuildHost {
+            name: name.to_owned(),
+            address: settings.address.clone(),
+            port: settings.port,
+            user: settings.user.clone(),
+            key: self.file(&settings.key),
+            host_key,
+        })
+    }
+
+    /// A file that the settings name: relative to the workspace, or to the home folder after `~/`.
+    fn file(&self, name: &Utf8Path) -> Utf8PathBuf {
+        match (name.strip_prefix("~"), std::env::var("HOME")) {
+            (Ok(inside), Ok(home)) => Utf8PathBuf::from(home).join(inside),
+            _ => self.root.join(name),
+        }
     }
 
     /// The folders in which a guest's recipe is looked for: the workspace's own before the bundled one.

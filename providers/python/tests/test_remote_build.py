@@ -7,17 +7,18 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from support import InProcess
+from support import InProcess, Refusal
 
 from aexpect import ShellCmdError
-from virttest import remote_build, virt_vm
+from virttest import data_dir, remote_build, virt_vm
 from virttest.utils_params import Params
 
 MAKEFILE = "all: out\n\tcat part/*.txt > out\n\techo made >> log\nout:\n"
 
 
-@unittest.skipUnless(shutil.which("make"), "needs make")
-class RemoteBuildTest(unittest.TestCase):
+class Site(unittest.TestCase):
+    """A folder of sources, and a folder of this host that stands for the guest."""
+
     def setUp(self):
         folder = tempfile.TemporaryDirectory(prefix="vtbuild-build-")
         self.addCleanup(folder.cleanup)
@@ -29,7 +30,7 @@ class RemoteBuildTest(unittest.TestCase):
         self.write("part/a.txt", "one\n")
         self.write("part/b c.txt", "two\n")
         self.write("run.sh", "#!/bin/sh\n").chmod(0o755)
-        self.copied = []
+        self.sent = []
         context = InProcess(self.answers())
         context.__enter__()
         self.addCleanup(context.__exit__)
@@ -51,30 +52,52 @@ class RemoteBuildTest(unittest.TestCase):
             "vm.login": {"session": 1},
             "session.close": None,
             "session.cmd": self.shell,
-            "vm.copy_to": self.copy,
+            "vm.mirror": self.mirror,
         }
 
     def shell(self, args):
         done = subprocess.run(["sh", "-c", args["command"]], capture_output=True, text=True)
         return {"output": done.stdout, "status": done.returncode}
 
-    def copy(self, args):
-        if not args["guest_path"].endswith("/.vtbuild-copied"):
-            self.copied.append(os.path.relpath(args["host_path"], self.source))
-        shutil.copyfile(args["host_path"], args["guest_path"])
-        return {"files": 1, "bytes": 1}
+    def mirror(self, args):
+        """What the core does by checksums: send what differs, remove what was sent once and is gone."""
+        source, target = Path(args["host_path"]), Path(args["guest_path"])
+        sent_list = target / ".vtbuild-mirror"
+        known = sent_list.read_text().splitlines() if sent_list.exists() else []
+        here = {str(path.relative_to(source)): path for path in source.rglob("*") if path.is_file()}
+        if not here:
+            raise Refusal("transfer", f"find sources in {source}: there is no such folder with files")
+        listing = [f"{path.read_bytes().hex()} {name}" for name, path in sorted(here.items())]
+        gone = [name for name in (line.partition(" ")[2] for line in known) if name not in here]
+        for name in gone:
+            (target / name).unlink(missing_ok=True)
+        before = len(self.sent)
+        for name, path in here.items():
+            there = target / name
+            if not there.exists() or there.read_bytes() != path.read_bytes():
+                there.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(path, there)
+                os.utime(there)
+                self.sent.append(name)
+        sent_list.write_text("".join(f"{line}\n" for line in listing))
+        return {"sent": len(self.sent) - before, "removed": len(gone), "bytes": 0, "unchanged": 0}
 
     def builder(self, flags="", vms="vm1 vm2"):
-        params = Params({"vms": vms, "main_vm": "vm1", "tmp_dir": str(self.guest)})
-        return remote_build.Builder(params, "127.0.0.1", str(self.source), flags)
+        return remote_build.Builder(self.params(vms), "127.0.0.1", str(self.source), flags)
+
+    def params(self, vms="vm1 vm2"):
+        return Params({"vms": vms, "main_vm": "vm1", "tmp_dir": str(self.guest)})
 
     def build(self, flags=""):
-        """Build, and return the result, what was copied, and how often it was made."""
-        self.copied.clear()
+        """Build, and return the result, what was sent, and how often it was made."""
+        self.sent.clear()
         path = Path(self.builder(flags).build())
-        return (path / "out").read_text(), sorted(self.copied), (path / "log").read_text().count("made")
+        return (path / "out").read_text(), sorted(self.sent), (path / "log").read_text().count("made")
 
-    def test_only_what_changed_is_copied_and_made(self):
+
+@unittest.skipUnless(shutil.which("make"), "needs make")
+class RemoteBuildTest(Site):
+    def test_only_what_changed_is_sent_and_made(self):
         everything = ["Makefile", "part/a.txt", "part/b c.txt", "run.sh"]
         self.assertEqual(self.build(), ("one\ntwo\n", everything, 1))
         self.assertEqual(self.build(), ("one\ntwo\n", [], 1))
@@ -88,7 +111,7 @@ class RemoteBuildTest(unittest.TestCase):
         self.assertTrue(os.access(path / "run.sh", os.X_OK))
         self.assertFalse(os.access(path / "Makefile", os.X_OK))
 
-    def test_a_file_that_was_changed_in_the_guest_is_copied_again(self):
+    def test_a_file_that_was_changed_in_the_guest_is_sent_again(self):
         path = Path(self.builder().build())
         (path / "part/a.txt").write_text("spoilt\n")
         self.assertEqual(self.build(), ("one\ntwo\n", ["part/a.txt"], 2))
@@ -112,6 +135,14 @@ class RemoteBuildTest(unittest.TestCase):
         self.assertFalse(builder.sync_directories())
         self.assertEqual(Path(builder.full_build_path, "out").read_text(), "one\ntwo\n")
 
+    def test_a_build_that_broke_off_half_way_is_not_taken_for_the_one_before(self):
+        self.build()
+        self.write("Makefile", "all:\n\techo half > out; false\n")
+        with self.assertRaises(ShellCmdError):
+            self.builder().build()
+        self.write("Makefile", MAKEFILE.replace("out:", "out: .PHONY\n.PHONY:"))
+        self.assertEqual(self.build()[0], "one\ntwo\n")
+
     def test_the_machine_is_the_one_at_the_address(self):
         self.assertEqual(self.builder().vm.name, "vm2")
         with self.assertRaisesRegex(virt_vm.VMError, "among vm1, vm3 has the address 127.0.0.1"):
@@ -120,8 +151,47 @@ class RemoteBuildTest(unittest.TestCase):
     def test_an_empty_folder_is_an_error(self):
         shutil.rmtree(self.source)
         self.source.mkdir()
-        with self.assertRaisesRegex(remote_build.BuildError, "holds no files to build"):
+        with self.assertRaisesRegex(remote_build.BuildError, "there is no such folder with files"):
             self.builder().build()
+
+
+@unittest.skipUnless(shutil.which("make"), "needs make")
+class BuiltBeforeTest(Site):
+    """The same where ``deps_build`` named the sources: what was built of them is a folder of the test's own."""
+
+    def setUp(self):
+        super().setUp()
+        self.addCleanup(data_dir.configure, {}, [])
+        self.folder = Path(self.guest.parent, "built")
+        self.folder.mkdir()
+        (self.folder / "out").write_text("built before\n")
+        build = {"source": str(self.source), "folder": str(self.folder), "make_flags": ["A=b c"], "with_source": False}
+        data_dir.configure({}, [str(self.source.parent)], (), [build])
+
+    def test_what_was_built_is_put_in_place_without_make(self):
+        folder = data_dir.get_deps_dir("app")
+        self.assertEqual(folder, str(self.folder))
+        for source in (folder, str(self.source)):
+            builder = remote_build.Builder(self.params(), "127.0.0.1", source, "A='b c'")
+            self.assertFalse(builder.sync_directories())
+            path = Path(builder.build())
+            builder.make()
+            self.assertEqual(sorted(entry.name for entry in path.iterdir()), [".vtbuild-mirror", "out"])
+        self.assertEqual(self.sent, ["out"])
+        self.assertTrue(builder.full_build_path.startswith(f"{self.guest}/app-"))
+        self.assertEqual(data_dir.used_deps(), [], "the test depends on what was built, not on the sources")
+
+    def test_other_flags_are_made_from_the_sources(self):
+        builder = remote_build.Builder(self.params(), "127.0.0.1", data_dir.get_deps_dir("app"), "A=c")
+        self.assertTrue(builder.sync_directories())
+        self.assertEqual(Path(builder.build(), "out").read_text(), "one\ntwo\n")
+        self.assertEqual(data_dir.used_deps(), [str(self.source)])
+
+    def test_files_that_were_built_keep_their_times(self):
+        self.assertTrue(data_dir.is_built(self.folder / "out"))
+        self.assertTrue(data_dir.is_built(self.folder))
+        self.assertFalse(data_dir.is_built(self.source))
+        self.assertFalse(data_dir.is_built(f"{self.folder}-not"))
 
 
 if __name__ == "__main__":

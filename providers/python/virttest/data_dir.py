@@ -11,19 +11,24 @@ _dirs = {}
 _deps_dirs = []
 _provider_folders = []
 _used_deps = []
+_deps_builds = []
 
 
 class MissingDepsDirError(Exception):
     """No ``deps`` folder was found for a test."""
 
 
-def configure(dirs, deps_dirs, provider_folders=()):
-    """Take over the folders of the start message. A search for ``deps`` never leaves `provider_folders`."""
+def configure(dirs, deps_dirs, provider_folders=(), deps_builds=()):
+    """Take over the folders of the start message. A search for ``deps`` never leaves `provider_folders`.
+
+    :param deps_builds: what was built before the test began, as the start message has it.
+    """
     _dirs.clear()
     _dirs.update(dirs)
     _deps_dirs[:] = deps_dirs
     _provider_folders[:] = dict.fromkeys(os.path.realpath(folder) for folder in provider_folders)
     _used_deps.clear()
+    _deps_builds[:] = deps_builds
 
 
 def provider_folders():
@@ -40,17 +45,43 @@ def get_deps_dir(target=None):
     """Return the ``deps`` folder nearest to the file that calls, or `target` inside the nearest one that holds it.
 
     The folders above the calling file are searched first, up to the provider's root or one that holds ``.git``; then
-    those that the provider names.
+    those that the provider names. For a folder that the parameter ``deps_build`` names it is a folder of the test's own
+    with what was built of it; the test then depends on that, not on the sources.
     """
     caller = os.path.dirname(os.path.realpath(sys._getframe(1).f_code.co_filename))
     for folder in [*_deps_above(caller), *_deps_dirs]:
         found = os.path.join(folder, target) if target else folder
         if os.path.exists(found):
-            if found not in _used_deps:
-                _used_deps.append(found)
-            return found
+            build = deps_build(found)
+            return build["folder"] if build else use_deps(found)
     wanted = f"deps/{target}" if target else "deps"
     raise MissingDepsDirError(f"there is no {wanted} in or above {caller}, nor in {_deps_dirs or 'the provider'}")
+
+
+def use_deps(folder):
+    """Take note that the test depends on all that is in `folder`; return it."""
+    if folder not in _used_deps:
+        _used_deps.append(folder)
+    return folder
+
+
+def deps_build(folder, make_flags=None):
+    """What was built of the sources in `folder`, or what is in `folder`; None where there is no such build.
+
+    :param make_flags: with these words for ``make`` and no others.
+    """
+    real = os.path.realpath(folder)
+    for build in _deps_builds:
+        if real in (os.path.realpath(build["source"]), os.path.realpath(build["folder"])):
+            if make_flags is None or build["make_flags"] == make_flags:
+                return build
+    return None
+
+
+def is_built(path):
+    """Whether `path` is in a folder with what was built before the test began: the times of its files matter."""
+    real = os.path.join(os.path.realpath(path), "")
+    return any(real.startswith(os.path.join(os.path.realpath(build["folder"]), "")) for build in _deps_builds)
 
 
 def _deps_above(folder):

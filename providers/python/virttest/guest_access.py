@@ -1,6 +1,6 @@
 """Reaching the guest of a machine: addresses, sessions, files, and its serial console."""
 
-from virttest import absent, core, virt_vm
+from virttest import absent, core, data_dir, virt_vm
 from virttest.session import DEFAULT_PROMPT, ShellSession
 
 __getattr__ = absent(__name__)
@@ -139,8 +139,12 @@ class GuestAccess:
         username=None,
         password=None,
     ):
-        """Copy a file or a folder from the host into the guest. `limit` is in kilobits a second."""
-        self._copy("vm.copy_to", host_path, guest_path, nic_index, limit, timeout, username, password)
+        """Copy a file or a folder from the host into the guest. `limit` is in kilobits a second.
+
+        Files that were built before the test began keep their times, so that ``make`` in the guest finds nothing to do.
+        """
+        times = data_dir.is_built(host_path) or None
+        self._copy("vm.copy_to", host_path, guest_path, nic_index, limit, timeout, username, password, times=times)
 
     def copy_files_from(
         self,
@@ -156,9 +160,10 @@ class GuestAccess:
         """Copy a file or a folder from the guest to the host. `limit` is in kilobits a second."""
         self._copy("vm.copy_from", host_path, guest_path, nic_index, limit, timeout, username, password)
 
-    def _copy(self, call, host_path, guest_path, nic_index, limit, timeout, username, password):
+    def _copy(self, call, host_path, guest_path, nic_index, limit, timeout, username, password, **more):
         core.call(
             call,
+            **more,
             vm=self.name,
             host_path=host_path,
             guest_path=guest_path,

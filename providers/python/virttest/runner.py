@@ -36,7 +36,9 @@ def serve(connection, start):
     _programs.update(start.get("qemu", {}))
     if layers.UPSTREAM:
         programs.offer("aexpect_helper", start["dirs"]["tmpdir"])
-    data_dir.configure(start["dirs"], start.get("deps_dirs", []), start.get("module_paths", []))
+    data_dir.configure(
+        start["dirs"], start.get("deps_dirs", []), start.get("module_paths", []), start.get("deps_builds", [])
+    )
     params = Params(start["params"])
     folders = stage.extend_path(start)
     test = Test(start["name"], params, start["dirs"], start["log"])

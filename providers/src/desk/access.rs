@@ -7,8 +7,9 @@ use camino::Utf8PathBuf;
 use serde_json::{Value, json};
 
 use super::{Desk, errors, settings};
+use crate::build::{self, BuildError};
 use crate::host::protocol::CallError;
-use crate::host::request::{SessionId, VmCopyFrom, VmCopyTo, VmLogin};
+use crate::host::request::{SessionId, VmCopyFrom, VmCopyTo, VmLogin, VmMirror};
 use crate::machine::{Machine, RunState};
 use crate::params::Params;
 use crate::session::login::{self, LoginError};
@@ -194,6 +195,10 @@ impl Desk {
         };
         let rate = rate("vm.copy_to", args.limit.as_ref())?;
         let (connection, options) = self.connection(&args.vm, entry, args.timeout.0, rate).await?;
+        let options = TransferOptions {
+            times: args.times == Some(true),
+            ..options
+        };
         copied(to_guest(connection, &args.host_path, &args.guest_path, options).await)
     }
 
@@ -207,6 +212,42 @@ impl Desk {
         let rate = rate("vm.copy_from", args.limit.as_ref())?;
         let (connection, options) = self.connection(&args.vm, entry, args.timeout.0, rate).await?;
         copied(from_guest(connection, &args.guest_path, &args.host_path, options).await)
+    }
+
+    /// An authenticated connection to the guest of a machine, as its parameters say.
+    ///
+    /// # Errors
+    /// Why nobody can log in, with what the guest printed last.
+    pub async fn connect(&self, vm: &str, patience: Duration) -> Result<Connection, CallError> {
+        let (connection, _) = self.connection(vm, Entry::default(), patience, None).await?;
+        Ok(connection)
+    }
+
+    pub(super) async fn vm_mirror(&self, args: VmMirror) -> Result<Value, CallError> {
+        if !args.guest_path.starts_with('/') {
+            let message = format!(
+                "mirror into {}: the folder is named from the root on",
+                args.guest_path
+            );
+            return Err(CallError::new("argument", message));
+        }
+        let (connection, options) = self
+            .connection(&args.vm, Entry::default(), args.timeout.0, None)
+            .await?;
+        let mirrored = build::mirror(
+            connection,
+            &args.vm,
+            &args.host_path,
+            &args.guest_path,
+            options.patience,
+        );
+        match mirrored.await {
+            Ok(mirrored) => Ok(json!(mirrored)),
+            Err(error @ BuildError::Late { .. }) => {
+                Err(CallError::new("transfer-timeout", error.to_string()))
+            }
+            Err(error) => Err(CallError::new("transfer", error.to_string())),
+        }
     }
 
     /// A connection for copying, and what is left of the time.
@@ -224,7 +265,14 @@ impl Desk {
         match login::connect(&target, patience, &alive).await {
             Ok(connection) => {
                 let patience = patience.saturating_sub(started.elapsed());
-                Ok((connection, TransferOptions { patience, rate }))
+                Ok((
+                    connection,
+                    TransferOptions {
+                        patience,
+                        rate,
+                        times: false,
+                    },
+                ))
             }
             Err(error) => Err(self.login_failed(vm, &machine, &error).await),
         }

@@ -196,6 +196,7 @@ impl Handler for Desk {
                 .map(|port| json!(port)),
             Request::VmCopyTo(args) => self.vm_copy_to(*args).await,
             Request::VmCopyFrom(args) => self.vm_copy_from(*args).await,
+            Request::VmMirror(args) => self.vm_mirror(*args).await,
             Request::VmSerialLog(args) => self.vm_serial_log(&args.vm, args.name.as_deref()),
             Request::VmProcess(args) => self.vm_process(&args.vm),
             Request::VmDevices(args) => self.vm_devices(&args.vm),

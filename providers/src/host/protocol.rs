@@ -26,6 +26,9 @@ pub struct Start {
     pub module_paths: Vec<Utf8PathBuf>,
     /// Folders searched by `data_dir.get_deps_dir`.
     pub deps_dirs: Vec<Utf8PathBuf>,
+    /// What was built for the test before it began.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub deps_builds: Vec<DepsBuild>,
     /// Folders of the test, absolute.
     pub dirs: Dirs,
     /// `debug.log`.
@@ -39,6 +42,19 @@ pub struct Start {
     /// A folder for what QEMU's programs answer, where such answers are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probes: Option<Utf8PathBuf>,
+}
+
+/// Programs that were built from a folder of sources.
+#[derive(Clone, Debug, Serialize)]
+pub struct DepsBuild {
+    /// The folder of sources.
+    pub source: Utf8PathBuf,
+    /// A folder of the test's own with what was built.
+    pub folder: Utf8PathBuf,
+    /// What `make` was told.
+    pub make_flags: Vec<String>,
+    /// Whether the sources are in `folder` too.
+    pub with_source: bool,
 }
 
 /// One module of a test.

@@ -156,6 +156,7 @@ requests! {
         limit: Option<Value>,
         username: Option<String>,
         password: Option<String>,
+        times: Option<bool>,
     }
     /// Copies from the guest.
     "vm.copy_from" VmCopyFrom {
@@ -168,6 +169,8 @@ requests! {
         username: Option<String>,
         password: Option<String>,
     }
+    /// Makes a guest's folder the same as one of the host's.
+    "vm.mirror" VmMirror { vm: String, host_path: Utf8PathBuf, guest_path: String, timeout: Seconds, }
     /// Where its serial output is written.
     "vm.serial_log" VmSerialLog { vm: String, name: Option<String>, }
     /// QEMU's process: what it printed, how it ended, how old it is.

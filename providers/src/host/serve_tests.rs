@@ -26,6 +26,7 @@ pub(crate) fn start() -> Start {
         modules: Vec::new(),
         module_paths: Vec::new(),
         deps_dirs: Vec::new(),
+        deps_builds: Vec::new(),
         dirs,
         log: "/d/debug.log".into(),
         vms: Vec::new(),

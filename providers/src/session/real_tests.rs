@@ -135,6 +135,7 @@ fn options() -> TransferOptions {
     TransferOptions {
         patience: LONG,
         rate: None,
+        times: false,
     }
 }
 
@@ -371,6 +372,7 @@ async fn a_copy_that_takes_too_long_is_cut_off() {
     let slow = TransferOptions {
         patience: Duration::from_secs(1),
         rate: Some(100_000),
+        times: false,
     };
     let before = Instant::now();
     let target = base.join("slow");

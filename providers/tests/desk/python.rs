@@ -40,6 +40,7 @@ fn start(bench: &Bench, module: &str, params: Map<String, Value>) -> Start {
             .map(|part| provider.join(part))
             .to_vec(),
         deps_dirs: vec![provider.join("generic/deps")],
+        deps_builds: Vec::new(),
         dirs,
         log: bench.scratch.join("debug.log"),
         vms: vec![StartedVm {

@@ -19,6 +19,7 @@ use super::images;
 use super::reads::is_parameter;
 use super::runtime::Choice;
 use super::{NAME, TestPayload, params_of};
+use crate::deps::{self, BuildHost};
 use crate::python_env;
 
 /// What a test's result depends on beside its variant, the same for all tests of a run.
@@ -40,6 +41,8 @@ pub struct HostFacts {
     pub runtime: Option<Runtime>,
     /// What upstream's packages are made from, where a test may need them.
     pub packages: Option<python_env::Recipe>,
+    /// Hosts that build what tests need, by name.
+    pub hosts: BTreeMap<String, Arc<BuildHost>>,
 }
 
 /// The role of upstream's packages among a test's inputs.
@@ -88,6 +91,13 @@ pub(super) fn declare(
             })?,
         );
     }
+    payload.deps_builds = deps::uses(variant, &params, facts, &home(&payload, providers))?;
+    let mut built = Vec::new();
+    for build in &payload.deps_builds {
+        needs.push(build.need());
+        built.extend(build.declared());
+        sources.extend(build.sources.iter().cloned());
+    }
     sources.extend(boot_files(&params, facts));
     sources.extend(facts.qemu.as_ref().map(|qemu| SourceFile::new("host/qemu", qemu)));
     sources.sort();
@@ -95,7 +105,7 @@ pub(super) fn declare(
     let mut spec = Spec::new(NAME, variant.name.clone());
     spec.title = variant.test_id.clone();
     spec.variant = variant.name.clone();
-    spec.declared = declared(&params, facts, choice).into();
+    spec.declared = declared(&params, facts, choice, built).into();
     spec.offered = Arc::new(Offered::of(&variant.params, |name| !is_parameter(name)));
     spec.sources = sources.into();
     spec.needs = needs.into();
@@ -113,7 +123,7 @@ pub(super) fn declare(
 }
 
 /// What was asked of the parameters so far, sorted by key; and the host.
-fn declared(params: &Params, facts: &HostFacts, choice: Choice) -> Vec<Declared> {
+fn declared(params: &Params, facts: &HostFacts, choice: Choice, built: Vec<Declared>) -> Vec<Declared> {
     let reads = params.reads();
     let value = |key: &String| params.get(key).map(Arc::from);
     let mut declared: Vec<Declared> = reads
@@ -129,8 +139,16 @@ fn declared(params: &Params, facts: &HostFacts, choice: Choice) -> Vec<Declared>
         Some(Arc::from(facts.python.to_string())),
     ));
     declared.push((Arc::from("host runtime"), Some(Arc::from(choice.word()))));
+    declared.extend(built);
     declared.sort();
     declared
+}
+
+/// The provider that the test's module is from; all that it may be from where there is none.
+fn home<'p>(payload: &TestPayload, providers: &'p [TestProvider]) -> Vec<&'p TestProvider> {
+    let root = payload.provider_root.as_ref();
+    let is_home = |provider: &&TestProvider| root.is_none_or(|(name, _)| *name == provider.name);
+    providers.iter().filter(is_home).collect()
 }
 
 /// Upstream's packages, for a test that is run over them or by them.
@@ -200,7 +218,7 @@ fn unique(paths: Vec<Utf8PathBuf>) -> Vec<Utf8PathBuf> {
 }
 
 /// The name of a provider's file that is the same on every machine.
-pub(super) fn name_in(provider: &TestProvider, file: &Utf8Path) -> String {
+pub(crate) fn name_in(provider: &TestProvider, file: &Utf8Path) -> String {
     match file.strip_prefix(&provider.root) {
         Ok(inside) => format!("{}/{inside}", provider.name),
         Err(_) => file.to_string(),
@@ -217,7 +235,7 @@ fn migrates(params: &Params) -> bool {
 }
 
 /// Kernels and the like that a person put into the data folder; those of a recipe come with its disk.
-fn boot_files(params: &Params, facts: &HostFacts) -> Vec<SourceFile> {
+pub(crate) fn boot_files(params: &Params, facts: &HostFacts) -> Vec<SourceFile> {
     let mut files = Vec::new();
     for vm in params.objects("vms") {
         let view = params.object(vm);

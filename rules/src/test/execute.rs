@@ -20,6 +20,7 @@ use super::declare::PACKAGES_ROLE;
 use super::folder::DataFolder;
 use super::visit::{self, Scene, Visits};
 use super::{TestPayload, TestRule, reads};
+use crate::deps;
 use crate::python_env;
 
 /// The desk, with the test's own words passed on to whoever watches the run.
@@ -143,7 +144,9 @@ async fn attempt(
     job: &Job,
     payload: &TestPayload,
 ) -> Result<(Outcome, Vec<String>), Stopped> {
-    let launch = launch(rule, job, payload, this.runtime).await?;
+    // One letter, because the paths of sockets are short.
+    let letter = &this.runtime.name()[..1];
+    let launch = launch(rule, job, &payload.params, letter).await?;
     let img = QemuImg::new(&launch.launcher, &launch.qemu);
     job.events.step("preparing images");
     let folder = DataFolder::make(
@@ -234,17 +237,17 @@ fn scene<'a>(
     }
 }
 
-async fn launch(
+/// What machines with these parameters are started with; their sockets are in a folder whose name ends in `letter`.
+pub(crate) async fn launch(
     rule: &TestRule,
     job: &Job,
-    payload: &TestPayload,
-    runtime: Runtime,
+    params: &Params,
+    letter: &str,
 ) -> Result<Launch, Stopped> {
-    let qemu = rule.qemu(&payload.params).await.map_err(error)?;
-    let wanted = vtbuild_providers::accel::Accel::from_params(&payload.params).map_err(error)?;
+    let qemu = rule.qemu(params).await.map_err(error)?;
+    let wanted = vtbuild_providers::accel::Accel::from_params(params).map_err(error)?;
     let name = job.scratch.file_name().unwrap_or("t");
-    // One letter, because the paths of sockets are short.
-    let run_dir = rule.sockets.join(format!("{name}{}", &runtime.name()[..1]));
+    let run_dir = rule.sockets.join(format!("{name}{letter}"));
     std::fs::create_dir_all(&run_dir).map_err(|source| error(format!("make {run_dir}: {source}")))?;
     Ok(Launch {
         launcher: rule.setup.launcher.clone(),
@@ -353,6 +356,7 @@ fn start(
             .collect(),
         module_paths: payload.module_paths.clone(),
         deps_dirs: payload.deps_dirs.clone(),
+        deps_builds: deps::unpacked(job, &this.scratch, &payload.deps_builds)?,
         dirs: Dirs {
             debugdir: job.logs.clone(),
             logdir: job.logs.clone(),

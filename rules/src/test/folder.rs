@@ -26,7 +26,7 @@ const QCOW2: &str = "qcow2";
 
 /// Why a data folder could not be made.
 #[derive(Debug, Error)]
-pub(super) enum FolderError {
+pub(crate) enum FolderError {
     /// The file system refuses.
     #[error("make the test's data folder: {path}: {source}")]
     Io {
@@ -42,7 +42,7 @@ pub(super) enum FolderError {
 type Place = (Option<String>, Utf8PathBuf);
 
 /// A test's data folder.
-pub(super) struct DataFolder {
+pub(crate) struct DataFolder {
     root: Utf8PathBuf,
     real: Utf8PathBuf,
     img: QemuImg,
@@ -55,7 +55,7 @@ pub(super) struct DataFolder {
 
 impl DataFolder {
     /// Makes the folder below `scratch`, with all images that `uses` names.
-    pub(super) async fn make(
+    pub(crate) async fn make(
         job: &Job,
         scratch: &Utf8Path,
         real: &Utf8Path,
@@ -79,7 +79,7 @@ impl DataFolder {
     }
 
     /// Where the folder is.
-    pub(super) fn path(&self) -> &Utf8Path {
+    pub(crate) fn path(&self) -> &Utf8Path {
         &self.root
     }
 

@@ -13,24 +13,24 @@ use crate::image::{self, Recipe};
 
 /// One image of one machine, or of a test that has no machine.
 #[derive(Clone, Debug)]
-pub(super) struct ImageUse {
+pub(crate) struct ImageUse {
     /// Its role: `image1 of vm1`, or `image1` alone.
-    pub(super) role: Arc<str>,
+    pub(crate) role: Arc<str>,
     /// The machine that has it.
-    pub(super) vm: Option<String>,
+    pub(crate) vm: Option<String>,
     /// What the parameters say about it; its file is relative to the data folder.
-    pub(super) spec: ImageSpec,
+    pub(crate) spec: ImageSpec,
     /// How it comes to be there.
-    pub(super) origin: Origin,
+    pub(crate) origin: Origin,
     /// Whether it stays when the test has passed, for those that depend on it.
-    pub(super) published: bool,
+    pub(crate) published: bool,
     /// Whether `qemu-img check` looks at it afterwards.
-    pub(super) check: bool,
+    pub(crate) check: bool,
 }
 
 /// How an image comes to be in a test's data folder.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Origin {
+pub(crate) enum Origin {
     /// It is an input.
     Input,
     /// It is an input where there is one, else it is created.
@@ -44,7 +44,7 @@ pub(super) enum Origin {
 }
 
 /// The images of all machines, or where a test has no machine, its own.
-pub(super) fn all(params: &Params) -> Result<Vec<ImageUse>, ParamError> {
+pub(crate) fn all(params: &Params) -> Result<Vec<ImageUse>, ParamError> {
     let machines = params.objects("vms");
     if machines.is_empty() {
         return images(None, params);
@@ -115,7 +115,7 @@ fn with_chains(view: &Params) -> Result<Vec<String>, ParamError> {
 }
 
 /// What an image stands on: the one that a dependency made, else a recipe's disk, else the file in the data folder.
-pub(super) fn need(image: &ImageUse, params: &Params, facts: &HostFacts) -> Result<Option<Need>, String> {
+pub(crate) fn need(image: &ImageUse, params: &Params, facts: &HostFacts) -> Result<Option<Need>, String> {
     if matches!(image.origin, Origin::Created | Origin::Ignored) {
         return Ok(None);
     }
@@ -155,6 +155,6 @@ fn owned_file(file: &Utf8Path, facts: &HostFacts, optional: bool) -> Spec {
 }
 
 /// The name under which an image is passed on: its file, relative to the data folder.
-pub(super) fn output_name(image: &ImageSpec) -> Arc<str> {
+pub(crate) fn output_name(image: &ImageSpec) -> Arc<str> {
     Arc::from(image.file.as_str())
 }

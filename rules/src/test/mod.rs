@@ -5,10 +5,10 @@
 //! parameters ask to create and to keep (`force_create_image = yes`, `remove_image = no`) is passed on to the tests that
 //! depend on this one.
 
-mod declare;
-mod execute;
-mod folder;
-mod images;
+pub(crate) mod declare;
+pub(crate) mod execute;
+pub(crate) mod folder;
+pub(crate) mod images;
 mod reads;
 mod runtime;
 mod visit;
@@ -31,6 +31,8 @@ use vtbuild_providers::qemu::{Qemu, QemuError};
 pub use declare::HostFacts;
 pub use runtime::AUTO;
 pub use visit::{Scene, VISIT, Visitor, Visits};
+
+use crate::deps::DepsUse;
 
 /// The rule's name and version.
 pub const NAME: RuleName = RuleName {
@@ -75,6 +77,11 @@ impl TestRule {
             sockets,
             qemus: Mutex::default(),
         }
+    }
+
+    /// What it works with.
+    pub(crate) fn setup(&self) -> &TestSetup {
+        &self.setup
     }
 
     /// The rule that actions of this one belong to.
@@ -133,6 +140,7 @@ struct TestPayload {
     provider_root: Option<(String, Utf8PathBuf)>,
     images: Vec<images::ImageUse>,
     choice: runtime::Choice,
+    deps_builds: Vec<DepsUse>,
 }
 
 impl TestPayload {
@@ -152,6 +160,7 @@ impl TestPayload {
             provider_root: None,
             images: Vec::new(),
             choice,
+            deps_builds: Vec::new(),
         }
     }
 
@@ -164,6 +173,7 @@ impl TestPayload {
     }
 }
 
-fn params_of(listed: &vtbuild_engine::variant::Params) -> Params {
+/// The parameters of a variant as a map.
+pub(crate) fn params_of(listed: &vtbuild_engine::variant::Params) -> Params {
     listed.iter().map(|(key, value)| (&**key, &**value)).collect()
 }

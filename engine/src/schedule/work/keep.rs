@@ -104,6 +104,10 @@ impl Work {
             seconds,
             trace: None,
         });
+        if outcome.keep == Keep::Afresh {
+            store.note(&spec.label, &last)?;
+            return Ok(Some(made));
+        }
         if let Some(why) = self.why_not_kept(id, resolved, &outcome, began)? {
             store.note(&spec.label, &last)?;
             self.events

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::TransferError;
 use super::tree::{Kind, Sink, Tree, file_error};
@@ -70,6 +71,20 @@ impl Tree for Local {
     fn set_mode(&self, path: &str, mode: u32) -> Result<(), TransferError> {
         fs::set_permissions(path, fs::Permissions::from_mode(mode))
             .map_err(|error| failed("set the permissions of", path, &error))
+    }
+
+    fn modified(&self, path: &str) -> Option<u32> {
+        let modified = fs::metadata(path).and_then(|metadata| metadata.modified()).ok()?;
+        u32::try_from(modified.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()
+    }
+
+    fn set_modified(&self, path: &str, seconds: u32) -> Result<(), TransferError> {
+        let time = UNIX_EPOCH + Duration::from_secs(seconds.into());
+        let set = File::options()
+            .write(true)
+            .open(path)
+            .and_then(|file| file.set_modified(time));
+        set.map_err(|error| failed("set the time of", path, &error))
     }
 }
 

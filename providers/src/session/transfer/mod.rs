@@ -31,6 +31,8 @@ pub struct TransferOptions {
     pub patience: Duration,
     /// Bytes per second, if it is to be slow on purpose.
     pub rate: Option<u64>,
+    /// Whether files from the host keep the times of their last change, as with `scp -p`.
+    pub times: bool,
 }
 
 /// What was copied.

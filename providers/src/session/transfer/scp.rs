@@ -117,6 +117,11 @@ impl Tree for Scp<'_> {
         let command = format!("chmod {mode:o} {}", quoted(path));
         self.must("set the permissions of", path, &command).map(drop)
     }
+
+    fn set_modified(&self, path: &str, seconds: u32) -> Result<(), TransferError> {
+        let command = format!("touch -d @{seconds} {}", quoted(path));
+        self.must("set the time of", path, &command).map(drop)
+    }
 }
 
 struct Sending(Channel);

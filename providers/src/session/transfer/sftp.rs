@@ -27,6 +27,28 @@ fn at_home(path: &str) -> &Path {
     }
 }
 
+impl Sftp {
+    fn set(
+        &self,
+        what: &'static str,
+        path: &str,
+        perm: Option<u32>,
+        time: Option<u64>,
+    ) -> Result<(), TransferError> {
+        let stat = FileStat {
+            size: None,
+            uid: None,
+            gid: None,
+            perm,
+            atime: time,
+            mtime: time,
+        };
+        self.0
+            .setstat(at_home(path), stat)
+            .map_err(|error| failed(what, path, &error))
+    }
+}
+
 impl Tree for Sftp {
     fn side(&self) -> &'static str {
         "guest"
@@ -93,17 +115,11 @@ impl Tree for Sftp {
     }
 
     fn set_mode(&self, path: &str, mode: u32) -> Result<(), TransferError> {
-        let stat = FileStat {
-            size: None,
-            uid: None,
-            gid: None,
-            perm: Some(mode),
-            atime: None,
-            mtime: None,
-        };
-        self.0
-            .setstat(at_home(path), stat)
-            .map_err(|error| failed("set the permissions of", path, &error))
+        self.set("set the permissions of", path, Some(mode), None)
+    }
+
+    fn set_modified(&self, path: &str, seconds: u32) -> Result<(), TransferError> {
+        self.set("set the time of", path, None, Some(seconds.into()))
     }
 }
 

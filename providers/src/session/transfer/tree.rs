@@ -32,6 +32,12 @@ pub(super) trait Tree {
     fn reader<'a>(&'a self, path: &str) -> Result<Box<dyn Read + 'a>, TransferError>;
     fn writer<'a>(&'a self, path: &str, size: u64) -> Result<Box<dyn Sink + 'a>, TransferError>;
     fn set_mode(&self, path: &str, mode: u32) -> Result<(), TransferError>;
+    /// When a file was last changed, in seconds since 1970, where that is asked of this side.
+    fn modified(&self, _path: &str) -> Option<u32> {
+        None
+    }
+    /// Sets what [`Tree::modified`] told of the other side.
+    fn set_modified(&self, path: &str, seconds: u32) -> Result<(), TransferError>;
 }
 
 /// A file being written.
@@ -228,7 +234,18 @@ fn copy_one(route: Route<'_>, source: &str, target: &str, depth: usize) -> Resul
     let side = route.from.side();
     match route.from.kind(source)? {
         Some(Kind::File { mode, size }) => {
-            copy_file(route, source, target, size).and_then(|()| route.to.set_mode(target, mode))
+            copy_file(route, source, target, size)?;
+            route.to.set_mode(target, mode)?;
+            match route
+                .meter
+                .options
+                .times
+                .then(|| route.from.modified(source))
+                .flatten()
+            {
+                Some(seconds) => route.to.set_modified(target, seconds),
+                None => Ok(()),
+            }
         }
         Some(Kind::Directory { .. }) if depth > DEEPEST => Err(TransferError::TooDeep {
             side,

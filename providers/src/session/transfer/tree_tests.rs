@@ -7,7 +7,14 @@ use super::super::local::Local;
 use super::*;
 
 fn meter(patience: Duration, rate: Option<u64>) -> Meter {
-    Meter::new(Instant::now() + patience, TransferOptions { patience, rate })
+    Meter::new(
+        Instant::now() + patience,
+        TransferOptions {
+            patience,
+            rate,
+            times: true,
+        },
+    )
 }
 
 fn run(source: &str, target: &str) -> Result<Copied, TransferError> {
@@ -142,6 +149,10 @@ impl Tree for Liar {
         Err(file_error("guest", "write", path, &"read-only"))
     }
     fn set_mode(&self, path: &str, _mode: u32) -> Result<(), TransferError> {
+        Err(file_error("guest", "change", path, &"read-only"))
+    }
+
+    fn set_modified(&self, path: &str, _seconds: u32) -> Result<(), TransferError> {
         Err(file_error("guest", "change", path, &"read-only"))
     }
 }
