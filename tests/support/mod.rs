@@ -7,6 +7,7 @@ pub(crate) mod guest;
 pub(crate) mod output;
 pub(crate) mod provider;
 pub(crate) mod server;
+pub(crate) mod sshd;
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;

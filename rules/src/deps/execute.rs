@@ -174,6 +174,14 @@ async fn make(
         };
         (status, format!("failed to {problem}{log}"))
     })?;
+    let sent = &built.mirrored;
+    job.events.step(format!(
+        "sent {} of {} entries ({} bytes), removed {}",
+        sent.sent,
+        sent.sent + sent.unchanged,
+        sent.bytes,
+        sent.removed
+    ));
     right_architecture(payload, &built)?;
     Ok(built)
 }

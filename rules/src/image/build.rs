@@ -77,9 +77,12 @@ async fn run(
     log: &Utf8Path,
 ) -> Result<Exit, String> {
     let size = job.spec.read("image_size").unwrap_or(&recipe.image_size);
-    let command = Command::new(recipe.folder.join("build").as_std_path())
+    let folder = recipe
+        .laid_out(&job.scratch.join("recipe"))
+        .map_err(|error| format!("lay out the recipe `{}`: {error}", recipe.name))?;
+    let command = Command::new(folder.join("build").as_std_path())
         .dir(work)
-        .env("RECIPE_DIR", recipe.folder.as_str())
+        .env("RECIPE_DIR", folder.as_str())
         .env("OUT", out.as_str())
         .env("SOURCE_DATE_EPOCH", recipe.source_date_epoch.to_string())
         .env("IMAGE_SIZE", size);

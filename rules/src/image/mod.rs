@@ -2,7 +2,7 @@
 //!
 //! Every byte of the recipe enters the key, and so does the size asked for. The recipe's `build` program runs in an empty
 //! scratch folder with `PATH`, `RECIPE_DIR`, `OUT`, `SOURCE_DATE_EPOCH` and `IMAGE_SIZE` and nothing else of our environment
-//! but proxies and locale; lines `step: …` on its standard output are shown while it works.
+//! but proxies and locale. A recipe that extends another one is that one's, with its own files laid over. Lines `step: …` on its standard output are shown while it works.
 
 mod build;
 mod recipe;
@@ -10,14 +10,14 @@ mod recipe;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 use vtbuild_engine::outcome::Outcome;
 use vtbuild_engine::rule::{DeclareError, Job, Rule};
 use vtbuild_engine::spec::{Claim, RuleName, SourceFile, Spec};
 use vtbuild_engine::variant::Variant;
 use vtbuild_providers::process::Launcher;
 
-pub use recipe::{DISK, Recipe, RecipeError};
+pub use recipe::{DISK, Recipe, RecipeError, RecipeFile};
 
 /// The rule's name and version.
 pub const NAME: RuleName = RuleName {
@@ -52,7 +52,8 @@ pub fn spec(recipe: &Recipe, size: Option<&str>) -> Spec {
     spec.declared = declared
         .map(|(name, value)| (Arc::from(name), Some(Arc::from(value))))
         .into();
-    let source = |path: &Utf8PathBuf| SourceFile::new(name_of(recipe, path), path);
+    let source =
+        |file: &RecipeFile| SourceFile::new(format!("recipe/{}/{}", file.recipe, file.inside), &file.path);
     spec.sources = recipe.files.iter().map(source).collect();
     spec.claim = Claim {
         memory_mib: BUILD_MEMORY_MIB,
@@ -60,14 +61,6 @@ pub fn spec(recipe: &Recipe, size: Option<&str>) -> Spec {
     };
     spec.payload = Arc::new(recipe.clone());
     spec
-}
-
-fn name_of(recipe: &Recipe, path: &Utf8Path) -> String {
-    format!(
-        "recipe/{}/{}",
-        recipe.name,
-        path.strip_prefix(&recipe.folder).unwrap_or(path)
-    )
 }
 
 #[async_trait]

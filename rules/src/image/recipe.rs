@@ -48,6 +48,32 @@ struct Description {
     files: BTreeMap<String, String>,
 }
 
+/// What a recipe says that is another one with a few files added or replaced.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Extension {
+    name: String,
+    extends: String,
+    /// For people.
+    #[serde(rename = "summary")]
+    _summary: Option<String>,
+    image_size: Option<String>,
+    /// Files that are added to the end of those of the same name, instead of replacing them.
+    #[serde(default)]
+    appends: Vec<Utf8PathBuf>,
+}
+
+/// One file of a recipe.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RecipeFile {
+    /// The recipe whose folder it is in.
+    pub recipe: String,
+    /// Its path in a recipe's folder.
+    pub inside: Utf8PathBuf,
+    /// Where it is.
+    pub path: Utf8PathBuf,
+}
+
 /// A recipe.
 #[derive(Clone, Debug)]
 pub struct Recipe {
@@ -55,8 +81,8 @@ pub struct Recipe {
     pub name: String,
     /// Its folder.
     pub folder: Utf8PathBuf,
-    /// Every file in it, sorted.
-    pub files: Vec<Utf8PathBuf>,
+    /// Every file of it, in order: those of the recipe that it extends, except those that it replaces, then its own.
+    pub files: Vec<RecipeFile>,
     /// The disk's size where nobody asks for another.
     pub image_size: String,
     /// The time that all files in the image get, in seconds since 1970.
@@ -79,11 +105,16 @@ impl Recipe {
     /// # Errors
     /// When there is none, or it makes no sense.
     pub fn named(name: &str, recipes: &[Utf8PathBuf]) -> Result<Self, RecipeError> {
+        Self::find(name, recipes, &[])
+    }
+
+    /// The same, for the recipes `below` that extend each other and, in the end, it.
+    fn find(name: &str, recipes: &[Utf8PathBuf], below: &[&str]) -> Result<Self, RecipeError> {
         // A name with a slash or dots could lead out of the folder of recipes.
         let sound = !name.contains('/') && !name.starts_with('.');
         let mut folders = recipes.iter().map(|folder| folder.join(name));
         match folders.find(|folder| sound && folder.join(FILE).is_file()) {
-            Some(folder) => Self::in_folder(&folder),
+            Some(folder) => Self::in_folder(&folder, recipes, below),
             None => Err(RecipeError::Unknown {
                 name: name.to_owned(),
                 folders: recipes
@@ -111,14 +142,31 @@ impl Recipe {
         names
     }
 
-    fn in_folder(folder: &Utf8Path) -> Result<Self, RecipeError> {
+    fn in_folder(folder: &Utf8Path, recipes: &[Utf8PathBuf], below: &[&str]) -> Result<Self, RecipeError> {
         let path = folder.join(FILE);
         let malformed = |reason: String| RecipeError::Malformed {
             path: path.clone(),
             reason,
         };
         let text = std::fs::read_to_string(&path).map_err(|error| malformed(error.to_string()))?;
-        let description: Description = toml::from_str(&text).map_err(|error| malformed(error.to_string()))?;
+        let table: toml::Table = toml::from_str(&text).map_err(|error| malformed(error.to_string()))?;
+        if table.contains_key("extends") {
+            let extension: Extension = table
+                .try_into()
+                .map_err(|error: toml::de::Error| malformed(error.to_string()))?;
+            if below.contains(&extension.name.as_str()) {
+                return Err(malformed(format!(
+                    "it extends `{}`, which extends it",
+                    extension.extends
+                )));
+            }
+            let below: Vec<&str> = below.iter().copied().chain([extension.name.as_str()]).collect();
+            let base = Self::find(&extension.extends, recipes, &below)?;
+            return Ok(base.extended(folder, extension));
+        }
+        let description: Description = table
+            .try_into()
+            .map_err(|error: toml::de::Error| malformed(error.to_string()))?;
         if !description.outputs.values().any(|role| role == DISK) {
             return Err(malformed(format!("no output has the role `{DISK}`")));
         }
@@ -134,14 +182,58 @@ impl Recipe {
             .into_iter()
             .map(|(path, package)| (HostNeed::File(path.into()), package));
         Ok(Self {
-            name: description.name,
             folder: folder.to_owned(),
-            files: files_below(folder),
+            files: files_below(folder, &description.name),
+            name: description.name,
             image_size: description.image_size,
             source_date_epoch: description.source_date_epoch,
             outputs: description.outputs,
             host: programs.chain(files).collect(),
         })
+    }
+
+    /// This recipe with the files of `extension`, which are in `folder`, laid over its own.
+    fn extended(self, folder: &Utf8Path, extension: Extension) -> Self {
+        let own = files_below(folder, &extension.name);
+        let appended = |inside: &Utf8PathBuf| extension.appends.contains(inside);
+        let replaced = |file: &RecipeFile| {
+            !appended(&file.inside)
+                && file.inside != FILE
+                && own.iter().any(|other| other.inside == file.inside)
+        };
+        let kept = self.files.iter().filter(|file| !replaced(file)).cloned();
+        let files = kept.chain(own.iter().cloned()).collect();
+        Self {
+            files,
+            name: extension.name,
+            folder: folder.to_owned(),
+            image_size: extension.image_size.unwrap_or(self.image_size),
+            ..self
+        }
+    }
+
+    /// The folder with all its files: its own where it extends nothing, else one that is made at `place`. What describes
+    /// the recipe is there that of the recipe that builds.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written.
+    pub fn laid_out(&self, place: &Utf8Path) -> std::io::Result<Utf8PathBuf> {
+        if self.files.iter().all(|file| file.recipe == self.name) {
+            return Ok(self.folder.clone());
+        }
+        for file in &self.files {
+            let to = place.join(&file.inside);
+            to.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+            match (to.exists(), file.inside == FILE) {
+                (false, _) => std::fs::copy(&file.path, &to).map(drop)?,
+                (true, true) => {}
+                (true, false) => {
+                    let mut end = std::fs::OpenOptions::new().append(true).open(&to)?;
+                    std::io::copy(&mut std::fs::File::open(&file.path)?, &mut end)?;
+                }
+            }
+        }
+        Ok(place.to_owned())
     }
 
     /// The file name of the disk.
@@ -174,14 +266,20 @@ fn on_path(program: &str) -> bool {
             .any(|dir| Utf8Path::new(dir).join(program).is_file())
 }
 
-fn files_below(folder: &Utf8Path) -> Vec<Utf8PathBuf> {
+fn files_below(folder: &Utf8Path, recipe: &str) -> Vec<RecipeFile> {
     let files = walkdir::WalkDir::new(folder)
         .sort_by_file_name()
         .into_iter()
         .flatten();
+    let file = |path: Utf8PathBuf| RecipeFile {
+        recipe: recipe.to_owned(),
+        inside: path.strip_prefix(folder).unwrap_or(&path).to_owned(),
+        path,
+    };
     files
         .filter(|entry| !entry.file_type().is_dir())
         .filter_map(|entry| Utf8PathBuf::from_path_buf(entry.into_path()).ok())
+        .map(file)
         .collect()
 }
 
@@ -207,11 +305,7 @@ mod tests {
     fn every_file_of_the_folder_counts() {
         let (_dir, folders) = recipe(GOOD);
         let recipe = Recipe::named("mini", &folders).unwrap();
-        let names: Vec<_> = recipe
-            .files
-            .iter()
-            .map(|f| f.strip_prefix(&recipe.folder).unwrap().as_str())
-            .collect();
+        let names: Vec<_> = recipe.files.iter().map(|file| file.inside.as_str()).collect();
         assert_eq!(names, ["overlay/inittab", "recipe.toml"]);
         assert_eq!(recipe.disk(), "disk.qcow2");
         let missing = recipe.missing();
@@ -231,6 +325,58 @@ mod tests {
         std::fs::write(folders[0].join("mini/recipe.toml"), GOOD.replace("1G", "7G")).unwrap();
         assert_eq!(Recipe::named("mini", &folders).unwrap().image_size, "7G");
         assert_eq!(Recipe::names(&folders), ["mini"]);
+    }
+
+    #[test]
+    fn a_recipe_may_be_another_one_and_a_little_more() {
+        let (_dir, folders) = recipe(GOOD);
+        std::fs::write(folders[1].join("mini/list"), "one\n").unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folders[1].join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write(
+            "more/recipe.toml",
+            "name = 'more'\nextends = 'mini'\nimage_size = '3G'\nappends = ['list']\n",
+        );
+        write("more/list", "two\n");
+        write("more/overlay/inittab", "other");
+        let more = Recipe::named("more", &folders).unwrap();
+        assert_eq!(
+            (more.name.as_str(), more.image_size.as_str(), more.disk()),
+            ("more", "3G", "disk.qcow2")
+        );
+        assert_eq!(more.missing().len(), 2, "what the host must have is inherited");
+        let names: Vec<String> = more
+            .files
+            .iter()
+            .map(|file| format!("{}/{}", file.recipe, file.inside))
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "mini/list",
+                "mini/recipe.toml",
+                "more/list",
+                "more/overlay/inittab",
+                "more/recipe.toml"
+            ]
+        );
+        let place = more.laid_out(&folders[1].join("laid")).unwrap();
+        let read = |name: &str| std::fs::read_to_string(place.join(name)).unwrap();
+        assert_eq!(
+            (read("list").as_str(), read("overlay/inittab").as_str()),
+            ("one\ntwo\n", "other")
+        );
+        assert_eq!(read("recipe.toml"), GOOD);
+        let mini = Recipe::named("mini", &folders).unwrap();
+        assert_eq!(mini.laid_out(&folders[1].join("unused")).unwrap(), mini.folder);
+
+        write("round/recipe.toml", "name = 'round'\nextends = 'and'\n");
+        write("and/recipe.toml", "name = 'and'\nextends = 'round'\n");
+        let error = Recipe::named("round", &folders).unwrap_err().to_string();
+        assert!(error.contains("which extends it"), "{error}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use vtbuild_cfg::{Diagnostic, Program, Severity};
 /// The code of these notes.
 pub const CODE: &str = "unread-key";
 /// The keys that rules and providers read, without the names of objects.
-const KNOWN: [&str; 92] = [
+const KNOWN: [&str; 99] = [
     "balloon",
     "bios_path",
     "blk_extra_params",
@@ -28,6 +28,13 @@ const KNOWN: [&str; 92] = [
     "cpu_model",
     "cpu_model_flags",
     "create_image",
+    "deps_build",
+    "deps_build_host",
+    "deps_build_make_flags",
+    "deps_build_output",
+    "deps_build_source",
+    "deps_build_timeout",
+    "deps_build_with_source",
     "disable_kvm",
     "disable_reboot",
     "disable_shutdown",
