@@ -208,7 +208,7 @@ fn modes_and_links_are_part_of_the_sources() {
         "app/bad",
         "leads to /etc/passwd, out of the folder of sources",
     ]);
-    assert_eq!(run.verdict("apart").cached, false);
+    assert!(!run.verdict("apart").cached);
 }
 
 #[test]

@@ -9,9 +9,10 @@ from virttest import data_dir, error_context, remote_build
 @error_context.context_aware
 def run(test, params, env):
     """
-    :param drift_readings: how often the clocks are read.
-    :param drift_interval: milliseconds between two readings.
-    :param drift_threshold: percent by which two clocks may differ.
+    Bring two programs of the test's own into the guest and compare its clocks with them.
+
+    :param params: `drift_readings` of the clocks are taken, `drift_interval` milliseconds apart; two clocks may differ
+        by `drift_threshold` percent.
     """
     readings, interval = int(params["drift_readings"]), int(params["drift_interval"])
     threshold = float(params["drift_threshold"])
