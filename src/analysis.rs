@@ -5,6 +5,7 @@ use vtbuild_cfg::filter::Filter;
 use vtbuild_cfg::provenance::{Statement, alone_in_the_way, unknown_labels};
 use vtbuild_cfg::{Count, Diagnostic, ExpandOptions, Program, Variants};
 use vtbuild_engine::session::{Diagnostics, ExtraLine, Layout, ProviderLayout, Session};
+use vtbuild_engine::shelf::Shelf;
 use vtbuild_engine::variant::Variant;
 use vtbuild_providers::provider::GENERIC;
 
@@ -48,7 +49,7 @@ impl Analysis {
 
     /// Reads the configuration of a workspace with these lines at its end.
     pub fn with_lines(workspace: Workspace, mut lines: Vec<ExtraLine>) -> Result<Self, Failure> {
-        let session = Session::new(layout(&workspace));
+        let session = Session::new(layout(&workspace)).with_shelf(Shelf::new(&workspace.cache));
         lines.extend(without_foreign(&session, &workspace.settings.vt_type));
         let program = session.program(&lines).map_err(|found| refused(&found, &lines))?;
         Ok(Self {

@@ -394,6 +394,9 @@ pub struct CartesianArgs {
     /// Refuse what the reference implementation accepts by mistake
     #[arg(long)]
     pub strict: bool,
+    /// Cache folder, where read configurations are kept [default: $XDG_CACHE_HOME/vtbuild]
+    #[arg(long, value_name = "DIR", env = "VTBUILD_CACHE")]
+    pub cache_dir: Option<Utf8PathBuf>,
 }
 
 /// `vtbuild graph`.

@@ -98,11 +98,10 @@ fn state_of(path: &Utf8Path, known: Option<Entry>) -> io::Result<(FileState, Opt
             None,
         ));
     }
-    let now = now_ns();
+    let settled = before.is_settled();
     let (digest, size) = Digest::of_file(path)?;
     let after = Identity::of(&fs::metadata(path)?);
-    let settled = before == after && now - before.changed_ns() >= SETTLED_NS;
-    let entry = settled.then_some(Entry {
+    let entry = (settled && before == after).then_some(Entry {
         identity: before,
         digest,
     });
@@ -127,7 +126,7 @@ fn now_ns() -> i128 {
 
 /// By what a change of a file shows without reading it. Times are in nanoseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Identity {
+pub struct Identity {
     size: u64,
     mtime_ns: i128,
     ctime_ns: i128,
@@ -136,7 +135,9 @@ struct Identity {
 }
 
 impl Identity {
-    fn of(metadata: &Metadata) -> Self {
+    /// The identity of the file that has this metadata.
+    #[must_use]
+    pub fn of(metadata: &Metadata) -> Self {
         let ns = |seconds: i64, ns: i64| i128::from(seconds) * 1_000_000_000 + i128::from(ns);
         Self {
             size: metadata.len(),
@@ -147,8 +148,37 @@ impl Identity {
         }
     }
 
-    fn changed_ns(&self) -> i128 {
-        self.mtime_ns.max(self.ctime_ns)
+    /// Whether the file was changed so long ago that another change since would show: only then may what was read
+    /// of it be remembered by its identity.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        now_ns() - self.mtime_ns.max(self.ctime_ns) >= SETTLED_NS
+    }
+
+    /// The identity as bytes, for [`from_bytes`](Self::from_bytes).
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; 56] {
+        let mut bytes = [0; 56];
+        bytes[..8].copy_from_slice(&self.size.to_le_bytes());
+        bytes[8..24].copy_from_slice(&self.mtime_ns.to_le_bytes());
+        bytes[24..40].copy_from_slice(&self.ctime_ns.to_le_bytes());
+        bytes[40..48].copy_from_slice(&self.inode.to_le_bytes());
+        bytes[48..].copy_from_slice(&self.device.to_le_bytes());
+        bytes
+    }
+
+    /// The identity that was made these bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; 56]) -> Self {
+        let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|byte| bytes[at + byte]));
+        let time = |at: usize| i128::from_le_bytes(std::array::from_fn(|byte| bytes[at + byte]));
+        Self {
+            size: number(0),
+            mtime_ns: time(8),
+            ctime_ns: time(24),
+            inode: number(40),
+            device: number(48),
+        }
     }
 }
 
@@ -160,31 +190,11 @@ struct Entry {
 
 impl Entry {
     fn to_bytes(self) -> Vec<u8> {
-        let Identity {
-            size,
-            mtime_ns,
-            ctime_ns,
-            inode,
-            device,
-        } = self.identity;
-        let mut bytes = Vec::with_capacity(88);
-        bytes.extend_from_slice(&size.to_le_bytes());
-        bytes.extend_from_slice(&mtime_ns.to_le_bytes());
-        bytes.extend_from_slice(&ctime_ns.to_le_bytes());
-        bytes.extend_from_slice(&inode.to_le_bytes());
-        bytes.extend_from_slice(&device.to_le_bytes());
-        bytes.extend_from_slice(self.digest.as_bytes());
-        bytes
+        [&self.identity.to_bytes()[..], self.digest.as_bytes()].concat()
     }
 
     fn from_bytes(mut bytes: &[u8]) -> Result<Self, Damage> {
-        let identity = Identity {
-            size: u64::from_le_bytes(take(&mut bytes)?),
-            mtime_ns: i128::from_le_bytes(take(&mut bytes)?),
-            ctime_ns: i128::from_le_bytes(take(&mut bytes)?),
-            inode: u64::from_le_bytes(take(&mut bytes)?),
-            device: u64::from_le_bytes(take(&mut bytes)?),
-        };
+        let identity = Identity::from_bytes(&take(&mut bytes)?);
         Ok(Self {
             identity,
             digest: Digest::from_bytes(take(&mut bytes)?),

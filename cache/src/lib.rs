@@ -26,7 +26,7 @@ mod store;
 pub use blob::{Blob, Pin, Take, Verified};
 pub use digest::{Digest, ParseDigestError};
 pub use error::StoreError;
-pub use files::FileState;
+pub use files::{FileState, Identity};
 pub use gc::{Limits, Report, Stat};
 pub use history::{Last, Run};
 pub use key::{ENCODING, Fields, Keyed, Value, digest_of, manifest_of};

@@ -125,7 +125,7 @@ impl Applier {
 
     /// Applies the statement at `at`; the index of the next one.
     fn step<W: Watch>(&mut self, graph: &Graph, at: u32, watch: &mut W) -> Result<u32, Box<Diagnostic>> {
-        match graph.stmts[at as usize] {
+        match graph.stmt(at) {
             Stmt::Assign {
                 operator,
                 substitutes: false,

@@ -3,66 +3,26 @@
 //! The last `variants` block of a text is the root's side of the tree, the first one the leaves' side: each variant's
 //! only child is what was current before its block, shared by all variants of the block.
 
+mod atoms;
+mod file;
+mod stmt;
+
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use rustc_hash::FxHashMap;
 
 use crate::filter::{FilterId, FilterTable};
-use crate::items::{ItemId, Items};
+use crate::items::ItemId;
 pub(crate) use crate::lexer::Operator;
 use crate::matcher::Matcher;
 use crate::search::Tables;
-use crate::spans::Spans;
 use crate::symbols::{Sym, Symbols};
-
-/// Something a filter can ask for: a variant's name, or a name in the block of a certain variable.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct Atom(pub(crate) u32);
-
-impl Atom {
-    pub(crate) const NONE: Atom = Atom(u32::MAX);
-}
-
-/// All atoms of a program.
-#[derive(Clone, Default, Debug)]
-pub(crate) struct Atoms {
-    plain: Vec<Atom>,
-    named: FxHashMap<(Sym, Sym), Atom>,
-    info: Vec<(Option<Sym>, Sym)>,
-}
-
-impl Atoms {
-    pub(crate) fn len(&self) -> usize {
-        self.info.len()
-    }
-
-    pub(crate) fn intern(&mut self, variable: Option<Sym>, value: Sym) -> Atom {
-        let fresh = Atom(self.info.len() as u32);
-        let slot = match variable {
-            Some(variable) => self.named.entry((variable, value)).or_insert(fresh),
-            None => {
-                if self.plain.len() <= value.index() {
-                    self.plain.resize(value.index() + 1, Atom::NONE);
-                }
-                let slot = &mut self.plain[value.index()];
-                if *slot == Atom::NONE {
-                    *slot = fresh;
-                }
-                slot
-            }
-        };
-        if *slot == fresh {
-            self.info.push((variable, value));
-        }
-        *slot
-    }
-
-    /// The variable and the value of an atom.
-    pub(crate) fn info(&self, atom: Atom) -> (Option<Sym>, Sym) {
-        self.info[atom.0 as usize]
-    }
-}
+use crate::table::Table;
+pub(crate) use atoms::{Atom, Atoms};
+pub(crate) use file::LinkedFile;
+pub use file::Sources;
+pub(crate) use stmt::Stmt;
 
 /// A label that a node adds to the name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -125,35 +85,6 @@ impl TextRef {
     pub(crate) const OWN: u32 = u32::MAX - 1;
 }
 
-/// A statement of a node's content. A condition's body follows it, up to `end`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Stmt {
-    Assign {
-        operator: Operator,
-        substitutes: bool,
-        key: Sym,
-        value: TextRef,
-    },
-    AssignMatching {
-        operator: Operator,
-        substitutes: bool,
-        matcher: u32,
-        value: TextRef,
-    },
-    Only,
-    No,
-    Join,
-    Condition {
-        filter: FilterId,
-        negated: bool,
-        end: u32,
-    },
-    Del(Sym),
-    Suffix(Sym),
-    /// Adds the labels of a node to the file maps.
-    FileMap(NodeId),
-}
-
 /// Where a statement came from.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Origin {
@@ -197,13 +128,6 @@ pub(crate) enum BoundKind {
     Fixed,
 }
 
-/// One linked file.
-#[derive(Clone, Debug)]
-pub(crate) struct LinkedFile {
-    pub(crate) items: Arc<Items>,
-    pub(crate) spans: Arc<Spans>,
-}
-
 /// The whole linked program.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Graph {
@@ -216,8 +140,9 @@ pub(crate) struct Graph {
     pub(crate) labels: Vec<NodeLabel>,
     pub(crate) nodes: Vec<Node>,
     pub(crate) children: Vec<NodeId>,
-    pub(crate) stmts: Vec<Stmt>,
-    pub(crate) origins: Vec<Origin>,
+    /// Packed; see [`Graph::stmt`].
+    pub(crate) stmts: Table<[u32; 5]>,
+    pub(crate) origins: Table<[u32; 2]>,
     pub(crate) guards: Vec<Guard>,
     pub(crate) constraints: Vec<Constraint>,
     /// Whether any of the constraints or factors is a trap.
@@ -227,13 +152,13 @@ pub(crate) struct Graph {
     pub(crate) factors: Vec<Constraint>,
     pub(crate) matchers: Vec<Arc<Matcher>>,
     pub(crate) text: String,
-    /// By key: whether it bounds another key.
-    pub(crate) bounds: Vec<Option<(BoundKind, Sym)>>,
+    /// By key: whether it bounds another key; packed, see [`Graph::bound`].
+    pub(crate) bounds: Table<[u32; 2]>,
     /// Keys by rank in code-point order, for sorted output.
     pub(crate) ranks: OnceLock<Vec<u32>>,
     /// The node that further text is added to; the root of the tree.
     pub(crate) root: Option<NodeId>,
-    pub(crate) tables: OnceLock<Tables>,
+    pub(crate) tables: OnceLock<Arc<Tables>>,
 }
 
 /// Keys that no assignment can change.
@@ -248,6 +173,34 @@ pub(crate) const RESERVED: [&str; 5] = [
 impl Graph {
     pub(crate) fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.index()]
+    }
+
+    /// One statement.
+    #[inline]
+    pub(crate) fn stmt(&self, at: u32) -> Stmt {
+        Stmt::unpack(self.stmts[at as usize])
+    }
+
+    /// What a key bounds, if anything.
+    #[inline]
+    pub(crate) fn bound(&self, key: u32) -> Option<(BoundKind, Sym)> {
+        let [kind, base] = self.bounds[key as usize];
+        let kind = match kind {
+            1 => BoundKind::Min,
+            2 => BoundKind::Max,
+            3 => BoundKind::Fixed,
+            _ => return None,
+        };
+        Some((kind, Sym(base)))
+    }
+
+    pub(crate) fn push_bound(&mut self, bound: Option<(BoundKind, Sym)>) {
+        self.bounds.push(match bound {
+            None => [0, 0],
+            Some((BoundKind::Min, base)) => [1, base.0],
+            Some((BoundKind::Max, base)) => [2, base.0],
+            Some((BoundKind::Fixed, base)) => [3, base.0],
+        });
     }
 
     pub(crate) fn node_labels(&self, node: &Node) -> &[NodeLabel] {
@@ -267,7 +220,7 @@ impl Graph {
         let arena = match at.arena {
             TextRef::OWN => own,
             TextRef::LINKED => &self.text,
-            file => &self.files[file as usize].items.text,
+            file => self.files[file as usize].text(),
         };
         &arena[at.start as usize..(at.start + at.len) as usize]
     }
@@ -291,7 +244,7 @@ impl Graph {
     }
 
     pub(crate) fn tables(&self) -> &Tables {
-        self.tables.get_or_init(|| Tables::build(self))
+        self.tables.get_or_init(|| Arc::new(Tables::build(self)))
     }
 
     /// Appends a label as names show it.
@@ -327,7 +280,7 @@ impl Graph {
 
     /// A statement's place.
     pub(crate) fn location(&self, stmt: u32) -> crate::diagnostic::Location {
-        let origin = self.origins[stmt as usize];
-        self.files[origin.file as usize].spans.location(origin.item)
+        let [file, item] = self.origins[stmt as usize];
+        self.files[file as usize].spans().location(ItemId(item))
     }
 }

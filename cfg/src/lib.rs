@@ -14,6 +14,7 @@
 //! | [`items`] | what a file says, free of positions; comments and layout do not change it |
 //! | [`spans`] | where each item stands; line origins of generated files |
 //! | [`program`] | includes resolved, files linked into one shared tree |
+//! | `table` | lists whose beginning may be stored elsewhere |
 //! | `graph` | that tree: nodes, statements, constraints, atoms |
 //! | `search` | the paths that pass all filters, without entering what cannot match |
 //! | [`expand`] | the stream of variants, in order, on all cores where asked |
@@ -54,6 +55,7 @@ mod search;
 pub mod spans;
 pub mod strict;
 pub mod symbols;
+mod table;
 pub mod variant;
 
 pub use count::Count;
@@ -64,6 +66,6 @@ pub use items::{Item, ItemId, Items};
 pub use lexer::Operator;
 pub use params::Params;
 pub use parser::{Parsed, parse};
-pub use program::{Loaded, Loader, Program, Unit};
+pub use program::{Loaded, Loader, Program, Sources, Unit};
 pub use spans::{LineOrigin, Spans};
 pub use variant::Variant;

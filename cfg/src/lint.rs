@@ -73,7 +73,7 @@ fn warning(code: &'static str, message: String, location: Location) -> Diagnosti
 }
 
 fn place(file: &LinkedFile, index: usize) -> Location {
-    file.spans.location(ItemId(index as u32))
+    file.spans().location(ItemId(index as u32))
 }
 
 #[cfg(test)]

@@ -1,13 +1,15 @@
 //! Resolves includes and links files into one [`Program`].
 
 mod link;
+mod stored;
 
 use std::sync::Arc;
 
 use camino::Utf8Path;
 
 use crate::diagnostic::Diagnostic;
-use crate::graph::Graph;
+use crate::graph::{Graph, LinkedFile};
+pub use crate::graph::Sources;
 use crate::parser::{Parsed, parse};
 use crate::spans::Spans;
 use link::Linker;
@@ -122,7 +124,9 @@ impl Program {
     pub fn with_spans(self, spans: impl IntoIterator<Item = Arc<Spans>>) -> Program {
         let mut graph = Arc::unwrap_or_clone(self.graph);
         for (file, spans) in graph.files.iter_mut().zip(spans) {
-            file.spans = spans;
+            if let LinkedFile::Parsed { spans: places, .. } = file {
+                *places = spans;
+            }
         }
         Program {
             graph: Arc::new(graph),
@@ -131,7 +135,7 @@ impl Program {
 
     /// The files that were linked, in the order in which they were first met.
     pub fn files(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.graph.files.iter().map(|file| file.spans.file())
+        self.graph.files.iter().map(LinkedFile::name)
     }
 }
 

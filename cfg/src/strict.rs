@@ -76,15 +76,15 @@ pub fn check(program: &Program) -> Vec<Diagnostic> {
 /// The include statements that led to a file when it was first met, innermost first.
 fn included_from(graph: &Graph, file: &LinkedFile) -> Vec<(Arc<str>, u32)> {
     let mut chain = Vec::new();
-    let mut wanted = file.spans.file().clone();
+    let mut wanted = file.spans().file().clone();
     // A file is linked after the one that first includes it; so this goes towards the root.
-    let at = graph.files.iter().position(|known| known.spans.file() == &wanted);
+    let at = graph.files.iter().position(|known| known.name() == &wanted);
     for earlier in graph.files[..at.unwrap_or(0)].iter().rev() {
-        let folder = Utf8Path::new(&**earlier.spans.file());
-        let mut includes = earlier.items.includes();
+        let folder = Utf8Path::new(&**earlier.spans().file());
+        let mut includes = earlier.items().includes();
         if let Some((id, _)) = includes.find(|(_, path)| resolve(folder, path).as_str() == &*wanted) {
-            chain.push(earlier.spans.position(id));
-            wanted = earlier.spans.file().clone();
+            chain.push(earlier.spans().position(id));
+            wanted = earlier.spans().file().clone();
         }
     }
     chain
@@ -119,10 +119,10 @@ impl Statement<'_> {
 /// All statements of a file. What follows a condition's colon is a statement of its own.
 fn statements(file: &LinkedFile) -> Vec<Statement<'_>> {
     let mut statements: Vec<Statement<'_>> = Vec::new();
-    for (index, item) in file.items.items().iter().enumerate() {
+    for (index, item) in file.items().items().iter().enumerate() {
         let id = ItemId(index as u32);
         let before = statements.last().filter(|before| {
-            matches!(before.item, Item::Condition { .. }) && file.spans.line(before.id) == file.spans.line(id)
+            matches!(before.item, Item::Condition { .. }) && file.spans().line(before.id) == file.spans().line(id)
         });
         let (line, text) = match before {
             Some(header) => {
@@ -133,7 +133,7 @@ fn statements(file: &LinkedFile) -> Vec<Statement<'_>> {
                 (line, header.text[rest..].to_owned())
             }
             None => {
-                let line = file.spans.location(id);
+                let line = file.spans().location(id);
                 let text = line.text.chars().skip(line.column as usize - 1).collect();
                 (line, text)
             }

@@ -3,6 +3,7 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`session`] | a workspace's files as inputs, and what they expand to; `salsa` stays behind it, in `db` |
+//! | [`shelf`] | linked programs kept on disk from one process to the next |
 //! | [`generate`] | `subtests.cfg` and `guest-os.cfg`, derived from the providers and the guest definitions |
 //! | [`variant`] | a variant as rules see it |
 //! | [`spec`], [`rule`] | what a rule declares about an action; the plug |
@@ -31,5 +32,6 @@ pub mod resolve;
 pub mod rule;
 pub mod schedule;
 pub mod session;
+pub mod shelf;
 pub mod spec;
 pub mod variant;

@@ -1,15 +1,17 @@
 //! A workspace under analysis: files as inputs, and what they expand to.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use camino::Utf8PathBuf;
-use vtbuild_cfg::{Diagnostic, ExpandOptions, Program};
+use vtbuild_cfg::{Diagnostic, ExpandOptions, Program, Sources};
 
 use crate::db::{
-    Broken, Database, Selection, Setup, expanded, foreign_tests, generated_subtests, program, program_of,
+    Broken, Database, Selection, Setup, expanded, file, foreign_tests, generated_subtests, program, program_of,
     selected, with_lines,
 };
+use crate::shelf::Shelf;
 use crate::variant::{Texts, Variant};
 
 /// Where a workspace's configuration comes from.
@@ -50,6 +52,9 @@ pub type Diagnostics = Arc<[Diagnostic]>;
 pub struct Session {
     db: Database,
     setup: Setup,
+    shelf: Option<Shelf>,
+    /// The program that the shelf gave.
+    kept: OnceCell<Program>,
 }
 
 impl Session {
@@ -58,11 +63,26 @@ impl Session {
     pub fn new(layout: Layout) -> Self {
         let db = Database::default();
         let setup = Setup::new(&db, layout);
-        Self { db, setup }
+        Self {
+            db,
+            setup,
+            shelf: None,
+            kept: OnceCell::new(),
+        }
+    }
+
+    /// Takes the linked program from a shelf as long as its files are what they were, and keeps it there. For a process
+    /// that looks once: after [`refresh`](Self::refresh) everything is read from the files.
+    #[must_use]
+    pub fn with_shelf(mut self, shelf: Shelf) -> Self {
+        self.shelf = Some(shelf);
+        self
     }
 
     /// Looks at all files again that were looked at before. Returns those that changed.
     pub fn refresh(&mut self) -> Vec<Utf8PathBuf> {
+        self.shelf = None;
+        self.kept.take();
         self.db.refresh()
     }
 
@@ -71,10 +91,31 @@ impl Session {
     /// # Errors
     /// All that is wrong with its files, or with a line.
     pub fn program(&self, lines: &[ExtraLine]) -> Result<Program, Diagnostics> {
-        let linked = program(&self.db, self.setup)
-            .as_ref()
-            .map_err(Diagnostics::clone)?;
-        with_lines(linked, lines).map_err(Diagnostics::from)
+        with_lines(self.linked()?, lines).map_err(Diagnostics::from)
+    }
+
+    /// The configuration itself: from the shelf if there is one.
+    fn linked(&self) -> Result<&Program, Diagnostics> {
+        let parsed = || program(&self.db, self.setup).as_ref().map_err(Diagnostics::clone);
+        let Some(shelf) = &self.shelf else {
+            return parsed();
+        };
+        if let Some(kept) = self.kept.get() {
+            return Ok(kept);
+        }
+        let layout = self.setup.layout(&self.db);
+        let sources: Sources = Arc::new({
+            let layout = layout.clone();
+            move |name| {
+                let other = Session::new(layout.clone());
+                file(&other.db, other.setup, name)
+            }
+        });
+        let kept = shelf.answer(&format!("{layout:?}"), &sources, || {
+            let program = parsed()?.clone();
+            Ok::<_, Diagnostics>((program, self.db.reads()))
+        })?;
+        Ok(self.kept.get_or_init(|| kept))
     }
 
     /// The configuration that `text` is, as if it stood in a file `name` beside `tests.cfg`: it may include any file of

@@ -1,6 +1,8 @@
 //! `vtbuild cache`.
 
-use super::print;
+use vtbuild_engine::shelf::Shelf;
+
+use super::{plural, print};
 use crate::cli::{CacheArgs, CacheCommand, PlaceArgs};
 use crate::execution::open_store;
 use crate::exit::{Exit, Failure};
@@ -48,8 +50,10 @@ fn gc(place: &PlaceArgs, max_size: &str) -> Result<Exit, Failure> {
             format!("--max-size {max_size} is no size; write it like 500M or 20G"),
         )
     })?;
-    let store = open_store(&Workspace::open_offline(place)?)?;
+    let workspace = Workspace::open_offline(place)?;
+    let store = open_store(&workspace)?;
     let report = store.gc(limit, &|_| false)?;
+    let programs = Shelf::new(&workspace.cache).collect();
     let mut text = format!(
         "removed {} blobs and {} records: {} -> {}; they took {:.0} s to make\n",
         report.blobs_removed,
@@ -58,6 +62,9 @@ fn gc(place: &PlaceArgs, max_size: &str) -> Result<Exit, Failure> {
         bytes(report.after_bytes),
         report.lost_seconds,
     );
+    if programs > 0 {
+        text.push_str(&format!("removed {} that nobody has used for a week\n", plural(&programs, "read configuration")));
+    }
     if report.after_bytes > limit {
         text.push_str(&format!(
             "still above {max_size}: {} blobs are in use or too young to go\n",

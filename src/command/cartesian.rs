@@ -8,14 +8,15 @@ mod python;
 
 use std::io::{self, BufWriter, ErrorKind, Write};
 
-use camino::Utf8Path;
 use sha2::{Digest, Sha256};
-use vtbuild_cfg::{Diagnostic, ExpandOptions, Program, Unit, Variant, canonical_dump, parse, strict};
+use vtbuild_cfg::{Diagnostic, ExpandOptions, Program, Variant, canonical_dump, parse, strict};
+use vtbuild_engine::shelf::{Shelf, unit};
 
 use super::warn;
 use crate::cli::CartesianArgs;
 use crate::exit::{Exit, Failure};
 use crate::report::diagnostics;
+use crate::workspace::cache_dir;
 pub use python::{Value, write_repr};
 
 /// How much output is gathered before it is written.
@@ -70,26 +71,17 @@ impl From<io::Error> for Stop {
 
 fn load(args: &CartesianArgs) -> Result<Program, Failure> {
     let wrong = |errors: Vec<Diagnostic>| Failure::config(diagnostics::render(&errors));
-    let program = Program::link(&args.file, &mut unit).map_err(wrong)?;
+    let program = match cache_dir(args.cache_dir.as_deref()) {
+        Ok(cache) => Shelf::new(&cache).load(&args.file).map_err(wrong)?,
+        // Without a place for a cache it only takes longer.
+        Err(_) => Program::link(&args.file, &mut unit).map_err(wrong)?,
+    };
     let extra: Vec<_> = args
         .extra
         .iter()
         .map(|text| parse("<string>", text.as_bytes()))
         .collect();
-    program.with_parsed(&extra, &mut unit).map_err(wrong)
-}
-
-/// The parsed file at `path`. Only a regular file is opened: a pipe would wait for its writer.
-pub fn unit(path: &Utf8Path) -> Unit {
-    match std::fs::metadata(path) {
-        Ok(found) if !found.is_file() => Unit::NotAFile,
-        Ok(_) => match std::fs::read(path) {
-            Ok(text) => Unit::File(parse(path.as_str(), &text)),
-            Err(error) => Unit::Unreadable(error.to_string()),
-        },
-        Err(error) if error.kind() == ErrorKind::NotFound => Unit::Absent,
-        Err(error) => Unit::Unreadable(error.to_string()),
-    }
+    program.extend(&extra, &mut unit).map_err(wrong)
 }
 
 fn list(program: &Program, args: &CartesianArgs, out: &mut impl Write) -> Result<(), Stop> {

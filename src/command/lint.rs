@@ -8,8 +8,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::json;
 use vtbuild_cfg::{Diagnostic, Program};
 use vtbuild_engine::session::Session;
+use vtbuild_engine::shelf::unit;
 
-use super::cartesian::unit;
 use super::print;
 use crate::analysis::layout;
 use crate::cli::{LintArgs, PlaceArgs};

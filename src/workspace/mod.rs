@@ -133,7 +133,7 @@ impl Workspace {
         };
         let root = root.canonicalize_utf8()?;
         let settings = settings(&root)?;
-        let cache = cache_dir(place)?;
+        let cache = cache_dir(place.cache_dir.as_deref())?;
         let bundled = Bundled::unpack(&cache)?;
         let (defined, problems) = sources::providers(&root, &cache, fetch)?;
         let own = settings
@@ -241,16 +241,15 @@ fn settings(root: &Utf8Path) -> Result<Settings, Failure> {
 }
 
 /// The cache's folder: asked for, else `$XDG_CACHE_HOME/vtbuild`, else `~/.cache/vtbuild`.
-fn cache_dir(place: &PlaceArgs) -> Result<Utf8PathBuf, Failure> {
+pub fn cache_dir(asked: Option<&Utf8Path>) -> Result<Utf8PathBuf, Failure> {
     let from = |name: &str| {
         std::env::var(name)
             .ok()
             .filter(|value| !value.is_empty())
             .map(Utf8PathBuf::from)
     };
-    let dir = place
-        .cache_dir
-        .clone()
+    let dir = asked
+        .map(Utf8Path::to_owned)
         .or_else(|| Some(from("XDG_CACHE_HOME")?.join("vtbuild")))
         .or_else(|| Some(from("HOME")?.join(".cache/vtbuild")))
         .ok_or_else(|| Failure::environment("no place for the cache: set HOME, or give --cache-dir"))?;

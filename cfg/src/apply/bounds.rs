@@ -17,7 +17,7 @@ impl Applier {
             if !self.dict.is_plain(key) {
                 continue;
             }
-            let Some((kind, base)) = graph.bounds[key as usize] else {
+            let Some((kind, base)) = graph.bound(key) else {
                 continue;
             };
             if Graph::is_reserved(base) || Graph::is_reserved(Sym(key)) {
@@ -85,7 +85,7 @@ impl Applier {
 
     /// The last statement along the path that names `key`.
     fn last_assignment(&self, graph: &Graph, key: Sym) -> Option<u32> {
-        let names = |at: &u32| match graph.stmts[*at as usize] {
+        let names = |at: &u32| match graph.stmt(*at) {
             crate::graph::Stmt::Assign { key: at, .. } => at == key,
             _ => false,
         };

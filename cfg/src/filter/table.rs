@@ -34,6 +34,21 @@ fn range(ends: &[u32], index: usize) -> std::ops::Range<usize> {
 }
 
 impl<L> FilterTable<L> {
+    /// The labels, and where blocks, words and filters end.
+    pub(crate) fn parts(&self) -> (&[L], [&[u32]; 3]) {
+        (&self.labels, [&self.blocks, &self.words, &self.filters])
+    }
+
+    /// The table that has these [parts](Self::parts).
+    pub(crate) fn from_parts(labels: Vec<L>, [blocks, words, filters]: [Vec<u32>; 3]) -> Self {
+        FilterTable {
+            labels,
+            blocks,
+            words,
+            filters,
+        }
+    }
+
     /// How many filters there are.
     pub fn len(&self) -> usize {
         self.filters.len()

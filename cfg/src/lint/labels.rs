@@ -53,7 +53,7 @@ impl<'g> Known<'g> {
 
     /// Looks at every filter of the file of this number.
     pub(super) fn check(&self, number: u32, file: &LinkedFile, found: &mut Vec<Diagnostic>) {
-        for (index, item) in file.items.items().iter().enumerate() {
+        for (index, item) in file.items().items().iter().enumerate() {
             let origin = Origin {
                 file: number,
                 item: ItemId(index as u32),
@@ -119,7 +119,7 @@ impl<'g> Known<'g> {
             .impossible
             .get(&origin)
             .map_or(&[][..], |words| words);
-        let judged = self.judge(&file.items, filter, impossible);
+        let judged = self.judge(&file.items(), filter, impossible);
         let index = origin.item.index();
         let all = judged.hopeless + judged.apart.len() == judged.words;
         if !judged.unknown.is_empty() {
@@ -142,7 +142,7 @@ impl<'g> Known<'g> {
     }
 
     fn dependency(&self, file: &LinkedFile, origin: Origin, deps: FilterId) -> Option<Diagnostic> {
-        let judged = self.judge(&file.items, deps, &[]);
+        let judged = self.judge(&file.items(), deps, &[]);
         let end = "so this dependency matches nothing";
         let index = origin.item.index();
         if !judged.unknown.is_empty() {

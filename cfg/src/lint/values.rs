@@ -26,12 +26,12 @@ pub fn keys(program: &Program) -> Vec<KeyUse> {
     let mut seen: FxHashSet<&str> = FxHashSet::default();
     let mut uses = Vec::new();
     for file in &program.graph.files {
-        for (index, item) in file.items.items().iter().enumerate() {
+        for (index, item) in file.items().items().iter().enumerate() {
             let Item::Assign { operator, key, value } = item else {
                 continue;
             };
-            referenced.extend(references(file.items.text(*value)));
-            let key = file.items.symbol(*key);
+            referenced.extend(references(file.items().text(*value)));
+            let key = file.items().symbol(*key);
             if !is_pattern(*operator) && seen.insert(key) {
                 uses.push((key, place(file, index)));
             }
@@ -63,7 +63,7 @@ fn references(value: &str) -> impl Iterator<Item = &str> {
 
 /// Assignments whose value is set again in the same block before anything could have read it.
 pub(super) fn shadowed(file: &LinkedFile, found: &mut Vec<Diagnostic>) {
-    let items = &*file.items;
+    let items = &*file.items();
     // The last plain assignment of each key in the run of statements at hand.
     let mut last: FxHashMap<&str, usize> = FxHashMap::default();
     let mut ends: FxHashSet<u32> = FxHashSet::default();
@@ -106,7 +106,7 @@ pub(super) fn shadowed(file: &LinkedFile, found: &mut Vec<Diagnostic>) {
 
 fn shadow(file: &LinkedFile, key: &str, earlier: usize, later: usize) -> Diagnostic {
     let again = place(file, later);
-    let same = value(&file.items, earlier) == value(&file.items, later);
+    let same = value(&file.items(), earlier) == value(&file.items(), later);
     let how = if same {
         "to the same value"
     } else {
@@ -128,7 +128,7 @@ fn value(items: &Items, index: usize) -> Option<&str> {
 
 /// One warning for a file with tabs, where the first one is.
 pub(super) fn tabs(file: &LinkedFile) -> Option<Diagnostic> {
-    let source = file.spans.source();
+    let source = file.spans().source();
     let mut lines = (1..).zip(source.lines()).filter(|(_, line)| line.contains('\t'));
     let (number, first) = lines.next()?;
     let more = lines.count();
@@ -137,7 +137,7 @@ pub(super) fn tabs(file: &LinkedFile) -> Option<Diagnostic> {
         0 => String::new(),
         more => format!(", and in {more} more lines"),
     };
-    let at = file.spans.line_location(number, column);
+    let at = file.spans().line_location(number, column);
     let message = format!("a tab{also}: it counts as blanks up to the next multiple of eight columns");
     Some(warning("tab", message, at).with_help("`vtbuild fmt` turns tabs into blanks"))
 }

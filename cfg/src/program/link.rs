@@ -86,7 +86,6 @@ pub(super) struct Linker<'g> {
 
 impl<'g> Linker<'g> {
     pub(super) fn new(mut graph: Graph, get: &'g mut dyn FnMut(&Utf8Path) -> Unit) -> Self {
-        graph.tables = std::sync::OnceLock::new();
         graph.ranks = std::sync::OnceLock::new();
         let first_file = graph.files.len();
         let current = match graph.root {
@@ -164,7 +163,7 @@ impl<'g> Linker<'g> {
             let value = global(label.value);
             graph.atoms.intern(variable, value)
         });
-        self.graph.files.push(LinkedFile { items, spans });
+        self.graph.files.push(LinkedFile::Parsed { items, spans });
         self.maps.push(FileMap {
             path: path.clone(),
             symbols,
@@ -187,7 +186,7 @@ impl<'g> Linker<'g> {
         match *slot {
             Some(known) => known,
             None => {
-                let items = &self.graph.files[file as usize].items;
+                let items = self.graph.files[file as usize].items();
                 let global = self.graph.symbols.intern(items.symbol(sym));
                 *slot = Some(global);
                 global
@@ -201,7 +200,7 @@ impl<'g> Linker<'g> {
 
     fn enter_file(&mut self, file: u32, from: Option<Place>) {
         self.including.push((file, from));
-        let end = self.graph.files[file as usize].items.items.len() as u32;
+        let end = self.graph.files[file as usize].items().items.len() as u32;
         let diagnostics = self.diagnostics_of[file as usize - self.first_file].clone();
         let close = Close::File {
             diagnostics,
@@ -225,7 +224,7 @@ impl<'g> Linker<'g> {
                     let (file, item) = (block.file, ItemId(block.next));
                     block.next += 1;
                     if open.as_ref().is_none_or(|(known, _)| *known != file) {
-                        open = Some((file, self.graph.files[file as usize].items.clone()));
+                        open = Some((file, self.graph.files[file as usize].items().clone()));
                     }
                     if let Some((_, items)) = &open {
                         self.item(items, file, item);
@@ -335,7 +334,7 @@ impl<'g> Linker<'g> {
         self.skip_to(end);
         let (file, next) = (origin.file, origin.item.0 + 1);
         if self.guard.is_some() {
-            let at = self.graph.files[file as usize].spans.location(origin.item);
+            let at = self.graph.files[file as usize].spans().location(origin.item);
             self.report_until(at.line);
             let message = "`variants` is not allowed inside a conditional block";
             let error = Diagnostic::error(Class::Parser, "variants-in-condition", message, at);
@@ -355,8 +354,8 @@ impl<'g> Linker<'g> {
     }
 
     fn push(&mut self, stmt: Stmt, origin: Origin) -> u32 {
-        self.graph.stmts.push(stmt);
-        self.graph.origins.push(origin);
+        self.graph.stmts.push(stmt.pack());
+        self.graph.origins.push([origin.file, origin.item.0]);
         self.graph.stmts.len() as u32 - 1
     }
 
@@ -387,7 +386,7 @@ impl<'g> Linker<'g> {
                 return;
             }
         };
-        let text = self.graph.files[file as usize].items.symbol(key);
+        let text = self.graph.files[file as usize].items().symbol(key);
         let known = self
             .graph
             .matchers
@@ -410,7 +409,7 @@ impl<'g> Linker<'g> {
 
     fn include(&mut self, file: u32, id: ItemId, written: &str) {
         let path = resolve(&self.map(file).path, written);
-        let spans = self.graph.files[file as usize].spans.clone();
+        let spans = self.graph.files[file as usize].spans().clone();
         let physical = spans.line(id);
         self.report_until(physical);
         let (at_file, at_line) = spans.position(id);
@@ -504,8 +503,11 @@ impl<'g> Linker<'g> {
             }
             Close::Condition { stmt, guard } => {
                 let here = self.graph.stmts.len() as u32;
-                if let Stmt::Condition { end, .. } = &mut self.graph.stmts[stmt as usize] {
-                    *end = here;
+                if let Some(packed) = self.graph.stmts.added_mut(stmt as usize)
+                    && let Stmt::Condition { filter, negated, .. } = Stmt::unpack(*packed)
+                {
+                    let end = here;
+                    *packed = Stmt::Condition { filter, negated, end }.pack();
                 }
                 self.guard = guard;
             }
@@ -551,7 +553,7 @@ fn find_bounds(graph: &mut Graph) {
         let found = ends.into_iter().find(|(end, _)| text.ends_with(end));
         let base = found.and_then(|(end, kind)| text.find(end).map(|at| (kind, text[..at].to_owned())));
         let bound = base.map(|(kind, base)| (kind, graph.symbols.intern(&base)));
-        graph.bounds.push(bound);
+        graph.push_bound(bound);
         index += 1;
     }
 }

@@ -1,5 +1,7 @@
 //! What can still come below each node, as sets of atoms.
 
+use std::borrow::Cow;
+
 use rustc_hash::FxHashMap;
 
 use crate::graph::{Graph, Node, NodeId};
@@ -8,15 +10,16 @@ use crate::graph::{Graph, Node, NodeId};
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Tables {
     /// Words of 64 atoms a set.
-    width: usize,
-    sets: Vec<u64>,
-    below: Vec<u32>,
+    pub(crate) width: usize,
+    pub(crate) sets: Cow<'static, [u64]>,
+    /// The number of each node's set.
+    pub(crate) below: Cow<'static, [u32]>,
 }
 
 impl Tables {
     pub(crate) fn build(graph: &Graph) -> Self {
         let width = graph.atoms.len().div_ceil(64).max(1);
-        let mut tables = Tables {
+        let mut build = Build {
             width,
             sets: vec![0; width],
             below: Vec::with_capacity(graph.nodes.len()),
@@ -28,12 +31,16 @@ impl Tables {
                 [] => 0,
                 [only] => *closures
                     .entry(*only)
-                    .or_insert_with(|| tables.closure(graph, *only)),
-                children => tables.union(graph, children),
+                    .or_insert_with(|| build.closure(graph, *only)),
+                children => build.union(graph, children),
             };
-            tables.below.push(below);
+            build.below.push(below);
         }
-        tables
+        Tables {
+            width,
+            sets: build.sets.into(),
+            below: build.below.into(),
+        }
     }
 
     /// The set of atoms that can come below `node`.
@@ -41,7 +48,16 @@ impl Tables {
         let start = self.below[node.index()] as usize * self.width;
         &self.sets[start..start + self.width]
     }
+}
 
+/// The sets while they are made.
+struct Build {
+    width: usize,
+    sets: Vec<u64>,
+    below: Vec<u32>,
+}
+
+impl Build {
     fn copy(&mut self, set: u32) -> u32 {
         let start = set as usize * self.width;
         self.sets.extend_from_within(start..start + self.width);

@@ -47,6 +47,10 @@ pub(crate) struct Found {
     pub(crate) joined: Option<Box<RawDict>>,
 }
 
+/// How often a shared node is entered before what came of it is remembered: a search that meets each node a few times is
+/// over before it has found out what there is to remember.
+const UNREMEMBERED: u8 = 4;
+
 type Step = Option<Result<Found, Box<Diagnostic>>>;
 
 /// What came of trying to enter a node.
@@ -90,6 +94,8 @@ pub(crate) struct Walk {
     pending: Vec<u32>,
     /// Nodes, with what was open there, and how much was found below. Without counting only those with nothing.
     pub(super) memo: FxHashMap<Box<[u32]>, Count>,
+    /// How often each node was entered, up to what matters.
+    entered: Vec<u8>,
     /// Count instead of stopping at each path.
     pub(super) counting: bool,
     /// Judge this constraint alone.
@@ -144,6 +150,7 @@ impl Walk {
             stack: Vec::new(),
             pending: pending.to_vec(),
             memo: FxHashMap::default(),
+            entered: vec![0; graph.nodes.len()],
             counting: false,
             only: None,
             without: None,
@@ -310,7 +317,7 @@ impl Walk {
         if let Some(trap) = self.trapped.take() {
             return Entered::Failed(trapped(graph, constraint(graph, trap)));
         }
-        if alive && node.shared && graph.joins.is_empty() && !graph.has_traps {
+        if alive && node.shared && graph.joins.is_empty() && !graph.has_traps && self.remembers(id) {
             let key = self.remember(graph, id, pending);
             alive = !self.recall(&key);
             frame.key = Some(key);
@@ -409,6 +416,14 @@ impl Walk {
             Verdict::Pending => self.pending.push(index),
         }
         true
+    }
+
+    /// Whether it pays to remember what comes of entering a shared node.
+    fn remembers(&mut self, id: NodeId) -> bool {
+        let entered = &mut self.entered[id.index()];
+        let known = *entered == UNREMEMBERED;
+        *entered += u8::from(!known);
+        known || self.counting
     }
 
     /// The node with all that is open there.

@@ -8,9 +8,9 @@ use crate::lexer::{Assignment, Operator, assignment};
 
 pub(super) fn check(file: &LinkedFile, statement: &Statement<'_>, found: &mut Vec<Diagnostic>) {
     let (key, operator) = match statement.item {
-        Item::Assign { key, operator, .. } => (file.items.symbol(*key), *operator),
+        Item::Assign { key, operator, .. } => (file.items().symbol(*key), *operator),
         Item::Del(key) => {
-            let key = file.items.symbol(*key);
+            let key = file.items().symbol(*key);
             found.extend(reserved(statement, key));
             return;
         }

@@ -97,7 +97,7 @@ fn default_names(
         words.map(|kind| kind.mark().to_owned()).collect()
     };
     for (statement, variant) in variants {
-        let labels: Vec<&str> = file.items.labels(variant).collect();
+        let labels: Vec<&str> = file.items().labels(variant).collect();
         let matches = |wanted: &Vec<Kind>| {
             words(wanted)
                 .iter()
@@ -146,7 +146,7 @@ pub(super) fn nested(file: &LinkedFile, statements: &[Statement<'_>], found: &mu
                     );
                     let help = format!(
                         "put `suffix {}` into a block of its own",
-                        file.items.symbol(*name)
+                        file.items().symbol(*name)
                     );
                     found.push(statement.refuse((0, statement.text.len()), "second-suffix", message, &help));
                 }

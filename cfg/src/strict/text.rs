@@ -8,9 +8,9 @@ use crate::spans::Span;
 const MARK: char = '\u{feff}';
 
 pub(super) fn check(file: &LinkedFile, found: &mut Vec<Diagnostic>) {
-    let source = file.spans.source();
+    let source = file.spans().source();
     if source.starts_with(MARK) {
-        let at = file.spans.locate(Span { line: 1, offset: 0 }, 0, 1);
+        let at = file.spans().locate(Span { line: 1, offset: 0 }, 0, 1);
         let message = "a byte order mark starts the file, and is read as part of its first statement";
         let error = Diagnostic::error(Class::Other, "byte-order-mark", message, at);
         found.push(error.with_help("save the file as UTF-8 without a byte order mark"));
@@ -34,7 +34,7 @@ pub(super) fn check(file: &LinkedFile, found: &mut Vec<Diagnostic>) {
                 offset: offset as u32,
             };
             let message = format!("the character U+{:04X} ends a line here", c as u32);
-            let at = file.spans.locate(span, 0, 1);
+            let at = file.spans().locate(span, 0, 1);
             let error = Diagnostic::error(Class::Other, "line-break", message, at);
             found.push(error.with_help("remove it, or put a line break in its place"));
             line += 1;

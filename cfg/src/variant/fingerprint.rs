@@ -69,7 +69,7 @@ impl Fingerprints {
                 while open.pop_if(|end| *end <= index).is_some() {
                     sum.add("end of a condition");
                 }
-                let stmt = &graph.stmts[index as usize];
+                let stmt = &graph.stmt(index);
                 sum.statement(graph, stmt);
                 if let Stmt::Condition { end, .. } = stmt {
                     open.push(*end);

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use vtbuild_cache::Identity;
+use vtbuild_cfg::Unit;
 
 use crate::session::Layout;
 
@@ -45,16 +47,37 @@ pub(crate) enum FileText {
 }
 
 impl FileText {
-    pub(super) fn read(path: &Utf8Path) -> Self {
+    /// What is at `path`, and by what a change of it would show; nothing if a change might not show.
+    pub(crate) fn read(path: &Utf8Path) -> (Self, Option<Identity>) {
         match std::fs::metadata(path) {
-            Ok(meta) if !meta.is_file() => Self::NotAFile,
-            Ok(_) => match std::fs::read(path) {
-                Ok(bytes) => Self::Text(bytes.into()),
-                Err(error) => Self::Unreadable(error.to_string()),
+            Ok(meta) if !meta.is_file() => (Self::NotAFile, None),
+            Ok(meta) => match std::fs::read(path) {
+                Ok(bytes) => {
+                    let before = Identity::of(&meta);
+                    let same = || std::fs::metadata(path).is_ok_and(|after| Identity::of(&after) == before);
+                    let identity = (before.is_settled() && same()).then_some(before);
+                    (Self::Text(bytes.into()), identity)
+                }
+                Err(error) => (Self::Unreadable(error.to_string()), None),
             },
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Self::Absent,
-            Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => Self::Absent,
-            Err(error) => Self::Unreadable(error.to_string()),
+            Err(error) if Self::is_absence(&error) => (Self::Absent, None),
+            Err(error) => (Self::Unreadable(error.to_string()), None),
+        }
+    }
+
+    /// Whether an error says that there is nothing at a path.
+    pub(crate) fn is_absence(error: &std::io::Error) -> bool {
+        use std::io::ErrorKind::{NotADirectory, NotFound};
+        matches!(error.kind(), NotFound | NotADirectory)
+    }
+
+    /// The file as the language is given it, under the name `path`.
+    pub(crate) fn unit(&self, path: &Utf8Path) -> Unit {
+        match self {
+            Self::Text(bytes) => Unit::File(vtbuild_cfg::parse(path.as_str(), bytes)),
+            Self::Absent => Unit::Absent,
+            Self::NotAFile => Unit::NotAFile,
+            Self::Unreadable(why) => Unit::Unreadable(why.clone()),
         }
     }
 }
@@ -67,7 +90,7 @@ pub(crate) struct FolderList {
 }
 
 impl FolderList {
-    pub(super) fn read(path: &Utf8Path) -> Self {
+    pub(crate) fn read(path: &Utf8Path) -> Self {
         let mut list = Self::default();
         for entry in path.read_dir_utf8().into_iter().flatten().flatten() {
             let name = entry.file_name().to_owned();

@@ -21,11 +21,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use vtbuild_cache::Identity;
 
 pub(crate) use inputs::{FileText, Folder, FolderList, Setup, Source};
-pub(crate) use queries::{Broken, foreign_tests, generated_subtests, program, program_of};
+pub(crate) use queries::{Broken, file, foreign_tests, generated_subtests, program, program_of};
 pub(crate) use shards::{Selection, expanded, selected, with_lines};
 
+use crate::shelf::Read;
 use crate::variant::Texts;
 
 /// How queries reach inputs that they find out about while they run.
@@ -45,7 +47,7 @@ pub(crate) type Runs = BTreeMap<String, usize>;
 /// The inputs that were asked for so far.
 #[derive(Default)]
 struct Known {
-    sources: HashMap<Utf8PathBuf, Source>,
+    sources: HashMap<Utf8PathBuf, (Source, Option<Identity>)>,
     folders: HashMap<Utf8PathBuf, Folder>,
 }
 
@@ -91,11 +93,12 @@ impl salsa::Database for Database {}
 impl Db for Database {
     fn source(&self, path: &Utf8Path) -> Source {
         let mut known = lock(&self.known);
-        if let Some(source) = known.sources.get(path) {
+        if let Some((source, _)) = known.sources.get(path) {
             return *source;
         }
-        let source = Source::new(self, path.to_owned(), FileText::read(path));
-        known.sources.insert(path.to_owned(), source);
+        let (text, identity) = FileText::read(path);
+        let source = Source::new(self, path.to_owned(), text);
+        known.sources.insert(path.to_owned(), (source, identity));
         source
     }
 
@@ -123,8 +126,9 @@ impl Database {
             (known.sources.clone(), known.folders.clone())
         };
         let mut changed = Vec::new();
-        for (path, source) in sources {
-            let text = FileText::read(&path);
+        for (path, (source, _)) in sources {
+            let (text, identity) = FileText::read(&path);
+            lock(&self.known).sources.insert(path.clone(), (source, identity));
             // An input is set only when it differs: setting it would re-run what reads it.
             if *source.text(self) != text {
                 source.set_text(self).to(text);
@@ -143,6 +147,18 @@ impl Database {
         }
         changed.sort();
         changed
+    }
+
+    /// All that was looked at, sorted by path; nothing if some of it could not be read.
+    pub(crate) fn reads(&self) -> Option<Vec<Read>> {
+        let known = lock(&self.known);
+        let sources = known.sources.iter();
+        let files = sources.map(|(path, (source, identity))| Read::of_file(path, source.text(self), *identity));
+        let mut reads = files.collect::<Option<Vec<_>>>()?;
+        let folders = known.folders.iter();
+        reads.extend(folders.map(|(path, folder)| Read::of_folder(path, folder.list(self))));
+        reads.sort_by(|one, other| one.path.cmp(&other.path));
+        Some(reads)
     }
 
     /// How often each query ran since this was last asked.

@@ -23,12 +23,7 @@ const SET: &str = "cfg";
 /// A configuration file, parsed. Per file: an edit of one re-parses one.
 #[salsa::tracked(returns(ref), no_eq)]
 fn parsed(db: &dyn Db, source: Source) -> Unit {
-    match source.text(db) {
-        FileText::Text(bytes) => Unit::File(vtbuild_cfg::parse(source.path(db).as_str(), bytes)),
-        FileText::Absent => Unit::Absent,
-        FileText::NotAFile => Unit::NotAFile,
-        FileText::Unreadable(why) => Unit::Unreadable(why.clone()),
-    }
+    source.text(db).unit(source.path(db))
 }
 
 /// What a file says, without where: cut-off for edits of comments and layout.
@@ -224,6 +219,19 @@ pub(crate) fn program_of(db: &dyn Db, setup: Setup, name: &str, text: &str) -> L
         }
     };
     Program::link(&root, &mut get).map_err(Into::into)
+}
+
+/// A file of a program by its name in messages, parsed.
+pub(crate) fn file(db: &dyn Db, setup: Setup, name: &str) -> Option<Parsed> {
+    let supplier = match name {
+        SUBTESTS => Supplier::Subtests,
+        GUEST_OS => Supplier::GuestOs,
+        path => Supplier::Source(db.source(Utf8Path::new(path))),
+    };
+    match supplier.unit(db, setup) {
+        Unit::File(parsed) => Some(parsed),
+        Unit::Absent | Unit::NotAFile | Unit::Unreadable(_) => None,
+    }
 }
 
 fn root() -> Utf8PathBuf {

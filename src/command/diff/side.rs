@@ -5,10 +5,10 @@ use std::process::{Command, Stdio};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use vtbuild_cfg::{Count, Diagnostic, ExpandOptions, Program, Variants};
+use vtbuild_engine::shelf::unit;
 
 use crate::analysis::{Analysis, wrong};
 use crate::cli::{DiffArgs, PlaceArgs, SelectArgs};
-use crate::command::cartesian::unit;
 use crate::exit::{Exit, Failure};
 use crate::report::diagnostics;
 use crate::scratch::Scratch;

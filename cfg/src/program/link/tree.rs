@@ -13,6 +13,7 @@ impl Linker<'_> {
     }
 
     fn new_node(&mut self) -> NodeId {
+        self.graph.tables = std::sync::OnceLock::new();
         let stmts = self.graph.stmts.len() as u32;
         let constraints = self.graph.constraints.len() as u32;
         self.graph.nodes.push(Node {
@@ -28,7 +29,7 @@ impl Linker<'_> {
             return;
         };
         let (file, item, base, variable) = (list.file, ItemId(list.next), list.base, list.variable);
-        let items = self.graph.files[file as usize].items.clone();
+        let items = self.graph.files[file as usize].items().clone();
         let Item::Variant(header) = items.item(item) else {
             unreachable!("a variants block holds variants")
         };
@@ -79,7 +80,7 @@ impl Linker<'_> {
         let origin = Origin { file, item };
         self.push(Stmt::FileMap(node), origin);
         self.seal_content();
-        let items = self.graph.files[file as usize].items.clone();
+        let items = self.graph.files[file as usize].items().clone();
         let variable = match self.stack.last() {
             Some(Frame::List(list)) => list.variable,
             _ => None,
