@@ -23,7 +23,7 @@ struct Disk;
 impl Loader for Disk {
     fn load(&self, path: &Utf8Path) -> Loaded {
         match std::fs::read(path) {
-            Ok(bytes) => Loaded::Text(bytes.into()),
+            Ok(bytes) => Loaded::Text(bytes),
             Err(error) if error.kind() == ErrorKind::NotFound => Loaded::Absent,
             Err(error) => Loaded::Unreadable(error.to_string()),
         }

@@ -1,6 +1,7 @@
 //! Tokens of one line: the keyword it starts with, the assignment fast path, and the character scanner for the rest.
 
 use memchr::memchr2;
+use smol_str::SmolStr;
 
 use crate::lines::is_blank;
 
@@ -156,9 +157,9 @@ pub(crate) fn unquote(value: &str) -> &str {
 /// What a scanned token is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
-    Word(String),
+    Word(SmolStr),
     Blank,
-    Text(String),
+    Text(SmolStr),
     Operator(Operator),
     Dot,
     Colon,
@@ -232,8 +233,8 @@ pub(crate) fn scan_header(line: &str) -> Vec<Token> {
 fn scan_up_to(line: &str, from: usize, colon: bool) -> Vec<Token> {
     let mut scanner = Scanner {
         line,
-        tokens: Vec::new(),
-        word: String::new(),
+        tokens: Vec::with_capacity(8),
+        quoted: String::new(),
         word_start: from,
         prefix: String::new(),
         colon,
@@ -245,7 +246,8 @@ fn scan_up_to(line: &str, from: usize, colon: bool) -> Vec<Token> {
 struct Scanner<'t> {
     line: &'t str,
     tokens: Vec<Token>,
-    word: String,
+    /// The text of quotes that the open word begins with, and where that text starts.
+    quoted: String,
     word_start: usize,
     prefix: String,
     /// Whether the first colon ends the scan.
@@ -257,27 +259,41 @@ impl Scanner<'_> {
         self.tokens.push(Token { kind, start, end });
     }
 
-    fn flush(&mut self, at: usize) {
-        if !self.word.is_empty() {
-            let word = std::mem::take(&mut self.word);
-            self.push(Kind::Word(word), self.word_start, at);
+    /// Ends the open word, if there is one.
+    fn flush(&mut self, at: usize) -> bool {
+        if self.quoted.is_empty() {
+            return false;
+        }
+        let word = SmolStr::from(std::mem::take(&mut self.quoted));
+        self.push(Kind::Word(word), self.word_start, at);
+        true
+    }
+
+    /// Reads the characters of a word from `start` to `end`.
+    fn word(&mut self, start: usize, end: usize) {
+        let text = &self.line[start..end];
+        if self.quoted.is_empty() {
+            self.push(Kind::Word(text.into()), start, end);
+        } else {
+            self.quoted.push_str(text);
+            self.flush(end);
         }
     }
 
     fn run(&mut self, from: usize) {
         let mut at = from;
-        while let Some(c) = self.line[at..].chars().next() {
-            let next = at + c.len_utf8();
-            if c.is_alphanumeric() || c == '_' || c == '-' {
-                if self.word.is_empty() {
-                    self.word_start = at;
-                }
-                self.word.push(c);
-                at = next;
-                continue;
+        let mut after_word = false;
+        loop {
+            let end = word_end(self.line, at);
+            if end > at {
+                self.word(at, end);
+                (at, after_word) = (end, true);
             }
-            let had_word = !self.word.is_empty();
-            self.flush(at);
+            let Some(c) = self.line[at..].chars().next() else {
+                break;
+            };
+            let next = at + c.len_utf8();
+            let had_word = self.flush(at) || std::mem::take(&mut after_word);
             at = match c {
                 '+' | '<' | '?' | '~' => {
                     if had_word {
@@ -313,8 +329,7 @@ impl Scanner<'_> {
     }
 
     fn blank(&mut self, at: usize) -> usize {
-        let rest = &self.line[at..];
-        let end = self.line.len() - rest.trim_start_matches(is_blank).len();
+        let end = skip_blanks(self.line, at);
         if end < self.line.len() {
             self.push(Kind::Blank, at, end);
         }
@@ -329,8 +344,8 @@ impl Scanner<'_> {
             return None;
         };
         let end = at + length + 2;
-        self.push(Kind::Text(text[..length].to_owned()), at, end);
-        self.word.push_str(&text[..length]);
+        self.push(Kind::Text(text[..length].into()), at, end);
+        self.quoted.push_str(&text[..length]);
         self.word_start = at + 1;
         Some(end)
     }
@@ -350,6 +365,24 @@ impl Scanner<'_> {
             _ => return None,
         })
     }
+}
+
+/// Where the word that starts at `start` ends; `start` itself if there is none.
+fn word_end(line: &str, start: usize) -> usize {
+    let bytes = line.as_bytes();
+    let mut at = start;
+    while let Some(&byte) = bytes.get(at) {
+        if byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-' {
+            at += 1;
+            continue;
+        }
+        let odd = (!byte.is_ascii()).then(|| line[at..].chars().next()).flatten();
+        match odd {
+            Some(c) if c.is_alphanumeric() => at += c.len_utf8(),
+            _ => break,
+        }
+    }
+    at
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ pub use expand::{ExpandOptions, Variants};
 pub use items::{Item, ItemId, Items};
 pub use lexer::Operator;
 pub use params::Params;
-pub use parser::{Parsed, parse};
+pub use parser::{Parsed, parse, parse_shared};
 pub use program::{Loaded, Loader, Program, Sources, Unit};
 pub use spans::{LineOrigin, Spans};
 pub use variant::Variant;

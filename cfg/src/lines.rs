@@ -28,6 +28,8 @@ pub(crate) struct Lines<'t> {
     /// Start of what has not been cut yet.
     at: usize,
     number: u32,
+    /// The first byte from `at` on that is neither plain printable ASCII nor `\n`.
+    next_odd: usize,
     /// End of the `\n`-terminated stretch being cut at rarer line breaks, if `at` stands within one.
     odd_until: usize,
 }
@@ -38,6 +40,7 @@ impl<'t> Lines<'t> {
             source,
             at: 0,
             number: 0,
+            next_odd: odd_byte(source.as_bytes(), 0),
             odd_until: 0,
         }
     }
@@ -64,10 +67,10 @@ impl<'t> Lines<'t> {
         let rest = &self.source.as_bytes()[start..];
         let length = memchr(b'\n', rest).unwrap_or(rest.len());
         let line = &rest[..length];
-        if line
-            .iter()
-            .fold(false, |odd, &b| odd | !(0x20..0x7f).contains(&b))
-        {
+        if self.next_odd < start {
+            self.next_odd = odd_byte(self.source.as_bytes(), start);
+        }
+        if self.next_odd < start + length {
             self.odd_until = (start + length + 1).min(self.source.len());
             return self.cut_odd();
         }
@@ -111,6 +114,20 @@ impl<'t> Lines<'t> {
             offset: offset as u32,
         })
     }
+}
+
+/// The first byte from `from` on that is neither plain printable ASCII nor `\n`.
+fn odd_byte(bytes: &[u8], from: usize) -> usize {
+    let odd = |b: &u8| !(0x20..0x7f).contains(b) && *b != b'\n';
+    let mut start = from;
+    // Whole blocks are looked at without a branch for each byte.
+    for block in bytes[from..].chunks(256) {
+        if block.iter().fold(false, |found, b| found | odd(b)) {
+            return start + block.iter().position(odd).unwrap_or(block.len());
+        }
+        start += block.len();
+    }
+    bytes.len()
 }
 
 fn is_comment(text: &str) -> bool {
@@ -173,6 +190,18 @@ mod tests {
     fn tabs_expand_by_column_and_indent_counts_characters() {
         assert_eq!(all("\tx = a\tb"), [(1, 8, "x = a   b".into())]);
         assert_eq!(all("\u{a0}x"), [(1, 1, "x".into())]);
+    }
+
+    #[test]
+    fn odd_bytes_are_found_wherever_they_are() {
+        let mut bytes = vec![b'x'; 1000];
+        assert_eq!(odd_byte(&bytes, 0), 1000);
+        for at in [0, 1, 255, 256, 700, 999] {
+            bytes[at] = b'\t';
+            assert_eq!((odd_byte(&bytes, 0), odd_byte(&bytes, at)), (at, at));
+            assert_ne!(odd_byte(&bytes, at + 1), at);
+            bytes[at] = b'\n';
+        }
     }
 
     #[test]

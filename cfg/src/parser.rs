@@ -56,7 +56,7 @@ impl Parsed {
     pub fn unplaced(&self) -> Parsed {
         Parsed {
             items: self.items.clone(),
-            spans: Arc::new(Spans::new(self.spans.file().clone(), "".into())),
+            spans: Arc::new(Spans::new(self.spans.file().clone(), Arc::default())),
             diagnostics: Arc::default(),
         }
     }
@@ -79,13 +79,7 @@ impl Parsed {
 pub fn parse(file: impl Into<Arc<str>>, text: &[u8]) -> Parsed {
     let file = file.into();
     match std::str::from_utf8(text) {
-        Ok(source) if text.len() < u32::MAX as usize => parse_text(file, source),
-        Ok(_) => failed(
-            file,
-            1,
-            "file-size",
-            "a configuration file must be smaller than 4 GiB".into(),
-        ),
+        Ok(source) => parse_shared(file, &Arc::new(source.to_owned())),
         Err(_) if text.len() < (u32::MAX / 3) as usize => encoding::parse_bytes(file, text),
         Err(error) => {
             let message = format!(
@@ -97,8 +91,18 @@ pub fn parse(file: impl Into<Arc<str>>, text: &[u8]) -> Parsed {
     }
 }
 
+/// Parses one file without a copy of its text.
+pub fn parse_shared(file: impl Into<Arc<str>>, text: &Arc<String>) -> Parsed {
+    let file = file.into();
+    if text.len() < u32::MAX as usize {
+        return parse_text(file, text);
+    }
+    let message = "a configuration file must be smaller than 4 GiB";
+    failed(file, 1, "file-size", message.into())
+}
+
 fn failed(file: Arc<str>, line: u32, code: &'static str, message: String) -> Parsed {
-    let spans = Spans::new(file, "".into());
+    let spans = Spans::new(file, Arc::default());
     let at = spans.locate(Span { line, offset: 0 }, 0, 1);
     let diagnostic = Diagnostic::error(Class::Other, code, message, at);
     Parsed {
@@ -109,8 +113,8 @@ fn failed(file: Arc<str>, line: u32, code: &'static str, message: String) -> Par
 }
 
 /// Parses a text that is known to be UTF-8.
-fn parse_text(file: Arc<str>, source: &str) -> Parsed {
-    let spans = Spans::new(file, source.into());
+fn parse_text(file: Arc<str>, source: &Arc<String>) -> Parsed {
+    let spans = Spans::new(file, source.clone());
     let mut parser = Parser {
         lines: Lines::new(source),
         peeked: None,

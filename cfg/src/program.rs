@@ -8,9 +8,9 @@ use std::sync::Arc;
 use camino::Utf8Path;
 
 use crate::diagnostic::Diagnostic;
-use crate::graph::{Graph, LinkedFile};
 pub use crate::graph::Sources;
-use crate::parser::{Parsed, parse};
+use crate::graph::{Graph, LinkedFile};
+use crate::parser::{Parsed, parse, parse_shared};
 use crate::spans::Spans;
 use link::Linker;
 pub(crate) use link::resolve;
@@ -19,7 +19,7 @@ pub(crate) use link::resolve;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Loaded {
     /// A regular file's bytes.
-    Text(Arc<[u8]>),
+    Text(Vec<u8>),
     /// There is nothing.
     Absent,
     /// There is something, but no regular file.
@@ -141,7 +141,10 @@ impl Program {
 
 fn unit(path: &Utf8Path, loader: &dyn Loader) -> Unit {
     match loader.load(path) {
-        Loaded::Text(text) => Unit::File(parse(path.as_str(), &text)),
+        Loaded::Text(bytes) => Unit::File(match String::from_utf8(bytes) {
+            Ok(text) => parse_shared(path.as_str(), &Arc::new(text)),
+            Err(other) => parse(path.as_str(), other.as_bytes()),
+        }),
         Loaded::Absent => Unit::Absent,
         Loaded::NotAFile => Unit::NotAFile,
         Loaded::Unreadable(why) => Unit::Unreadable(why),

@@ -33,13 +33,13 @@ pub struct LineOrigin {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Spans {
     file: Arc<str>,
-    source: Arc<str>,
+    source: Arc<String>,
     spans: Vec<Span>,
     origins: Vec<LineOrigin>,
 }
 
 impl Spans {
-    pub(crate) fn new(file: Arc<str>, source: Arc<str>) -> Self {
+    pub(crate) fn new(file: Arc<str>, source: Arc<String>) -> Self {
         Spans {
             file,
             source,

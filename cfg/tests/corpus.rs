@@ -7,7 +7,7 @@ use std::fs;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use support::{Disk, corpus, dump, say};
+use support::{Disk, corpus, dump, say, stored};
 use vtbuild_cfg::{Diagnostic, ExpandOptions, Program};
 
 fn options(json: &Value) -> ExpandOptions {
@@ -106,6 +106,13 @@ fn cases() {
             Program::from_text("<string>", &fs::read_to_string(path).expect("input"), &Disk)
         };
         let program = program.and_then(|program| with_lines(program, &strings(&json["lines"])));
+        if let Ok(program) = &program {
+            let kept = expand(Ok(stored(program)), &options(&json));
+            let parsed = expand(Ok(program.clone()), &options(&json));
+            // Errors tell places, which a program without its files cannot.
+            assert_eq!(kept.is_err(), parsed.is_err(), "case {name}, stored");
+            assert!(kept.is_err() || kept.ok() == parsed.ok(), "case {name}, stored");
+        }
         let got = expand(program, &options(&json));
         if let Some(why) = compare(
             got,
@@ -165,7 +172,8 @@ fn queries() {
         count += 1;
         let path = folder.join("cfg").join(cfg);
         let started = std::time::Instant::now();
-        let program = Program::load(&path, &Disk);
+        // Read back from bytes, as it is after the first process: what is kept must give the answers of what was parsed.
+        let program = Program::load(&path, &Disk).map(|program| stored(&program));
         let lines = strings(&serde_json::from_str(lines).expect("lines are JSON"));
         let program = program.and_then(|program| with_lines(program, &lines));
         let got = expand(

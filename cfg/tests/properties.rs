@@ -90,6 +90,17 @@ proptest! {
     }
 
     #[test]
+    fn a_stored_program_is_the_program(nodes in statements(), more in statements()) {
+        let source = text(&nodes, true);
+        let fresh = program(&source);
+        let stored = support::stored(&fresh);
+        prop_assert_eq!(dumps(&stored), dumps(&fresh), "{}", source);
+        let more = text(&more, true);
+        let extended = |program: &Program| program.with_text("<string>", &more).expect("correct");
+        prop_assert_eq!(dumps(&extended(&stored)), dumps(&extended(&fresh)), "{}\n{}", source, more);
+    }
+
+    #[test]
     fn what_was_removed_and_what_is_left_are_all_candidates(nodes in statements(), wanted in filter()) {
         let program = program(&text(&nodes, true));
         let answer = vtbuild_cfg::provenance::why_not(&program, &wanted, &ExpandOptions::default()).expect("a filter");

@@ -120,7 +120,11 @@ impl Shelf {
         }
         kept.sort_unstable();
         let many = kept.len().saturating_sub(MOST);
-        removed + kept[..many].iter().filter(|(_, path)| fs::remove_file(path).is_ok()).count()
+        removed
+            + kept[..many]
+                .iter()
+                .filter(|(_, path)| fs::remove_file(path).is_ok())
+                .count()
     }
 
     /// Where the answer to a question is kept. The build and what paths are relative to are part of every question.
@@ -185,7 +189,10 @@ impl Shelf {
 fn touch(file: &File) -> std::io::Result<()> {
     let now = SystemTime::now();
     let used = file.metadata()?.modified()?;
-    if now.duration_since(used).is_ok_and(|age| age > Duration::from_secs(24 * 3600)) {
+    if now
+        .duration_since(used)
+        .is_ok_and(|age| age > Duration::from_secs(24 * 3600))
+    {
         file.set_modified(now)?;
     }
     Ok(())

@@ -63,7 +63,10 @@ fn gc(place: &PlaceArgs, max_size: &str) -> Result<Exit, Failure> {
         report.lost_seconds,
     );
     if programs > 0 {
-        text.push_str(&format!("removed {} that nobody has used for a week\n", plural(&programs, "read configuration")));
+        text.push_str(&format!(
+            "removed {} that nobody has used for a week\n",
+            plural(&programs, "read configuration")
+        ));
     }
     if report.after_bytes > limit {
         text.push_str(&format!(

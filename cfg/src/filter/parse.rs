@@ -192,7 +192,7 @@ impl<'a, L> Parser<'a, L> {
     fn inner_word(&mut self, what: &str) -> Result<String, FilterError> {
         self.skip_inner();
         match &self.token().kind {
-            Kind::Word(word) => Ok(word.clone()),
+            Kind::Word(word) => Ok(word.to_string()),
             other => Err(FilterError::new(
                 self.token(),
                 format!("expected {what}, found {}", other.describe()),

@@ -30,7 +30,8 @@ impl Atoms {
     /// Atoms by number, and the atom of each symbol as [`Atoms::by_symbol`] tells it.
     pub(crate) fn from_stored(info: Vec<(Option<Sym>, Sym)>, by_symbol: &'static [u32]) -> Self {
         let numbered = info.iter().zip(0..);
-        let named = numbered.filter_map(|(&(variable, value), number)| Some(((variable?, value), Atom(number))));
+        let named =
+            numbered.filter_map(|(&(variable, value), number)| Some(((variable?, value), Atom(number))));
         Atoms {
             stored: by_symbol,
             plain: Vec::new(),

@@ -59,7 +59,7 @@ impl LinkedFile {
                 ..
             } => {
                 // A file that changed since the program was read has no places that could be told.
-                let unknown = || (Arc::default(), Arc::new(Spans::new(name.clone(), "".into())));
+                let unknown = || (Arc::default(), Arc::new(Spans::new(name.clone(), Arc::default())));
                 let parse = || sources(name).map_or_else(unknown, |parsed| (parsed.items(), parsed.spans()));
                 let (items, spans) = parsed.get_or_init(parse);
                 (items, spans)

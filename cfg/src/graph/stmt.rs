@@ -48,7 +48,8 @@ const OPERATORS: [Operator; 7] = [
 impl Stmt {
     /// The statement as numbers; the first holds the kind, the operator and a flag in a byte each.
     pub(crate) fn pack(self) -> [u32; 5] {
-        let head = |kind: u32, operator: Operator, flag: bool| kind | (operator as u32) << 8 | u32::from(flag) << 16;
+        let head =
+            |kind: u32, operator: Operator, flag: bool| kind | (operator as u32) << 8 | u32::from(flag) << 16;
         let plain = |kind, value| [kind, value, 0, 0, 0];
         match self {
             Stmt::Assign {
@@ -56,14 +57,28 @@ impl Stmt {
                 substitutes,
                 key,
                 value,
-            } => [head(0, operator, substitutes), key.0, value.arena, value.start, value.len],
+            } => [
+                head(0, operator, substitutes),
+                key.0,
+                value.arena,
+                value.start,
+                value.len,
+            ],
             Stmt::AssignMatching {
                 operator,
                 substitutes,
                 matcher,
                 value,
-            } => [head(1, operator, substitutes), matcher, value.arena, value.start, value.len],
-            Stmt::Condition { filter, negated, end } => [head(2, Operator::Set, negated), filter.0, end, 0, 0],
+            } => [
+                head(1, operator, substitutes),
+                matcher,
+                value.arena,
+                value.start,
+                value.len,
+            ],
+            Stmt::Condition { filter, negated, end } => {
+                [head(2, Operator::Set, negated), filter.0, end, 0, 0]
+            }
             Stmt::Only => plain(3, 0),
             Stmt::No => plain(4, 0),
             Stmt::Join => plain(5, 0),
@@ -123,7 +138,13 @@ mod tests {
             start: 7,
             len: 9,
         };
-        let mut all = vec![Stmt::Only, Stmt::No, Stmt::Join, Stmt::Del(Sym(3)), Stmt::Suffix(Sym(4))];
+        let mut all = vec![
+            Stmt::Only,
+            Stmt::No,
+            Stmt::Join,
+            Stmt::Del(Sym(3)),
+            Stmt::Suffix(Sym(4)),
+        ];
         all.push(Stmt::FileMap(NodeId(5)));
         for flag in [false, true] {
             let (filter, end) = (FilterId(6), 8);

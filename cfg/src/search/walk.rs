@@ -49,7 +49,7 @@ pub(crate) struct Found {
 
 /// How often a shared node is entered before what came of it is remembered: a search that meets each node a few times is
 /// over before it has found out what there is to remember.
-const UNREMEMBERED: u8 = 4;
+const UNREMEMBERED: u8 = 32;
 
 type Step = Option<Result<Found, Box<Diagnostic>>>;
 

@@ -18,7 +18,7 @@ impl Loader for Disk {
             Err(error) if error.kind() == ErrorKind::NotFound => Loaded::Absent,
             Err(error) => Loaded::Unreadable(error.to_string()),
             Ok(_) => match std::fs::read(path) {
-                Ok(bytes) => Loaded::Text(bytes.into()),
+                Ok(bytes) => Loaded::Text(bytes),
                 Err(error) => Loaded::Unreadable(error.to_string()),
             },
         }
@@ -75,4 +75,15 @@ impl Loader for Nothing {
     fn load(&self, _: &Utf8Path) -> Loaded {
         Loaded::Absent
     }
+}
+
+/// The program as a later process would have it from its bytes, without the files.
+pub(crate) fn stored(program: &Program) -> Program {
+    let bytes = program.to_bytes();
+    // Words are aligned as bytes need not be.
+    let mut words = vec![0_u64; bytes.len().div_ceil(8)];
+    bytemuck::cast_slice_mut(&mut words)[..bytes.len()].copy_from_slice(&bytes);
+    let aligned: &'static [u8] = bytemuck::cast_slice(words.leak());
+    let gone: vtbuild_cfg::Sources = std::sync::Arc::new(|_| None);
+    Program::from_bytes(&aligned[..bytes.len()], &gone).expect("its own bytes")
 }

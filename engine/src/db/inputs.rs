@@ -36,8 +36,10 @@ pub(crate) struct Setup {
 /// What was found at a path.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum FileText {
-    /// A regular file's bytes.
-    Text(Arc<[u8]>),
+    /// A regular file.
+    Text(Arc<String>),
+    /// A regular file that is no UTF-8.
+    Bytes(Arc<[u8]>),
     /// Nothing.
     Absent,
     /// No regular file: a folder, a pipe, a device. It is not opened.
@@ -56,7 +58,12 @@ impl FileText {
                     let before = Identity::of(&meta);
                     let same = || std::fs::metadata(path).is_ok_and(|after| Identity::of(&after) == before);
                     let identity = (before.is_settled() && same()).then_some(before);
-                    (Self::Text(bytes.into()), identity)
+                    let text = String::from_utf8(bytes);
+                    let text = text.map(|text| Self::Text(Arc::new(text)));
+                    (
+                        text.unwrap_or_else(|error| Self::Bytes(error.into_bytes().into())),
+                        identity,
+                    )
                 }
                 Err(error) => (Self::Unreadable(error.to_string()), None),
             },
@@ -74,7 +81,8 @@ impl FileText {
     /// The file as the language is given it, under the name `path`.
     pub(crate) fn unit(&self, path: &Utf8Path) -> Unit {
         match self {
-            Self::Text(bytes) => Unit::File(vtbuild_cfg::parse(path.as_str(), bytes)),
+            Self::Text(text) => Unit::File(vtbuild_cfg::parse_shared(path.as_str(), text)),
+            Self::Bytes(bytes) => Unit::File(vtbuild_cfg::parse(path.as_str(), bytes)),
             Self::Absent => Unit::Absent,
             Self::NotAFile => Unit::NotAFile,
             Self::Unreadable(why) => Unit::Unreadable(why.clone()),

@@ -153,7 +153,8 @@ impl Database {
     pub(crate) fn reads(&self) -> Option<Vec<Read>> {
         let known = lock(&self.known);
         let sources = known.sources.iter();
-        let files = sources.map(|(path, (source, identity))| Read::of_file(path, source.text(self), *identity));
+        let files =
+            sources.map(|(path, (source, identity))| Read::of_file(path, source.text(self), *identity));
         let mut reads = files.collect::<Option<Vec<_>>>()?;
         let folders = known.folders.iter();
         reads.extend(folders.map(|(path, folder)| Read::of_folder(path, folder.list(self))));

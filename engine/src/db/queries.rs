@@ -285,16 +285,13 @@ fn pieces_below(db: &dyn Db, folder: &Utf8Path) -> Vec<Piece> {
 }
 
 fn piece(db: &dyn Db, path: &Utf8Path) -> Option<Piece> {
-    match db.source(path).text(db) {
-        FileText::Text(bytes) => {
-            let text = String::from_utf8_lossy(bytes);
-            Some(Piece {
-                file: path.as_str().into(),
-                text: text.as_ref().into(),
-            })
-        }
-        FileText::Absent | FileText::NotAFile | FileText::Unreadable(_) => None,
-    }
+    let text: Arc<str> = match db.source(path).text(db) {
+        FileText::Text(text) => text.as_str().into(),
+        FileText::Bytes(bytes) => String::from_utf8_lossy(bytes).into(),
+        FileText::Absent | FileText::NotAFile | FileText::Unreadable(_) => return None,
+    };
+    let file = path.as_str().into();
+    Some(Piece { file, text })
 }
 
 /// The guest definitions of several folders seen as one: the first that has a file wins, folders are merged.

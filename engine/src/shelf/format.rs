@@ -56,7 +56,10 @@ pub(super) fn unpack(bytes: &[u8]) -> Option<(Vec<Read>, &[u8])> {
 pub(super) fn parts(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let length = u64::from_le_bytes(bytes.get(16..HEAD)?.try_into().ok()?);
     let end = usize::try_from(length).ok()?.checked_add(HEAD)?;
-    Some((bytes.get(HEAD..end)?, bytes.get(end.checked_next_multiple_of(8)?..)?))
+    Some((
+        bytes.get(HEAD..end)?,
+        bytes.get(end.checked_next_multiple_of(8)?..)?,
+    ))
 }
 
 /// One read: its kind, the path and its length, and what the kind has.
@@ -66,7 +69,9 @@ fn write(out: &mut Vec<u8>, read: &Read) {
         Seen::NotAFile => 1,
         Seen::Folder(_) => 2,
         Seen::File { identity: None, .. } => 3,
-        Seen::File { identity: Some(_), .. } => 4,
+        Seen::File {
+            identity: Some(_), ..
+        } => 4,
     };
     out.push(kind);
     out.extend_from_slice(&(read.path.as_str().len() as u64).to_le_bytes());

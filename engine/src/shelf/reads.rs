@@ -43,12 +43,14 @@ impl Seen {
 impl Read {
     /// What reading a file gave; nothing if it could not be read.
     pub(crate) fn of_file(path: &Utf8Path, text: &FileText, identity: Option<Identity>) -> Option<Self> {
+        let file = |bytes: &[u8]| Seen::File {
+            digest: Digest::of(bytes),
+            size: bytes.len() as u64,
+            identity,
+        };
         let seen = match text {
-            FileText::Text(bytes) => Seen::File {
-                digest: Digest::of(bytes),
-                size: bytes.len() as u64,
-                identity,
-            },
+            FileText::Text(text) => file(text.as_bytes()),
+            FileText::Bytes(bytes) => file(bytes),
             FileText::Absent => Seen::Absent,
             FileText::NotAFile => Seen::NotAFile,
             FileText::Unreadable(_) => return None,
@@ -74,10 +76,14 @@ impl Read {
             } if std::fs::metadata(&self.path).is_ok_and(|found| Identity::of(&found) == *identity) => {
                 Some(self.clone())
             }
-            Seen::Folder(digest) => (digest_of(&FolderList::read(&self.path)) == *digest).then(|| self.clone()),
+            Seen::Folder(digest) => {
+                (digest_of(&FolderList::read(&self.path)) == *digest).then(|| self.clone())
+            }
             Seen::Absent => {
                 let found = std::fs::metadata(&self.path);
-                found.is_err_and(|error| FileText::is_absence(&error)).then(|| self.clone())
+                found
+                    .is_err_and(|error| FileText::is_absence(&error))
+                    .then(|| self.clone())
             }
             Seen::File { .. } | Seen::NotAFile => {
                 let (text, identity) = FileText::read(&self.path);

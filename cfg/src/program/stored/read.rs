@@ -29,12 +29,15 @@ impl Reader {
     pub(super) fn program(mut self, sources: &Sources) -> Option<Program> {
         let names = self.texts()?;
         let texts = self.texts()?;
-        let files = names.into_iter().zip(texts).map(|(name, text)| LinkedFile::Stored {
-            name: name.into(),
-            text,
-            sources: sources.clone(),
-            parsed: OnceLock::new(),
-        });
+        let files = names
+            .into_iter()
+            .zip(texts)
+            .map(|(name, text)| LinkedFile::Stored {
+                name: name.into(),
+                text,
+                sources: sources.clone(),
+                parsed: OnceLock::new(),
+            });
         // Fields are made in the order in which they are written.
         let graph = Graph {
             files: files.collect(),
@@ -51,19 +54,27 @@ impl Reader {
             constraints: self.list()?.iter().map(constraint).collect(),
             joins: self.joins()?,
             factors: self.list()?.iter().map(constraint).collect(),
-            matchers: self.texts()?.into_iter().map(|text| Arc::new(Matcher::new(text))).collect(),
+            matchers: self
+                .texts()?
+                .into_iter()
+                .map(|text| Arc::new(Matcher::new(text)))
+                .collect(),
             text: self.text()?.to_owned(),
             bounds: Table::stored(self.list()?),
             ranks: OnceLock::new(),
             root: number(*self.list()?.first()?).map(NodeId),
             tables: OnceLock::from(Arc::new(self.tables()?)),
         };
-        Some(Program { graph: Arc::new(graph) })
+        Some(Program {
+            graph: Arc::new(graph),
+        })
     }
 
     fn list<T: bytemuck::Pod>(&mut self) -> Option<&'static [T]> {
         let (count, rest) = self.bytes.split_first_chunk::<8>()?;
-        let size = usize::try_from(u64::from_ne_bytes(*count)).ok()?.checked_mul(size_of::<T>())?;
+        let size = usize::try_from(u64::from_ne_bytes(*count))
+            .ok()?
+            .checked_mul(size_of::<T>())?;
         let list = bytemuck::try_cast_slice(rest.get(..size)?).ok()?;
         self.bytes = rest.get(size.checked_next_multiple_of(8)?..)?;
         Some(list)
@@ -88,7 +99,9 @@ impl Reader {
 
     fn atoms(&mut self) -> Option<Atoms> {
         let info: &[[u32; 2]] = self.list()?;
-        let info = info.iter().map(|&[variable, value]| (number(variable).map(Sym), Sym(value)));
+        let info = info
+            .iter()
+            .map(|&[variable, value]| (number(variable).map(Sym), Sym(value)));
         Some(Atoms::from_stored(info.collect(), self.list()?))
     }
 
@@ -132,7 +145,25 @@ fn label(&[variable, value, plain, named]: &[u32; 4]) -> NodeLabel {
 }
 
 fn node(node: &[u32; NODE]) -> Node {
-    let &[a, b, c, d, e, f, g, h, deps, flags, default_child, variable, enclosing, base, in_file, file, item] = node;
+    let &[
+        a,
+        b,
+        c,
+        d,
+        e,
+        f,
+        g,
+        h,
+        deps,
+        flags,
+        default_child,
+        variable,
+        enclosing,
+        base,
+        in_file,
+        file,
+        item,
+    ] = node;
     let origin = |file| Origin {
         file,
         item: ItemId(item),

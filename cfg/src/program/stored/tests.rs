@@ -122,6 +122,9 @@ fn places_are_parsed_when_asked_for() {
 fn cut_bytes_are_no_program() {
     let bytes = fresh().to_bytes();
     for length in 0..bytes.len() {
-        assert!(Program::from_bytes(aligned(&bytes[..length]), &sources()).is_none(), "{length}");
+        assert!(
+            Program::from_bytes(aligned(&bytes[..length]), &sources()).is_none(),
+            "{length}"
+        );
     }
 }

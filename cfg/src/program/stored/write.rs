@@ -45,7 +45,10 @@ impl Writer {
         self.text(&all);
         self.list(&ends);
         self.list(&slots);
-        let info = atoms.all().iter().map(|&(variable, value)| [sym(variable), value.0]);
+        let info = atoms
+            .all()
+            .iter()
+            .map(|&(variable, value)| [sym(variable), value.0]);
         self.list(&info.collect::<Vec<_>>());
         self.list(&atoms.by_symbol(symbols.len()));
         self.filters(filters);
@@ -58,7 +61,12 @@ impl Writer {
         self.list(&constraints.iter().map(constraint).collect::<Vec<_>>());
         let mut joining: Vec<_> = joins.iter().collect();
         joining.sort_unstable_by_key(|(node, _)| **node);
-        self.list(&joining.iter().map(|(node, spec)| [node.0, spec.stmt]).collect::<Vec<_>>());
+        self.list(
+            &joining
+                .iter()
+                .map(|(node, spec)| [node.0, spec.stmt])
+                .collect::<Vec<_>>(),
+        );
         for (_, spec) in joining {
             self.list(&spec.factors);
         }
