@@ -181,6 +181,13 @@ impl Graph {
         Stmt::unpack(self.stmts[at as usize])
     }
 
+    /// Where a statement came from.
+    pub(crate) fn origin(&self, stmt: u32) -> Origin {
+        let [file, item] = self.origins[stmt as usize];
+        let item = ItemId(item);
+        Origin { file, item }
+    }
+
     /// What a key bounds, if anything.
     #[inline]
     pub(crate) fn bound(&self, key: u32) -> Option<(BoundKind, Sym)> {
@@ -280,7 +287,7 @@ impl Graph {
 
     /// A statement's place.
     pub(crate) fn location(&self, stmt: u32) -> crate::diagnostic::Location {
-        let [file, item] = self.origins[stmt as usize];
-        self.files[file as usize].spans().location(ItemId(item))
+        let origin = self.origin(stmt);
+        self.files[origin.file as usize].spans().location(origin.item)
     }
 }

@@ -33,11 +33,11 @@ impl std::fmt::Display for Statement {
 
 impl Statement {
     fn of(graph: &Graph, stmt: u32) -> Self {
-        Self::at(graph, graph.origins[stmt as usize])
+        Self::at(graph, graph.origin(stmt))
     }
 
     fn at(graph: &Graph, origin: Origin) -> Self {
-        let at = graph.files[origin.file as usize].spans.location(origin.item);
+        let at = graph.files[origin.file as usize].spans().location(origin.item);
         Statement {
             file: at.file,
             line: at.line,

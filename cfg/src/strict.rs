@@ -122,7 +122,8 @@ fn statements(file: &LinkedFile) -> Vec<Statement<'_>> {
     for (index, item) in file.items().items().iter().enumerate() {
         let id = ItemId(index as u32);
         let before = statements.last().filter(|before| {
-            matches!(before.item, Item::Condition { .. }) && file.spans().line(before.id) == file.spans().line(id)
+            matches!(before.item, Item::Condition { .. })
+                && file.spans().line(before.id) == file.spans().line(id)
         });
         let (line, text) = match before {
             Some(header) => {

@@ -8,10 +8,10 @@ use camino::Utf8PathBuf;
 use vtbuild_cfg::{Diagnostic, ExpandOptions, Program, Sources};
 
 use crate::db::{
-    Broken, Database, Selection, Setup, expanded, file, foreign_tests, generated_subtests, program, program_of,
-    selected, with_lines,
+    Broken, Database, Selection, Setup, expanded, file, foreign_tests, generated_subtests, program,
+    program_of, selected, with_lines,
 };
-use crate::shelf::Shelf;
+use crate::shelf::{Answer, Shelf};
 use crate::variant::{Texts, Variant};
 
 /// Where a workspace's configuration comes from.
@@ -53,8 +53,8 @@ pub struct Session {
     db: Database,
     setup: Setup,
     shelf: Option<Shelf>,
-    /// The program that the shelf gave.
-    kept: OnceCell<Program>,
+    /// What the shelf gave.
+    kept: OnceCell<Answer>,
 }
 
 impl Session {
@@ -96,10 +96,17 @@ impl Session {
 
     /// The configuration itself: from the shelf if there is one.
     fn linked(&self) -> Result<&Program, Diagnostics> {
-        let parsed = || program(&self.db, self.setup).as_ref().map_err(Diagnostics::clone);
-        let Some(shelf) = &self.shelf else {
-            return parsed();
-        };
+        match &self.shelf {
+            Some(shelf) => Ok(&self.kept(shelf)?.program),
+            None => self.parsed(),
+        }
+    }
+
+    fn parsed(&self) -> Result<&Program, Diagnostics> {
+        program(&self.db, self.setup).as_ref().map_err(Diagnostics::clone)
+    }
+
+    fn kept(&self, shelf: &Shelf) -> Result<&Answer, Diagnostics> {
         if let Some(kept) = self.kept.get() {
             return Ok(kept);
         }
@@ -112,8 +119,9 @@ impl Session {
             }
         });
         let kept = shelf.answer(&format!("{layout:?}"), &sources, || {
-            let program = parsed()?.clone();
-            Ok::<_, Diagnostics>((program, self.db.reads()))
+            let program = self.parsed()?.clone();
+            let notes = foreign_tests(&self.db, self.setup).clone();
+            Ok::<_, Diagnostics>((Answer { program, notes }, self.db.reads()))
         })?;
         Ok(self.kept.get_or_init(|| kept))
     }
@@ -157,7 +165,10 @@ impl Session {
     /// The names of the tests that say themselves that they are for other backends.
     #[must_use]
     pub fn foreign_tests(&self) -> &[Arc<str>] {
-        foreign_tests(&self.db, self.setup)
+        match self.shelf.as_ref().map(|shelf| self.kept(shelf)) {
+            Some(Ok(kept)) => &kept.notes,
+            _ => foreign_tests(&self.db, self.setup),
+        }
     }
 
     /// How often each query ran since this was last asked, by the query's name.

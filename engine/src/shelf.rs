@@ -13,6 +13,8 @@ mod format;
 mod reads;
 
 use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -37,6 +39,14 @@ const UNUSED: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What a process that was killed left half written is not older than this when it is still being written.
 const HALF_WRITTEN: Duration = Duration::from_secs(3600);
+
+/// A linked program and what else is known of its files.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) program: Program,
+    /// What the session found in the files beside the program.
+    pub(crate) notes: Vec<Arc<str>>,
+}
 
 /// A folder of linked programs.
 #[derive(Clone, Debug)]
@@ -74,8 +84,10 @@ impl Shelf {
         self.answer(&format!("file {root}"), &sources, || {
             let mut files = Files::default();
             let program = Program::link(root, &mut |path| files.unit(path))?;
-            Ok((program, files.reads))
+            let notes = Vec::new();
+            Ok((Answer { program, notes }, files.reads))
         })
+        .map(|answer| answer.program)
     }
 
     /// The program that answers `question`: kept, or made and then kept. `make` also tells what it read; nothing if that
@@ -84,21 +96,22 @@ impl Shelf {
         &self,
         question: &str,
         sources: &Sources,
-        make: impl FnOnce() -> Result<(Program, Option<Vec<Read>>), E>,
-    ) -> Result<Program, E> {
+        make: impl FnOnce() -> Result<(Answer, Option<Vec<Read>>), E>,
+    ) -> Result<Answer, E> {
         let Some(path) = self.path(question) else {
             return Ok(make()?.0);
         };
-        if let Some(program) = self.kept(&path, sources) {
-            return Ok(program);
+        if let Some(answer) = self.kept(&path, sources) {
+            return Ok(answer);
         }
-        let (program, reads) = make()?;
+        let (answer, reads) = make()?;
         if let Some(reads) = reads
             && reads.iter().map(|read| read.seen.size()).sum::<u64>() >= self.worthwhile
         {
-            self.keep(&path, &reads, &program.to_bytes());
+            let bytes = answer.program.to_bytes();
+            self.keep(&path, &format::pack(&reads, &answer.notes, &bytes));
         }
-        Ok(program)
+        Ok(answer)
     }
 
     /// Removes the programs that nobody has asked for in a while; how many.
@@ -137,45 +150,44 @@ impl Shelf {
     }
 
     /// The kept program, if it is whole and what was read for it is as it was.
-    fn kept(&self, path: &Utf8Path, sources: &Sources) -> Option<Program> {
+    fn kept(&self, path: &Utf8Path, sources: &Sources) -> Option<Answer> {
         let file = File::open(path).ok()?;
         // SAFETY: a kept program is written under another name and renamed when it is whole, with no right to write to
         // it; nobody changes or cuts it after that, they only remove or replace its name.
         let map = unsafe { Mmap::map(&file) }.ok()?;
-        let (reads, _) = format::unpack(&map)?;
+        let (reads, notes) = format::unpack(&map)?;
         let now = reads::again(&reads)?;
         // The program is used where it lies, up to the end of the process: a process reads one or two.
         let map: &'static Mmap = Box::leak(Box::new(map));
         let (_, bytes) = format::parts(map)?;
-        let unchanged = reads.clone();
-        let sources = sources.clone();
-        let program = Program::from_bytes(
-            bytes,
-            &(Arc::new(move |name: &str| {
-                let parsed = sources(name);
-                reads::again(&unchanged).and(parsed)
-            }) as Sources),
-        )?;
+        let (unchanged, sources) = (now.clone(), sources.clone());
+        let sources: Sources = Arc::new(move |name: &str| {
+            let parsed = sources(name);
+            reads::again(&unchanged).and(parsed)
+        });
+        let program = Program::from_bytes(bytes, &sources)?;
         if now == reads {
+            // Without the note it only goes earlier.
             let _ = touch(&file);
         } else {
-            self.keep(path, &now, bytes);
+            self.keep(path, &format::pack(&now, &notes, bytes));
         }
-        Some(program)
+        Some(Answer { program, notes })
     }
 
-    /// Keeps a program. If that fails, the next process parses again: nothing worse.
-    fn keep(&self, path: &Utf8Path, reads: &[Read], program: &[u8]) {
+    /// Keeps an answer. If that fails, the next process parses again: nothing worse.
+    fn keep(&self, path: &Utf8Path, packed: &[u8]) {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let beside = self.folder.join(format!(".{}-{number}", std::process::id()));
         let write = || {
             fs::create_dir_all(&self.folder)?;
-            let _ = fs::remove_file(&beside);
-            fs::write(&beside, format::pack(reads, program))?;
-            let mut permissions = fs::metadata(&beside)?.permissions();
-            permissions.set_readonly(true);
-            fs::set_permissions(&beside, permissions)?;
+            let mut file = File::options()
+                .write(true)
+                .create_new(true)
+                .mode(0o444)
+                .open(&beside)?;
+            file.write_all(packed)?;
             fs::rename(&beside, path)
         };
         if write().is_err() {

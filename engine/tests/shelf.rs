@@ -235,10 +235,11 @@ fn workspace() -> Place {
 fn session(place: &Place) -> Session {
     Session::new(Layout {
         config_dirs: vec![place.path("own"), place.path("shared")],
+        backend: "qemu".into(),
         providers: vec![ProviderLayout {
             name: "tp".into(),
-            specific: None,
-            generic: Some(place.path("tp")),
+            specific: Vec::new(),
+            generic: vec![place.path("tp")],
         }],
     })
 }

@@ -149,7 +149,7 @@ impl<'g> Known<'g> {
             return Some(self.unknown(file, index, "unknown-dependency", end, &judged));
         }
         let missing = self.structure.missing.get(&origin)?;
-        let items = &file.items;
+        let items = file.items();
         let blocks = items.filters().get(deps).words().flatten();
         let shown: Vec<String> = blocks
             .enumerate()

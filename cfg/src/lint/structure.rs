@@ -159,7 +159,7 @@ impl Structure {
                         let culprit = culprit(through);
                         let culprits = &graph.constraints;
                         self.culprits
-                            .extend(culprit.map(|it| graph.origins[culprits[it as usize].stmt as usize]));
+                            .extend(culprit.map(|it| graph.origin(culprits[it as usize].stmt)));
                         Some(dropped(graph, through.blamed(), culprit, id))
                     }
                     Answer::Unknown => {
@@ -200,7 +200,7 @@ impl Open {
 }
 
 fn place(graph: &Graph, origin: Origin) -> Location {
-    graph.files[origin.file as usize].spans.location(origin.item)
+    graph.files[origin.file as usize].spans().location(origin.item)
 }
 
 /// Every filter of every `only`, `no`, condition and `join`, by the node that it stands in.
@@ -209,7 +209,7 @@ fn occurrences(graph: &Graph) -> Vec<Occurrence> {
     let mut add = |stmt: u32, filter, first, guard| {
         found.push(Occurrence {
             node: graph.node_of(stmt),
-            origin: graph.origins[stmt as usize],
+            origin: graph.origin(stmt),
             filter,
             first,
             guard,
@@ -259,7 +259,7 @@ fn culprit(through: &mut Through<'_>) -> Option<u32> {
 fn dropped(graph: &Graph, blamed: &[u32], alone: Option<u32>, id: NodeId) -> Diagnostic {
     let shown = |constraint: u32| {
         let stmt = graph.constraints[constraint as usize].stmt;
-        debug_assert!(matches!(graph.stmts[stmt as usize], Stmt::Only | Stmt::No));
+        debug_assert!(matches!(graph.stmt(stmt), Stmt::Only | Stmt::No));
         let at = graph.location(stmt);
         format!("`{}` at {}:{}", at.text.trim(), at.file, at.line)
     };

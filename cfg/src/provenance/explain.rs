@@ -139,7 +139,7 @@ impl<'v> Explanation<'v> {
 
     fn link(&self, stmt: u32, operator: &'static str, before: Option<String>, after: Option<String>) -> Link {
         Link {
-            at: self.graph.origins[stmt as usize],
+            at: self.graph.origin(stmt),
             stmt: Some(stmt),
             operator,
             before,
@@ -206,7 +206,7 @@ impl<'g> Noting<'g> {
     fn link(&self, stmt: u32, operator: &'static str, before: Option<&str>, after: Option<&str>) -> Link {
         let spans = |(start, end): &&(u32, u32)| (*start..*end).contains(&stmt);
         Link {
-            at: self.graph.origins[stmt as usize],
+            at: self.graph.origin(stmt),
             stmt: Some(stmt),
             operator,
             before: before.map(str::to_owned),

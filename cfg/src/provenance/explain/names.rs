@@ -35,7 +35,7 @@ pub(super) fn computed(
         let Some(links) = out.get_mut(key) else { continue };
         let before = links.last().and_then(|(link, _)| link.after.clone());
         let link = Link {
-            at: graph.origins[join as usize],
+            at: graph.origin(join),
             stmt: None,
             operator: "join",
             before,
