@@ -41,11 +41,13 @@ impl<L> FilterTable<L> {
 
     /// The table that has these [parts](Self::parts).
     pub(crate) fn from_parts(labels: Vec<L>, [blocks, words, filters]: [Vec<u32>; 3]) -> Self {
+        let has_gaps = (0..blocks.len()).any(|block| range(&blocks, block).is_empty());
         FilterTable {
             labels,
             blocks,
             words,
             filters,
+            has_gaps,
         }
     }
 

@@ -11,7 +11,7 @@ const MOST: usize = 20;
 
 /// Parses a text that is no UTF-8, with U+FFFD for what is none, and puts its errors in front.
 pub(super) fn parse_bytes(file: Arc<str>, bytes: &[u8]) -> Parsed {
-    let text = String::from_utf8_lossy(bytes);
+    let text = Arc::new(String::from_utf8_lossy(bytes).into_owned());
     let mut parsed = parse_text(file, &text);
     let mut errors: Vec<Diagnostic> = Vec::new();
     let (mut line, mut offset, mut byte) = (1, 0, 0);

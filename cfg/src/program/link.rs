@@ -307,8 +307,9 @@ impl<'g> Linker<'g> {
         if is_trap {
             self.add_constraint(filter, false, true, stmt);
         }
-        if let Stmt::Condition { filter: judged, .. } = &mut self.graph.stmts[stmt as usize] {
-            *judged = filter;
+        if let Some(packed) = self.graph.stmts.added_mut(stmt as usize) {
+            let end = 0;
+            *packed = Stmt::Condition { filter, negated, end }.pack();
         }
         let parent = self.guard;
         self.graph.guards.push(Guard {

@@ -487,7 +487,7 @@ impl Frame {
 fn trapped(graph: &Graph, constraint: &Constraint) -> Box<Diagnostic> {
     let mut at = graph.location(constraint.stmt);
     let is_factor = constraint.guard.is_none();
-    if matches!(graph.stmts[constraint.stmt as usize], Stmt::Join) && !is_factor {
+    if matches!(graph.stmt(constraint.stmt), Stmt::Join) && !is_factor {
         let message = "`join` inside a conditional block";
         let error = Diagnostic::error(Class::Other, "join-in-condition", message, at);
         return Box::new(error.with_help("move it out of the condition"));

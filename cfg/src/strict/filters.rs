@@ -67,7 +67,7 @@ fn has_gap(file: &LinkedFile, item: &Item) -> bool {
         },
         _ => return false,
     };
-    file.items.filters().gap(filter).is_some()
+    file.items().filters().gap(filter).is_some()
 }
 
 /// The part of a statement that is read character by character: without a comment, and up to a condition's colon.

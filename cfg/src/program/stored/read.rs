@@ -52,6 +52,7 @@ impl Reader {
             origins: Table::stored(self.list()?),
             guards: self.list()?.iter().map(guard).collect(),
             constraints: self.list()?.iter().map(constraint).collect(),
+            has_traps: *self.list::<u32>()?.first()? != 0,
             joins: self.joins()?,
             factors: self.list()?.iter().map(constraint).collect(),
             matchers: self
@@ -194,11 +195,12 @@ fn guard(&[filter, negated, parent, stmt]: &[u32; 4]) -> Guard {
     }
 }
 
-fn constraint(&[guard, filter, is_no, stmt]: &[u32; 4]) -> Constraint {
+fn constraint(&[guard, filter, flags, stmt]: &[u32; 4]) -> Constraint {
     Constraint {
         guard: number(guard),
         filter: FilterId(filter),
-        is_no: is_no != 0,
+        is_no: flags & 1 != 0,
+        is_trap: flags & 2 != 0,
         stmt,
     }
 }

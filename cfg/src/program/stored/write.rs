@@ -29,6 +29,7 @@ impl Writer {
             origins,
             guards,
             constraints,
+            has_traps,
             joins,
             factors,
             matchers,
@@ -59,6 +60,7 @@ impl Writer {
         self.list(&origins.iter().copied().collect::<Vec<_>>());
         self.list(&guards.iter().map(guard).collect::<Vec<_>>());
         self.list(&constraints.iter().map(constraint).collect::<Vec<_>>());
+        self.list(&[u32::from(*has_traps)]);
         let mut joining: Vec<_> = joins.iter().collect();
         joining.sort_unstable_by_key(|(node, _)| **node);
         self.list(
@@ -172,7 +174,9 @@ fn constraint(constraint: &Constraint) -> [u32; 4] {
         guard,
         filter,
         is_no,
+        is_trap,
         stmt,
     } = *constraint;
-    [guard.unwrap_or(NONE), filter.0, u32::from(is_no), stmt]
+    let flags = u32::from(is_no) | u32::from(is_trap) << 1;
+    [guard.unwrap_or(NONE), filter.0, flags, stmt]
 }
