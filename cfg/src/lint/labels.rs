@@ -119,7 +119,7 @@ impl<'g> Known<'g> {
             .impossible
             .get(&origin)
             .map_or(&[][..], |words| words);
-        let judged = self.judge(&file.items(), filter, impossible);
+        let judged = self.judge(file.items(), filter, impossible);
         let index = origin.item.index();
         let all = judged.hopeless + judged.apart.len() == judged.words;
         if !judged.unknown.is_empty() {
@@ -142,7 +142,7 @@ impl<'g> Known<'g> {
     }
 
     fn dependency(&self, file: &LinkedFile, origin: Origin, deps: FilterId) -> Option<Diagnostic> {
-        let judged = self.judge(&file.items(), deps, &[]);
+        let judged = self.judge(file.items(), deps, &[]);
         let end = "so this dependency matches nothing";
         let index = origin.item.index();
         if !judged.unknown.is_empty() {

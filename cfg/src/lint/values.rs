@@ -63,7 +63,7 @@ fn references(value: &str) -> impl Iterator<Item = &str> {
 
 /// Assignments whose value is set again in the same block before anything could have read it.
 pub(super) fn shadowed(file: &LinkedFile, found: &mut Vec<Diagnostic>) {
-    let items = &*file.items();
+    let items = file.items();
     // The last plain assignment of each key in the run of statements at hand.
     let mut last: FxHashMap<&str, usize> = FxHashMap::default();
     let mut ends: FxHashSet<u32> = FxHashSet::default();
@@ -106,7 +106,7 @@ pub(super) fn shadowed(file: &LinkedFile, found: &mut Vec<Diagnostic>) {
 
 fn shadow(file: &LinkedFile, key: &str, earlier: usize, later: usize) -> Diagnostic {
     let again = place(file, later);
-    let same = value(&file.items(), earlier) == value(&file.items(), later);
+    let same = value(file.items(), earlier) == value(file.items(), later);
     let how = if same {
         "to the same value"
     } else {

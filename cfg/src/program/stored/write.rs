@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{NODE, NONE};
 use crate::filter::FilterTable;
-use crate::graph::{Atom, Constraint, Graph, Guard, Node, NodeLabel};
+use crate::graph::{Atom, Constraint, Graph, Guard, LinkedFile, Node, NodeLabel};
 use crate::symbols::Sym;
 
 /// Gathers bytes.
@@ -40,7 +40,7 @@ impl Writer {
             tables: _,
         } = graph;
         self.texts(files.iter().map(|file| &**file.name()));
-        self.texts(files.iter().map(|file| file.text()));
+        self.texts(files.iter().map(LinkedFile::text));
         self.texts(base_names.iter().map(|name| &**name));
         let (all, ends, slots) = symbols.flat();
         self.text(&all);

@@ -99,7 +99,7 @@ struct Disk;
 
 impl Loader for Disk {
     fn load(&self, path: &Utf8Path) -> Loaded {
-        std::fs::read(path).map_or(Loaded::Absent, |bytes| Loaded::Text(bytes.into()))
+        std::fs::read(path).map_or(Loaded::Absent, Loaded::Text)
     }
 }
 
