@@ -14,9 +14,29 @@ use crate::command::warn;
 use crate::execution;
 use crate::exit::Failure;
 use crate::wiring::Wiring;
+use crate::workspace::downloads;
 
 /// How many tests are taken without being insisted upon.
 const MOST: usize = 10_000;
+
+/// What a plan is made for.
+#[derive(Clone, Copy, Debug)]
+pub struct Purpose {
+    /// Completes "that is too many to …".
+    pub doing: &'static str,
+    /// Whether what is wanted runs again, whatever the cache knows.
+    pub again: bool,
+    /// Whether files that are missing, and that downloads define, are fetched.
+    pub fetch: bool,
+}
+
+impl Purpose {
+    /// To look at what would happen.
+    pub fn look(doing: &'static str) -> Self {
+        let (again, fetch) = (false, false);
+        Self { doing, again, fetch }
+    }
+}
 
 /// A graph with a plan.
 pub struct Planned {
@@ -35,9 +55,8 @@ pub struct Planned {
 }
 
 impl Planned {
-    /// The plan of what the arguments mean. `again`: they run again whatever the cache knows. `doing` completes "that is too
-    /// many to …".
-    pub fn of(args: &ActionArgs, again: bool, doing: &str) -> Result<Self, Failure> {
+    /// The plan of what the arguments mean.
+    pub fn of(args: &ActionArgs, purpose: Purpose) -> Result<Self, Failure> {
         let analysis = Analysis::of(&args.select)?;
         let workspace = &analysis.workspace;
         workspace
@@ -49,16 +68,19 @@ impl Planned {
         let mut variants = if args.all {
             analysis.variants(None)?
         } else {
-            analysis.at_most(MOST, doing)?
+            analysis.at_most(MOST, purpose.doing)?
         };
         if args.select.targets.iter().any(|target| target == "//...") {
             leave_out_manual(&mut variants);
         }
         let wiring = runtime.block_on(Wiring::of(workspace, &variants, args.accel, args.runtime))?;
         let graph = Arc::new(wiring.graph(&variants)?);
+        if purpose.fetch {
+            downloads::fetch_missing(workspace, &graph, args.select.place.locked)?;
+        }
         let resolver = Resolver::new(store, execution::roots(workspace)).strict(args.strict_keys);
         let resolver = Arc::new(resolver);
-        let force = args.force || again;
+        let force = args.force || purpose.again;
         let plan = Plan::make(&graph, &resolver, PlanOptions { force })
             .map_err(|error| Failure::environment(format!("failed to {error}")))?;
         Ok(Self {

@@ -360,3 +360,45 @@ fn nothing_leads_out_of_the_data_folder() {
     assert!(stderr.contains("through a link"), "{stderr}");
     assert!(server.seen().is_empty());
 }
+
+#[test]
+fn a_run_fetches_the_image_that_its_test_stands_on() {
+    let sandbox = Sandbox::new();
+    let server = Server::new(body(), |_, before| {
+        if before == 0 {
+            Answer::Status(404)
+        } else {
+            Answer::Well
+        }
+    });
+    sandbox.provide("- plain:\n    type = plain\n    start_vm = no\n");
+    let guest = "FooLinux:\n    image_name = images/it\n    image_size = 32K\n";
+    sandbox.write("shared/cfg/guest-os/Linux/LinuxCustom/foo.cfg", guest);
+    let text = format!(
+        "[it]\nurl = {}\ndestination = images/it.raw\n{}\n",
+        server.url("it"),
+        pinned()
+    );
+    sandbox.write("shared/downloads/it.ini", &text);
+    let words = "//plain --guest-os LinuxCustom.FooLinux -p image_format=raw --accel tcg";
+    let looked = sandbox.run(&format!("{words} --dry-run"));
+    assert!(
+        looked.stdout().contains("1 actions") || looked.stdout().contains("run  "),
+        "{}",
+        looked.whole()
+    );
+    looked.stderr();
+    assert!(server.seen().is_empty(), "a dry run fetches nothing");
+    // Without it the test says what is missing.
+    let failed = sandbox
+        .run(words)
+        .exit(1)
+        .says(&["images/it.raw"])
+        .complains(&["404"]);
+    drop(failed);
+    let run = sandbox.run(words).exit(0).complains(&["downloading it"]);
+    assert_eq!(run.verdict("plain").status, "PASS");
+    let again = sandbox.run(words).exit(0);
+    assert!(again.verdict("plain").cached);
+    assert_eq!(server.seen().len(), 2);
+}

@@ -1,7 +1,6 @@
 //! `vtbuild bootstrap`: what runs would do by themselves, done beforehand, in the eight steps that people know.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use camino::Utf8Path;
 use vtbuild_engine::graph::Graph;
@@ -20,7 +19,7 @@ use crate::execution::{self, Execution};
 use crate::exit::{Exit, Failure};
 use crate::wiring::Wiring;
 use crate::workspace::Workspace;
-use crate::workspace::downloads::{self, download_of};
+use crate::workspace::downloads::{self, SILENCE, download_of};
 
 /// The folders that people put things into: in the workspace, and in its data folder.
 const FOLDERS: [&str; 2] = ["test-providers.d", downloads::FOLDER];
@@ -36,8 +35,6 @@ const SET: [&str; 8] = [
     "cdkeys.cfg",
     "virtio-win.cfg",
 ];
-/// How long a server may be silent.
-const SILENCE: Duration = Duration::from_secs(30);
 /// Where the docs are, for those who have the sources, and for those who have the program alone.
 const DOCS: &str = "README.md and docs/ of the sources; `vtbuild --help`, and --help of every command";
 

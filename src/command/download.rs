@@ -11,7 +11,7 @@ use crate::cli::{DownloadArgs, DownloadCommand, PlaceArgs};
 use crate::exit::{Exit, Failure};
 use crate::lock::Lock;
 use crate::workspace::Workspace;
-use crate::workspace::downloads::{FOLDER, downloads, failure, get, mib};
+use crate::workspace::downloads::{FOLDER, SILENCE, downloads, failure, get, mib};
 
 /// Lists, fetches or verifies.
 pub fn download(args: &DownloadArgs) -> Result<Exit, Failure> {
@@ -124,8 +124,7 @@ fn there(workspace: &Workspace, download: &Download, pin: &Pin) -> String {
 fn verify(names: &[String], place: &PlaceArgs) -> Result<Exit, Failure> {
     let workspace = Workspace::open_offline(place)?;
     let lock = Lock::read(&workspace.root)?;
-    let silence = Duration::from_secs(30);
-    let fetcher = Fetcher::new(Launcher::this_program(), workspace.data_dir(), silence);
+    let fetcher = Fetcher::new(Launcher::this_program(), workspace.data_dir(), SILENCE);
     let mut worst = Exit::Good;
     for download in chosen(&workspace, names, names.is_empty())? {
         let name = &download.name;

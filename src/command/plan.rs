@@ -11,12 +11,12 @@ use vtbuild_engine::spec::ActionId;
 use super::{Output, plural};
 use crate::cli::{HostArgs, PlanArgs};
 use crate::exit::{Exit, Failure};
-use crate::planned::{Planned, capacity};
+use crate::planned::{Planned, Purpose, capacity};
 use crate::report::seconds;
 
 /// Says of each action what would become of it.
 pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
-    let planned = Planned::of(&args.actions, false, "plan")?;
+    let planned = Planned::of(&args.actions, Purpose::look("plan"))?;
     let view = View::of(&planned, &args.host)?;
     let mut out = Output::new();
     for &id in planned.graph.order() {

@@ -13,7 +13,7 @@ use super::{plan, print};
 use crate::cli::{Progress, RunArgs};
 use crate::execution::Execution;
 use crate::exit::{Exit, Failure};
-use crate::planned::{Planned, capacity};
+use crate::planned::{Planned, Purpose, capacity};
 use crate::report::{self, Heading, Job, JobFolder, Reporter, Tally, seconds};
 use crate::wiring;
 
@@ -24,7 +24,12 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Usage, message));
     }
     let began = Instant::now();
-    let planned = Planned::of(&args.actions, args.runs.is_some(), "run")?;
+    let purpose = Purpose {
+        doing: "run",
+        again: args.runs.is_some(),
+        fetch: !args.dry_run,
+    };
+    let planned = Planned::of(&args.actions, purpose)?;
     if args.dry_run {
         return plan::dry_run(&planned, &args.host);
     }

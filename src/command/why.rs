@@ -19,12 +19,12 @@ use super::{Output, plural};
 use crate::analysis::wrong;
 use crate::cli::WhyArgs;
 use crate::exit::{Exit, Failure};
-use crate::planned::Planned;
+use crate::planned::{Planned, Purpose};
 use crate::report::seconds;
 
 /// Says why the selected tests would run, and all that they stand on and that runs first.
 pub fn why(args: &WhyArgs) -> Result<Exit, Failure> {
-    let planned = Planned::of(&args.actions, false, "explain")?;
+    let planned = Planned::of(&args.actions, Purpose::look("explain"))?;
     let variants = variants_of_misses(&planned)?;
     let mut out = Output::new();
     for id in told(&planned) {

@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use indicatif::{ProgressBar, ProgressStyle};
+use vtbuild_engine::graph::Graph;
+use vtbuild_engine::resolve::FILE;
 use vtbuild_providers::download::{Download, DownloadError, Fetcher, Pin, Progress};
 use vtbuild_providers::process::Launcher;
 
 use super::Workspace;
-use crate::command::note;
+use crate::command::{note, warn};
 use crate::exit::{Exit, Failure};
 use crate::lock::Lock;
 
@@ -43,6 +45,28 @@ pub fn download_of(root: &Utf8Path, file: &Utf8Path) -> Option<Download> {
     downloads
         .into_iter()
         .find(|download| download.wanted() == file || download.destination == *file)
+}
+
+/// How long a server may be silent while somebody waits for a run.
+pub const SILENCE: Duration = Duration::from_secs(30);
+
+/// Fetches the files of people that actions stand on, where they are missing and a download makes them. One that cannot be
+/// fetched is warned of: its tests tell that it is missing.
+pub fn fetch_missing(workspace: &Workspace, graph: &Graph, locked: bool) -> Result<(), Failure> {
+    let files = graph.order().iter().map(|id| graph.spec(*id));
+    let missing =
+        files.filter(|spec| spec.rule == FILE && spec.sources.iter().any(|source| !source.path.exists()));
+    for spec in missing {
+        let Some(download) = download_of(&workspace.root, Utf8Path::new(&*spec.label)) else {
+            continue;
+        };
+        match get(workspace, &download, SILENCE, locked) {
+            Ok(_) => {}
+            Err(failure) if failure.exit == Exit::Config => return Err(failure),
+            Err(failure) => warn(&failure.message),
+        }
+    }
+    Ok(())
 }
 
 /// Fetches a download, and locks what it is.
