@@ -2,10 +2,10 @@
 
     VTBUILD_TP_QEMU=…/tp-qemu VTBUILD_PEER_PYTHON=…/bin/python python3 providers/conformance/coverage.py
 
-reads every test module of the checkout with all that it reaches (the provider's own helpers, and for the layered runtime
-the helper modules of ``avocado-framework-plugin-vt``), asks the test host for each member and name that was found, and
-prints how many modules have all of theirs, and what is missing, by how much each would gain. It is a necessary condition
-only: that a name is there says nothing of what it does.
+reads every test module of the checkout with all that it reaches (the provider's own helpers, and for the layered
+runtime the helper modules of ``avocado-framework-plugin-vt``), asks the test host for each member and name that was
+found, and prints how many modules have all of theirs, and what is missing, by how much each would gain. It is a
+necessary condition only: that a name is there says nothing of what it does.
 """
 
 import argparse
@@ -77,8 +77,10 @@ def report(runtime, provider, site, options):
     tests = _test_modules(library)
 
     def stops(module):
-        return module in ours or module.startswith(("avocado", "aexpect")) or (
-            runtime == "own" and module.partition(".")[0] == "virttest"
+        return (
+            module in ours
+            or module.startswith(("avocado", "aexpect"))
+            or (runtime == "own" and module.partition(".")[0] == "virttest")
         )
 
     known = _peer_members(site) if site else None

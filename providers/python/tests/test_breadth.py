@@ -140,7 +140,9 @@ class MachineCommandsTest(unittest.TestCase):
             {"file": "/x.qcow2", "drv": "qcow2", "ro": 1, "backing_file": "/b", "backing_file_depth": 1},
         )
         self.assertEqual(blocks["cd1"], {"not-inserted": 1, "removable": 1, "locked": 1})
-        with InProcess({"monitor.hmp": "2 nodes\nnode 0 cpus: 0 1\nnode 0 size: 64 MB\nnode 1 cpus:\nnode 1 size: 9 MB"}):
+        with InProcess(
+            {"monitor.hmp": "2 nodes\nnode 0 cpus: 0 1\nnode 0 size: 64 MB\nnode 1 cpus:\nnode 1 size: 9 MB"}
+        ):
             self.assertEqual(human.info_numa(), [(64, {0, 1}), (9, set())])
         with InProcess({"monitor.hmp": "max-bandwidth: 7 bytes/second\nxbzrle: on"}):
             self.assertTrue(human.get_migrate_capability("xbzrle"))
@@ -159,7 +161,7 @@ class MachineTest(unittest.TestCase):
                 vm.verify_userspace_crash()
             self.assertGreater(vm.start_time, 1e9)
         with self.assertRaisesRegex(AttributeError, "vm.process.sendline"):
-            vm.process.sendline
+            getattr(vm.process, "sendline")  # noqa: B009
 
     def test_processors(self):
         vm = self.vm(smp="4", vcpu_cores="2")
@@ -200,7 +202,9 @@ class MachineTest(unittest.TestCase):
         card = {"name": "nic1", "model": "virtio-net-pci", "mac": "52:54:00:00:00:01", "device_id": "nic1"}
         with InProcess({"vm.devices": {"nics": [{**card, "netdev_id": "net-nic1"}]}}):
             nic = vm.virtnet[0]
-            self.assertEqual((nic.mac, nic.nic_model, nic.netdev_id), ("52:54:00:00:00:01", "virtio-net-pci", "net-nic1"))
+            self.assertEqual(
+                (nic.mac, nic.nic_model, nic.netdev_id), ("52:54:00:00:00:01", "virtio-net-pci", "net-nic1")
+            )
             self.assertIs(vm.virtnet["nic1"], nic)
             new = vm.add_nic(nic_name="nic2", nic_model="virtio")
             self.assertEqual((len(vm.virtnet), new.nettype), (2, "user"))
@@ -321,12 +325,18 @@ class PreparationTest(unittest.TestCase):
         self.assertEqual(data_dir.DATA_DIR, str(self.folder))
         self.assertEqual(
             data_dir.SubdirList(root, ["cfg"]),
-            [str(root), str(root / "generic"), str(root / "generic/tests"), str(root / "qemu"), str(root / "qemu/tests")],
+            [
+                str(root),
+                str(root / "generic"),
+                str(root / "generic/tests"),
+                str(root / "qemu"),
+                str(root / "qemu/tests"),
+            ],
         )
         self.assertEqual(asset.get_test_provider_subdirs("qemu"), [str(root / "qemu")])
         self.assertEqual(set(asset.get_test_provider_info("tp")["backends"]), {"qemu", "generic"})
         with self.assertRaises(AttributeError):
-            data_dir.NO_SUCH_DIR
+            getattr(data_dir, "NO_SUCH_DIR")  # noqa: B009
 
     def test_log_lines(self):
         data_dir.configure(self.dirs, [])

@@ -329,9 +329,7 @@ class MonitorTest(unittest.TestCase):
         calls = [args for args in fake.named("monitor.command") if args["command"] != "query-commands"]
         self.assertEqual(calls[0]["arguments"], {"driver": "virtio-net", "id": "n1", "num": 2, "on": True})
         self.assertEqual((calls[1]["command"], "arguments" in calls[1]), ("stop", False))
-        self.assertEqual(
-            (calls[2]["command"], calls[2]["arguments"]), ("block-job-cancel", {"device": 7, "fd": "9"})
-        )
+        self.assertEqual((calls[2]["command"], calls[2]["arguments"]), ("block-job-cancel", {"device": 7, "fd": "9"}))
 
     def test_status(self):
         with InProcess({"monitor.command": {"status": "running"}, "monitor.hmp": "VM status: paused (postmigrate)\n"}):

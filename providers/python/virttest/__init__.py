@@ -5,11 +5,12 @@ A test is ``def run(test, params, env)`` in a file of a test provider. vtbuild s
 core; the objects here are proxies that speak to it over a socket (``docs/host-protocol.md``).
 
 =====================  ==============================================================================================
-for the test           ``utils_params`` ``utils_env`` ``test_object`` ``qemu_vm`` (its guest: ``guest_access``)
-                       ``qemu_monitor`` ``session``
-for its imports        ``data_dir`` ``env_process`` ``error_context`` ``error_event`` ``funcatexit`` ``qemu_io``
-                       ``qemu_storage`` ``remote`` ``remote_build`` ``storage`` ``utils_misc`` ``utils_net``
-                       ``utils_numeric`` ``virt_vm``
+for the test           ``utils_params`` ``utils_env`` ``test_object`` ``session`` ``qemu_vm`` with its parts
+                       ``guest_access`` ``vm_inside`` ``vm_devices`` ``vm_nics`` ``vm_block`` ``vm_process``;
+                       ``qemu_monitor`` with ``qmp_block`` ``qmp_machine`` ``hmp_commands``; ``qemu_devices``
+for its imports        ``asset`` ``bootstrap`` ``data_dir`` ``env_process`` ``error_context`` ``error_event``
+                       ``funcatexit`` ``qemu_io`` ``qemu_storage`` ``remote`` ``remote_build`` ``storage``
+                       ``utils_logfile`` ``utils_misc`` ``utils_net`` ``utils_numeric`` ``virt_vm``
 the host itself        ``core`` (the socket) ``error_kinds`` (answers become exceptions) ``runner`` ``verdict``
 =====================  ==============================================================================================
 

@@ -22,7 +22,10 @@ def get_test_provider_info(provider):
 def get_test_provider_subdirs(backend=None):
     """The folders with tests for `backend`, or all of them."""
     return [
-        path for backends in _providers().values() for name, path in backends.items() if backend is None or name == backend
+        path
+        for backends in _providers().values()
+        for name, path in backends.items()
+        if backend is None or name == backend
     ]
 
 

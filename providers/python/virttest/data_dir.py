@@ -108,8 +108,10 @@ def _folder(name):
 
 
 def get_root_dir():
-    """The folder of the test's provider."""
-    return _folder("bindir")
+    """The folder of upstream's package where that is there, else that of the test's provider."""
+    from vtbuild_host import layers
+
+    return os.path.join(layers.UPSTREAM, "virttest") if layers.UPSTREAM else _folder("bindir")
 
 
 def get_data_dir():
@@ -155,7 +157,9 @@ def _upstream(name):
     from vtbuild_host import layers
 
     if layers.UPSTREAM is None:
-        raise RuntimeError(f"the folder {name} of avocado-vt is there only where its package lies beneath the test host")
+        raise RuntimeError(
+            f"the folder {name} of avocado-vt is there only where its package lies beneath the test host"
+        )
     return os.path.join(layers.UPSTREAM, "virttest", name)
 
 
@@ -167,7 +171,9 @@ class SubdirList(list):
         for folder, below, _ in os.walk(os.path.abspath(basedir)):
             self.append(folder)
             below[:] = sorted(
-                name for name in below if not name.startswith(".") and not any(word in name for word in filterlist or ())
+                name
+                for name in below
+                if not name.startswith(".") and not any(word in name for word in filterlist or ())
             )
 
 

@@ -4,9 +4,6 @@ import json
 import time
 
 from virttest import absent, core, missing
-from virttest.hmp_commands import HumanCommands
-from virttest.qmp_block import BlockCommands
-from virttest.qmp_machine import MachineCommands
 
 __getattr__ = absent(__name__)
 
@@ -93,6 +90,8 @@ class Monitor:
 
     #: ``qmp`` or ``human``.
     protocol = None
+    #: The commands that are loaded when a test first asks for any of them.
+    _PARTS = ()
     CMD_TIMEOUT = 240
 
     def __init__(self, vm_name, handle, name=None):
@@ -196,13 +195,18 @@ class Monitor:
     def __getattr__(self, name):
         if name.startswith("__"):
             raise AttributeError(name)
+        from virttest import parts
+
+        if parts.add(type(self), self._PARTS):
+            return getattr(self, name)
         raise missing(f"monitor.{name}", f"{type(self).__name__}.cmd reaches all commands")
 
 
-class HumanMonitor(HumanCommands, Monitor):
+class HumanMonitor(Monitor):
     """A monitor that takes and gives text."""
 
     protocol = "human"
+    _PARTS = (("virttest.hmp_commands", "HumanCommands"),)
 
     def cmd(self, cmd, timeout=Monitor.CMD_TIMEOUT, debug=True, fd=None):
         """Give `cmd` and return the text that the monitor prints."""
@@ -256,10 +260,11 @@ class HumanMonitor(HumanCommands, Monitor):
             yield from names.split("|")
 
 
-class QMPMonitor(MachineCommands, BlockCommands, Monitor):
+class QMPMonitor(Monitor):
     """A monitor that takes and gives objects."""
 
     protocol = "qmp"
+    _PARTS = (("virttest.qmp_machine", "MachineCommands"), ("virttest.qmp_block", "BlockCommands"))
 
     def __init__(self, vm_name, handle, name=None):
         super().__init__(vm_name, handle, name)

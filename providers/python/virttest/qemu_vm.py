@@ -5,11 +5,6 @@ import time
 
 from virttest import absent, core, missing, virt_vm
 from virttest.guest_access import GuestAccess
-from virttest.vm_block import BlockAccess
-from virttest.vm_devices import DeviceAccess
-from virttest.vm_inside import GuestFacts
-from virttest.vm_nics import NicAccess
-from virttest.vm_process import ProcessAccess
 
 __getattr__ = absent(__name__)
 
@@ -38,12 +33,18 @@ class QemuSegFaultError(virt_vm.VMError):
         return f"QEMU crashed: {self.crash_message}"
 
 
-class VM(GuestAccess, GuestFacts, DeviceAccess, NicAccess, BlockAccess, ProcessAccess):
-    """One machine by its name. All times are in seconds.
+#: What a machine can do beside what stands here, loaded when a test first asks for any of it.
+_PARTS = (
+    ("virttest.vm_inside", "GuestFacts"),  # what the guest says of itself
+    ("virttest.vm_devices", "DeviceAccess"),
+    ("virttest.vm_nics", "NicAccess"),
+    ("virttest.vm_block", "BlockAccess"),
+    ("virttest.vm_process", "ProcessAccess"),
+)
 
-    Its parts: the way in (:class:`GuestAccess`), what the guest says of itself (:class:`GuestFacts`), its devices
-    (:class:`DeviceAccess`, :class:`NicAccess`, :class:`BlockAccess`), and QEMU's process (:class:`ProcessAccess`).
-    """
+
+class VM(GuestAccess):
+    """One machine by its name; its guest is reached as :class:`GuestAccess` says. All times are in seconds."""
 
     # How long is waited where neither test nor variant says.
     MIGRATE_TIMEOUT = 3600
@@ -58,8 +59,7 @@ class VM(GuestAccess, GuestFacts, DeviceAccess, NicAccess, BlockAccess, ProcessA
         self.address_cache = address_cache if address_cache is not None else {}
         self.vm_type = self.driver_type = "qemu"
         self.migration_uri = None
-        self._monitors = None
-        self._console = None
+        self._forget()
 
     def __repr__(self):
         return f"<machine {self.name}>"
@@ -336,11 +336,13 @@ class VM(GuestAccess, GuestFacts, DeviceAccess, NicAccess, BlockAccess, ProcessA
                 parameters=source,
                 dest_parameters=destination,
                 not_wait=not_wait_for_migration or None,
-                changes=self.changed_devices(),
+                changes=self.changed_devices() if self._container is not None else None,
             )
         except virt_vm.VMError:
-            self._moved()
+            self._forget_monitors()
             raise
+        if result.get("status") == "cancelled":
+            return result
         if result.get("destination"):
             return VM(result["destination"], self.params, self.root_dir)
         self._moved()
@@ -353,6 +355,7 @@ class VM(GuestAccess, GuestFacts, DeviceAccess, NicAccess, BlockAccess, ProcessA
         self._ports = None
         if self._container is not None and self.is_alive():
             self._container.monitor = self.monitor
+            self._container.settle()
 
     def mig_finished(self):
         """Whether no migration is under way."""
@@ -441,6 +444,10 @@ class VM(GuestAccess, GuestFacts, DeviceAccess, NicAccess, BlockAccess, ProcessA
     def __getattr__(self, name):
         if name.startswith("__"):
             raise AttributeError(name)
+        from virttest import parts
+
+        if parts.add(VM, _PARTS):
+            return getattr(self, name)
         raise missing(f"virttest.qemu_vm.VM.{name}")
 
 

@@ -30,10 +30,6 @@ class MachineCommands:
         """Leave the guest `size` bytes of memory."""
         return self.cmd("balloon", {"value": int(size)})
 
-    def nmi(self):
-        """Inject a non-maskable interrupt."""
-        return self.cmd("inject-nmi")
-
     def system_wakeup(self):
         """Wake a suspended guest."""
         return self.cmd("system_wakeup")

@@ -5,6 +5,7 @@ import os
 
 from avocado.core import exceptions
 from virttest import core, missing
+from vtbuild_host import layers
 
 #: The folders of a test, as the start message names them.
 FOLDERS = ("debugdir", "logdir", "outputdir", "tmpdir", "bindir", "srcdir", "workdir")
@@ -23,7 +24,8 @@ class Test:
         self.log = logging.getLogger("avocado.test")
         for folder in FOLDERS:
             setattr(self, folder, dirs.get(folder))
-        self.virtdir = dirs.get("virtdir", self.bindir)
+        # Helpers and tests look for scripts for the guest here; where upstream's packages are, these are upstream's.
+        self.virtdir = os.path.join(layers.UPSTREAM, "virttest", "shared") if layers.UPSTREAM else self.bindir
         self.builddir = self.workdir
         self.resultsdir = self.logdir
         self.logfile = logfile

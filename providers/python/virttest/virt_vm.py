@@ -250,13 +250,10 @@ _WORDS = ("model", "vendor", "flags", "family")
 
 
 def _complete(numbers):
-    """Leave no level of the topology at zero: as QEMU does, sockets come before cores, cores before threads."""
-    inner = [level for level in ("threads", "cores", "dies", "clusters", "sockets")]
-    for level in inner:
-        if level != "sockets":
-            numbers[level] = numbers.get(level) or 1
+    """Leave no level of the topology at zero: what is not said is one, but for sockets."""
     share = 1
-    for level in inner[:-1]:
+    for level in ("threads", "cores", "dies", "clusters"):
+        numbers[level] = numbers.get(level) or 1
         share *= numbers[level]
     numbers["sockets"] = numbers.get("sockets") or max(numbers["maxcpus"] // share, 1)
     for level in ("books", "drawers"):

@@ -19,7 +19,9 @@ class BlockAccess:
             return None
         for name, block in self.monitor.info_block().items():
             fields = list(_fields(block))
-            if all(any(key == field and _same(value, found) for field, found in fields) for key, value in p_dict.items()):
+            if all(
+                any(key == field and _same(value, found) for field, found in fields) for key, value in p_dict.items()
+            ):
                 return name
         return None
 

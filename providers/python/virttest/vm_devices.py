@@ -1,4 +1,4 @@
-"""The devices of a machine: the container of them, processors that are plugged, ports of the guest and their sockets."""
+"""The devices of a machine: the container of them, processors that are plugged, and the sockets of ports."""
 
 import os
 
@@ -34,13 +34,9 @@ class LogFile:
 class DeviceAccess:
     """The part of a machine that deals with its devices."""
 
-    #: Read from QEMU when it is first asked for.
-    _container = None
-    _ports = None
-
     @property
     def devices(self):
-        """The devices as objects: :class:`virttest.qemu_devices.qcontainer.DevContainer`. None before the first start."""
+        """The devices as objects of :mod:`virttest.qemu_devices.qcontainer`; None before the first start."""
         if self._container is None:
             try:
                 known = core.call("vm.devices", vm=self.name)

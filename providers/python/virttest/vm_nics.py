@@ -60,7 +60,9 @@ class VirtNet(list):
                 return number
         if str(name).isdigit() and int(name) < len(self):
             return int(name)
-        raise IndexError(f"machine {self.vm_name} has no network card {name!r}; it has {', '.join(self.nic_name_list())}")
+        raise IndexError(
+            f"machine {self.vm_name} has no network card {name!r}; it has {', '.join(self.nic_name_list())}"
+        )
 
     def generate_mac_address(self, nic_index_or_name, attempts=1024):
         """Give a card a new address and return it."""
@@ -95,8 +97,6 @@ _PARAMETERS = ("nettype", "netdst", "queues", "ifname", "ip", "vlan", "nic_extra
 
 class NicAccess:
     """The part of a machine that deals with its network cards."""
-
-    _virtnet = None
 
     @property
     def virtnet(self):

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::bench::Bench;
 use crate::support::{alive, eventually};
 
-fn firmware(more: &Value) -> Value {
+pub(crate) fn firmware(more: &Value) -> Value {
     let mut params = json!({
         "mem": "64", "nics": "nic1", "serials": "serial0", "monitors": "qmpmonitor1 hmp1",
         "monitor_type_hmp1": "human", "redirs": "web", "guest_port_web": "80", "monitor_type": "qmp",

@@ -3,6 +3,7 @@
 
 mod bare;
 mod bench;
+mod breadth;
 mod figures;
 mod guest;
 mod python;

@@ -1,4 +1,4 @@
-"""The devices of a machine as objects: the container of them is ours, the classes of devices and buses are upstream's."""
+"""The devices of a machine as objects: the container is ours, the classes of devices and buses are upstream's."""
 
 from vtbuild_host import layers
 

@@ -90,7 +90,11 @@ class Definitions:
         devices = []
         if serial_type.startswith("virt"):
             if bus in (None, "", "<new>"):
-                free = None if bus == "<new>" else self.get_first_free_bus({"type": "SERIAL", "atype": bus_type}, [None, nr])
+                free = (
+                    None
+                    if bus == "<new>"
+                    else self.get_first_free_bus({"type": "SERIAL", "atype": bus_type}, [None, nr])
+                )
                 if free is None or serial_type == "virtconsole":
                     pattern = bus_type.replace("-", "_") + "%s"
                     bus = pattern % self.idx_of_next_named_bus(pattern)

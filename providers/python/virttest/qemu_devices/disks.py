@@ -38,10 +38,11 @@ _USB_BUSES = {"usb1": "uhci", "usb2": "ehci", "usb3": "xhci"}
 class DiskDefinitions:
     """The part of the container that describes disks. Nothing is put in here: the caller plugs what comes back."""
 
-    cache_map = {
-        mode: {"write-cache": write, "cache.direct": direct, "cache.no-flush": never}
-        for mode, (write, direct, never) in CACHE_MODES.items()
-    }
+    @property
+    def cache_map(self):
+        """The cache modes with the properties that they stand for."""
+        names = ("write-cache", "cache.direct", "cache.no-flush")
+        return {mode: dict(zip(names, meaning)) for mode, meaning in CACHE_MODES.items()}
 
     def images_define_by_params(
         self,

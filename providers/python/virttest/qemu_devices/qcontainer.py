@@ -251,6 +251,11 @@ class DevContainer(DiskDefinitions, Definitions):
         """The devices that were plugged after the start, in order."""
         return [device for device in self._devices if not any(device is one for one in self._started)]
 
+    def settle(self):
+        """Say that QEMU was started anew with all that is here: after a migration."""
+        self._started = list(self._devices)
+        self.unplugged = []
+
     # Plugging and unplugging.
 
     def simple_hotplug(self, device, monitor, bus=None):

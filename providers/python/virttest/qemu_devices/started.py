@@ -95,6 +95,8 @@ def _blockdev(text, nodes):
     kind = _NODES.get(fields["driver"], qdevices.QBlockdevProtocolFile)
     aobject = name.partition("_")[2] or name
     node = kind(aobject)
+    if node.get_qid() != name:
+        node._set_root(False)  # the node above it comes later on the command line; it has the other name
     for key, value in _flat(fields):
         if key not in ("node-name", "driver"):
             node.set_param(key, value)

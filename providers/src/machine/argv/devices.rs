@@ -42,6 +42,7 @@ struct Buses {
     scsi: Vec<String>,
     scsi_units: u32,
     serial: bool,
+    ports: u32,
     usb: bool,
 }
 
@@ -59,6 +60,7 @@ impl Buses {
             scsi: Vec::new(),
             scsi_units: 0,
             serial: false,
+            ports: 0,
             usb: false,
         }
     }
@@ -255,13 +257,20 @@ fn add_serial(line: &mut Line, serial: &Serial, vm: &str, places: &Places, buses
         line.push("-device", "virtio-serial-pci,id=virtio_serial_pci0");
         buses.serial = true;
     }
+    if serial.kind != SerialKind::Isa {
+        buses.ports += 1;
+    }
+    // Port 0 is for a console that the machine's firmware knows.
+    let place = format!(",bus=virtio_serial_pci0.0,nr={}", buses.ports);
     let port = escape(serial.port_name.as_ref().unwrap_or(name));
     line.push(
         "-device",
         match serial.kind {
             SerialKind::Isa => format!("isa-serial,id={name},chardev=chardev_{name}"),
-            SerialKind::VirtConsole => format!("virtconsole,id={name},chardev=chardev_{name}"),
-            SerialKind::VirtPort => format!("virtserialport,id={name},chardev=chardev_{name},name={port}"),
+            SerialKind::VirtConsole => format!("virtconsole,id={name},chardev=chardev_{name}{place}"),
+            SerialKind::VirtPort => {
+                format!("virtserialport,id={name},chardev=chardev_{name},name={port}{place}")
+            }
         },
     );
 }
@@ -373,7 +382,7 @@ mod tests {
                 "isa-serial,id=s0,chardev=chardev_s0",
                 "socket,id=chardev_s1,path=/run/x/s-s1,server=on,wait=off,logfile=/lo,,gs/serial-s1-vm1.log,logappend=on",
                 "virtio-serial-pci,id=virtio_serial_pci0",
-                "virtserialport,id=s1,chardev=chardev_s1,name=org.x",
+                "virtserialport,id=s1,chardev=chardev_s1,name=org.x,bus=virtio_serial_pci0.0,nr=1",
             ]
         );
     }

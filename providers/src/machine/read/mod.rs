@@ -91,10 +91,10 @@ fn smp(params: &Params) -> Result<Smp, ParamError> {
     // Zero is how configurations say that QEMU is to choose.
     let chosen = |key: &str| Ok(params.number::<u32>(key)?.filter(|number| *number > 0));
     let max = chosen("vcpu_maxcpus")?;
-    // Processors that are plugged later are part of `smp`, unless there is room for them beyond it.
+    // Processors that are plugged later are part of `smp` where it has room for them, else they come on top.
     let later = u32::try_from(params.objects("vcpu_devices").len()).unwrap_or(u32::MAX);
     let (cpus, max) = match max {
-        None if later >= cpus => return Err(params.bad("vcpu_devices", "fewer processors than `smp`")),
+        None if later >= cpus => (cpus, Some(cpus.saturating_add(later))),
         None if later > 0 => (cpus - later, Some(cpus)),
         max => (cpus, max),
     };
