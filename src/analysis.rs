@@ -18,6 +18,9 @@ use crate::workspace::Workspace;
 /// How the origins of lines end that stand in the workspace's file.
 const SETTINGS: &str = "in vtbuild.toml";
 
+/// The machine types of machines.cfg.
+const MACHINES: [&str; 2] = ["i440fx", "q35"];
+
 /// A workspace with its configuration read and the wanted variants chosen.
 pub struct Analysis {
     /// The workspace.
@@ -296,7 +299,16 @@ fn line(origin: &str, text: String) -> ExtraLine {
 
 fn guest_of(select: &SelectArgs) -> Option<ExtraLine> {
     let guest = select.guest_os.as_ref()?;
-    Some(line("--guest-os", format!("only {guest}")))
+    Some(line("--guest-os", format!("only {}", guest_filter(guest))))
+}
+
+/// A guest as `list --guests` prints it ends in its machine type, which stands elsewhere in the names of tests.
+pub fn guest_filter(guest: &str) -> String {
+    let machine = MACHINES.iter().find_map(|machine| {
+        let guest = guest.strip_suffix(machine)?.strip_suffix('.')?;
+        Some(format!("{guest}..{machine}"))
+    });
+    machine.unwrap_or_else(|| guest.to_owned())
 }
 
 /// What the command line asks for beside the guest.
@@ -380,6 +392,14 @@ mod tests {
 
     fn parse(targets: &[&str]) -> Result<Targets, Failure> {
         Targets::parse(&targets.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_guest_may_be_named_as_it_is_listed() {
+        let listed = guest_filter("Linux.CentOS.6.6.i386.i440fx");
+        assert_eq!(listed, "Linux.CentOS.6.6.i386..i440fx");
+        assert_eq!(guest_filter("CentOS.6.6.i386"), "CentOS.6.6.i386");
+        assert_eq!(guest_filter("i440fx"), "i440fx");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use self::actions::{
     AccelArg, ActionArgs, HostArgs, LogArgs, PlanArgs, Progress, RunArgs, RuntimeArg, WhyArgs,
 };
-pub use self::begin::{NewArgs, NewCommand, ShellArgs};
+pub use self::begin::{GuestAddArgs, GuestArgs, GuestCommand, NewArgs, NewCommand, ShellArgs};
 pub use self::sources::{BootstrapArgs, DownloadArgs, DownloadCommand, ProvidersArgs, ProvidersCommand};
 use crate::exit;
 
@@ -103,6 +103,8 @@ pub enum Command {
     Providers(ProvidersArgs),
     /// Fetch, list and verify files from outside: guest images, installation media
     Download(DownloadArgs),
+    /// Add a guest of your own
+    Guest(GuestArgs),
     /// Draw the graph of the selected variants and all they stand on
     Graph(GraphArgs),
     /// Remove job results and scratch folders of this workspace (the cache stays)

@@ -55,6 +55,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Some(Command::Diff(args)) => command::diff::diff(args),
         Some(Command::Cartesian(args)) => command::cartesian::cartesian(args),
         Some(Command::Shell(args)) => command::shell::shell(args),
+        Some(Command::Guest(args)) => command::guest::guest(args),
         Some(Command::New(args)) => command::new::new(args),
         Some(Command::Bootstrap(args)) => command::bootstrap::bootstrap(args),
         Some(Command::Download(args)) => command::download::download(args),

@@ -258,31 +258,31 @@ fn guests_are_listed_with_the_images_they_lack() {
     let base = "images = image1\nimage_name = images/none\nimage_format = qcow2\n";
     sandbox.write("qemu/cfg/base.cfg", base);
     sandbox.write("qemu/cfg/machines.cfg", "variants:\n    - @i440fx:\n    - q35:\n");
-    sandbox.write("qemu/cfg/guest-os/CentOS.cfg", "- CentOS:\n");
-    let guest = |bits: &str| format!("- 6.{bits}:\n    image_name = images/centos66-{bits}\n");
-    sandbox.write("qemu/cfg/guest-os/CentOS/32.cfg", &guest("32"));
-    sandbox.write("qemu/cfg/guest-os/CentOS/64.cfg", &guest("64"));
+    sandbox.write("qemu/cfg/guest-os/Haiku.cfg", "- Haiku:\n");
+    let guest = |bits: &str| format!("- 6.{bits}:\n    image_name = images/haiku-{bits}\n");
+    sandbox.write("qemu/cfg/guest-os/Haiku/32.cfg", &guest("32"));
+    sandbox.write("qemu/cfg/guest-os/Haiku/64.cfg", &guest("64"));
     sandbox.write(
-        "qemu/cfg/guest-os/CentOS/built.cfg",
+        "qemu/cfg/guest-os/Haiku/built.cfg",
         "- built:\n    image_name = images/x\n    image_recipe = jeos-12\n",
     );
-    sandbox.write("images/centos66-64.qcow2", "an image");
-    let listed = sandbox.run("list --guests --only CentOS --only i440fx").exit(0);
+    sandbox.write("images/haiku-64.qcow2", "an image");
+    let listed = sandbox.run("list --guests --only Haiku --only i440fx").exit(0);
     let expected = "\
-# only CentOS
+# only Haiku
 # only i440fx
-CentOS.6.32 (missing centos66-32.qcow2)
-CentOS.6.64
-CentOS.built
+Haiku.6.32.i440fx (missing haiku-32.qcow2)
+Haiku.6.64.i440fx
+Haiku.built.i440fx
 
 3 guests
 ";
     assert_eq!(listed.stdout(), expected);
     complains(
         &sandbox,
-        "list --guests --guest-os CentoS",
+        "list --guests --guest-os Haikou",
         4,
-        "error: no guest passes these filters:\n  only CentoS\n  no variant is called `CentoS`; did you mean `CentOS`?\n",
+        "error: no guest passes these filters:\n  only Haikou\n  no variant is called `Haikou`; did you mean `Haiku`?\n",
     );
 }
 

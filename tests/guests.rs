@@ -93,15 +93,7 @@ fn migrate_over_unix_exec_and_fd() {
 #[test]
 fn a_guest_of_one_s_own() {
     let sandbox = Sandbox::with_guest();
-    let disks = files_below(&sandbox.cache().join("cas"));
-    let is_disk = |path: &&camino::Utf8PathBuf| {
-        let mut magic = [0; 4];
-        let mut file = std::fs::File::open(path).unwrap();
-        std::io::Read::read_exact(&mut file, &mut magic).is_ok() && magic == *b"QFI\xfb"
-    };
-    let disk = disks.iter().find(is_disk).unwrap();
-    std::fs::create_dir_all(sandbox.path("images")).unwrap();
-    std::fs::copy(disk, sandbox.path("images/foo-linux.qcow2")).unwrap();
+    sandbox.copy_disk("images/foo-linux.qcow2");
     let before = std::fs::metadata(sandbox.path("images/foo-linux.qcow2"))
         .unwrap()
         .modified()

@@ -1,4 +1,4 @@
-//! Arguments of the commands that writing tests begins with.
+//! Arguments of the commands that one begins with: tests, providers and guests of one's own.
 
 use camino::Utf8PathBuf;
 use clap::{Args, Subcommand};
@@ -84,4 +84,67 @@ pub enum NewCommand {
         #[command(flatten)]
         place: PlaceArgs,
     },
+}
+
+/// `vtbuild guest`.
+#[derive(Args, Debug, Clone)]
+pub struct GuestArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: GuestCommand,
+}
+
+/// What to do about guests.
+#[derive(Subcommand, Debug, Clone)]
+pub enum GuestCommand {
+    /// Make a guest of an image: write its definition, boot it on a throw-away overlay, and log in
+    Add(GuestAddArgs),
+}
+
+/// `vtbuild guest add`.
+#[derive(Args, Debug, Clone)]
+#[command(after_help = "\
+The definition is shared/cfg/guest-os/Linux/LinuxCustom/NAME.cfg in the workspace (Windows/WindowsCustom with --windows), and
+the guest is then `--guest-os LinuxCustom.NAME`. What all guests of the family have in common (who logs in, how the prompt
+looks) is in Linux.cfg and Windows.cfg of the configuration set; say here what differs. The image stays where it is and is
+never written to. Where the guest cannot be logged in to, nothing is added.
+
+Examples:
+  vtbuild guest add FooLinux --image images/foo-linux.qcow2
+  vtbuild guest add Rocky --image /srv/rocky.qcow2 --password secret --mem 2G
+  vtbuild guest add FooWindows --image images/foo-windows.qcow2 --windows --no-verify")]
+pub struct GuestAddArgs {
+    /// Its name: letters, digits, - and _
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Its disk
+    #[arg(long, value_name = "FILE")]
+    pub image: Utf8PathBuf,
+    /// It is a Windows guest
+    #[arg(long)]
+    pub windows: bool,
+    /// Who logs in [default: root; Administrator on Windows]
+    #[arg(long, value_name = "NAME")]
+    pub username: Option<String>,
+    /// With which password [default: that of the family]
+    #[arg(long, value_name = "TEXT")]
+    pub password: Option<String>,
+    /// A regular expression for what the shell prints when it waits for a command
+    #[arg(long, value_name = "REGEX")]
+    pub prompt: Option<String>,
+    /// Memory, in MiB or with a unit: 2G
+    #[arg(long, value_name = "SIZE")]
+    pub mem: Option<String>,
+    /// Do not boot it
+    #[arg(long)]
+    pub no_verify: bool,
+    /// Replace the definition of that name
+    #[arg(long)]
+    pub force: bool,
+    /// Accelerator: auto boots a tiny guest to find out whether KVM really works
+    #[arg(long, value_enum, default_value_t = AccelArg::Auto)]
+    pub accel: AccelArg,
+    /// Where the workspace and the cache are
+    #[command(flatten)]
+    pub place: PlaceArgs,
 }

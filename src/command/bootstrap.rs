@@ -11,7 +11,7 @@ use vtbuild_providers::requirements::{Need, Requirement, kernel_modules, missing
 use vtbuild_rules::image::{self, Recipe};
 
 use super::list::guests::{Image, images_of};
-use super::shell::Steps;
+use super::visit::Steps;
 use super::{plural, print, providers, run};
 use crate::analysis::Analysis;
 use crate::cli::{AccelArg, BootstrapArgs, RunArgs, RuntimeArg, SelectArgs};

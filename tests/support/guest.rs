@@ -40,6 +40,22 @@ impl Sandbox {
     }
 }
 
+impl Sandbox {
+    /// Copies the bundled guest's disk, which boots by itself, to a file of the workspace.
+    pub(crate) fn copy_disk(&self, name: &str) {
+        let disks = super::files_below(&self.cache().join("cas"));
+        let is_disk = |path: &&Utf8PathBuf| {
+            let mut magic = [0; 4];
+            let mut file = File::open(path).unwrap();
+            std::io::Read::read_exact(&mut file, &mut magic).is_ok() && magic == *b"QFI\xfb"
+        };
+        let disk = disks.iter().find(is_disk).unwrap();
+        let to = self.path(name);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(disk, to).unwrap();
+    }
+}
+
 /// Copies a store that nobody uses. Its blobs are never written to, so that links will do.
 fn copy_store(from: &Utf8Path, to: &Utf8Path) {
     for path in super::files_below(from) {

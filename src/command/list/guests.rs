@@ -9,7 +9,7 @@ use vtbuild_cfg::provenance::{explain, unknown_labels};
 use vtbuild_cfg::{Diagnostic, ExpandOptions, Params, Program, Variant};
 use vtbuild_rules::image::Recipe;
 
-use crate::analysis::{Analysis, broken, unknown_names, wrong};
+use crate::analysis::{Analysis, broken, guest_filter, unknown_names, wrong};
 use crate::cli::ListArgs;
 use crate::command::{Output, plural};
 use crate::exit::{Exit, Failure};
@@ -17,7 +17,7 @@ use crate::workspace::Workspace;
 
 /// The machine type that guests are shown with where nobody asks for another.
 const MACHINE: &str = "i440fx";
-/// The variant that all guests are in; it says nothing.
+/// The variant that all guests are in; it says nothing. What follows is their whole name, which `--guest-os` understands.
 const ALL: &str = "Guest.";
 
 /// Lists guests. The filters that choose tests, and the guest that tests usually run in, are no concern of it.
@@ -71,7 +71,10 @@ pub fn list(args: &ListArgs) -> Result<Exit, Failure> {
 /// The filter lines of the command line.
 fn filters(args: &ListArgs, targets: &[String]) -> Result<Vec<String>, Failure> {
     let select = &args.select;
-    let guest = select.guest_os.iter().map(|guest| format!("only {guest}"));
+    let guest = select
+        .guest_os
+        .iter()
+        .map(|guest| format!("only {}", guest_filter(guest)));
     let only = select.only.iter().map(|filter| format!("only {filter}"));
     let no = select.no.iter().map(|filter| format!("no {filter}"));
     let mut lines: Vec<String> = guest.chain(only).chain(no).collect();
@@ -161,12 +164,12 @@ pub fn images_of(analysis: &Analysis, guest_os: &str) -> Result<Vec<Image>, Fail
 
 fn guest(variant: &Variant, workspace: &Workspace) -> Result<Guest, Box<Diagnostic>> {
     let params = variant.params().map_err(|error| Box::new(error.clone()))?;
-    let shortname = variant.shortname();
+    let name = variant.name();
     let recipes = Recipe::names(&workspace.recipe_dirs());
     let images = words(params, "images").map(|name| image(params, name, workspace, &recipes));
     Ok(Guest {
-        name: shortname.strip_prefix(ALL).unwrap_or(&shortname).to_owned(),
-        full: variant.name().to_owned(),
+        name: name.strip_prefix(ALL).unwrap_or(name).to_owned(),
+        full: name.to_owned(),
         images: images.collect(),
     })
 }
@@ -180,11 +183,13 @@ fn image(params: &Params, name: &str, workspace: &Workspace, recipes: &[String])
     let format = param("image_format").unwrap_or("qcow2");
     let path = param("image_name").unwrap_or(name);
     // Told without the `.` of a data folder that is the workspace.
-    let file: Utf8PathBuf = workspace
-        .data_dir()
-        .join(format!("{path}.{format}"))
-        .components()
-        .collect();
+    let whole = param("image_raw_device").is_some_and(|value| ["yes", "on", "true", "1"].contains(&value));
+    let file = if whole {
+        path.to_owned()
+    } else {
+        format!("{path}.{format}")
+    };
+    let file: Utf8PathBuf = workspace.data_dir().join(file).components().collect();
     let recipe = param("image_recipe").filter(|recipe| recipes.iter().any(|known| known == recipe));
     Image {
         there: file.exists(),
