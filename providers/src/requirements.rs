@@ -165,6 +165,11 @@ fn find_header(name: &str) -> Option<Utf8PathBuf> {
         .find(|path| path.is_file())
 }
 
+/// Whether this process may do what only root may.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,12 +8,14 @@ use super::access::Entry;
 use super::{Desk, errors, settings};
 use crate::host::protocol::CallError;
 use crate::host::request::SessionId;
-use crate::machine::SerialPort;
+use crate::machine::{RunState, SerialPort};
 use crate::qmp::Shared;
 use crate::session::{Credentials, Terminal};
 
 /// Seconds that a login may take where the parameters do not say.
 const LOGIN_PATIENCE: u64 = 240;
+/// How long a question of our own to a guest may take.
+const ASK_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a command that somebody typed may take: who typed it can end it, too.
 const COMMAND_PATIENCE: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -90,6 +92,32 @@ impl Desk {
         let mut shell = session.shell.lock().await;
         let ran = shell.cmd_status_output(command, COMMAND_PATIENCE).await;
         ran.map_err(|error| errors::shell(error, "shell-timeout"))
+    }
+
+    /// Whether a machine lives and its guest is not paused.
+    pub async fn is_running(&self, vm: &str) -> bool {
+        match self.machine(vm) {
+            Some(machine) => matches!(machine.status().await, Ok(RunState::Running)),
+            None => false,
+        }
+    }
+
+    /// Runs one command in a guest, in a session that nobody uses, or in one of its own that is closed again.
+    ///
+    /// # Errors
+    /// When the guest lets nobody in, or the command does not end.
+    pub async fn ask(&self, vm: &str, command: &str) -> Result<String, CallError> {
+        let idle = self.idle_session(vm);
+        if let Some(session) = idle {
+            let mut shell = session.shell.lock().await;
+            if let Ok(output) = shell.cmd_output(command, ASK_PATIENCE).await {
+                return Ok(output);
+            }
+        }
+        let mut shell = self.shell(vm, Entry::default(), ASK_PATIENCE).await?;
+        let asked = shell.cmd_output(command, ASK_PATIENCE).await;
+        shell.terminal().close();
+        asked.map_err(|error| errors::shell(error, "shell-timeout"))
     }
 
     /// The terminal under a session, for passing keys and output through. The session must not be used meanwhile.

@@ -16,6 +16,7 @@ use vtbuild_providers::machine::Launch;
 use vtbuild_providers::params::Params;
 use vtbuild_providers::qemu::Qemu;
 
+use super::around::{self, Around, Host, Machines, kernel_params};
 use super::declare::PACKAGES_ROLE;
 use super::folder::DataFolder;
 use super::visit::{self, Scene, Visits};
@@ -25,7 +26,7 @@ use crate::python_env;
 
 /// The desk, with the test's own words passed on to whoever watches the run.
 struct Watched {
-    desk: Desk,
+    desk: Arc<Desk>,
     events: Sink,
 }
 
@@ -130,6 +131,12 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
+    /// Whether upstream's package does all that surrounds the test, its machines included. A visit is always ours.
+    fn is_upstreams(&self) -> bool {
+        let visited = matches!(self.rule.setup.visits, Visits::InsteadOfBody(_));
+        self.runtime == Runtime::Upstream && !visited
+    }
+
     /// Runs the test; gives its outcome, and the names that it asked for in vain.
     async fn run(&self) -> Result<(Outcome, Vec<String>), Stopped> {
         let Self {
@@ -148,6 +155,35 @@ async fn attempt(
     // One letter, because the paths of sockets are short.
     let letter = &this.runtime.name()[..1];
     let launch = launch(rule, job, &payload.params, letter).await?;
+    let host = |params: Params| Host {
+        params,
+        launcher: launch.launcher.clone(),
+        qemu: launch.qemu.version,
+        logs: job.logs.clone(),
+    };
+    let steps = if this.is_upstreams() {
+        Vec::new()
+    } else {
+        around::before(&payload.params).map_err(error)?
+    };
+    let (around, ready) = Around::set_up(steps, &host(payload.params.clone())).await;
+    let (mut outcome, missing) = match ready {
+        Ok(()) => with_images(this, &launch).await,
+        Err(stopped) => Err(stopped),
+    }
+    .unwrap_or_else(|(status, reason)| (Outcome::ended(status, reason), Vec::new()));
+    let after = around::afterwards(&payload.params, outcome.status);
+    for (status, reason) in around.clean_up(&host(after)).await {
+        worse(&mut outcome, status, reason);
+    }
+    Ok((outcome, missing))
+}
+
+/// From images to images: they are made, the machines and the test use them, and what is left of them is looked at.
+async fn with_images(this: &Attempt<'_>, launch: &Launch) -> Result<(Outcome, Vec<String>), Stopped> {
+    let Attempt {
+        rule, job, payload, ..
+    } = *this;
     let img = QemuImg::new(&launch.launcher, &launch.qemu);
     job.events.step("preparing images");
     let folder = DataFolder::make(
@@ -159,18 +195,18 @@ async fn attempt(
     )
     .await;
     let folder = folder.map_err(error)?;
-    let desk = Desk::new(DeskSetup {
+    let desk = Arc::new(Desk::new(DeskSetup {
         params: payload.params.clone(),
         launch: launch.clone(),
         data_dir: folder.path().to_owned(),
         log_dir: job.logs.clone(),
         images: folder.clone(),
-    });
+    }));
     let watched = Arc::new(Watched {
         desk,
         events: job.events.clone(),
     });
-    let outcome = inside(this, &launch, &folder, &watched).await;
+    let outcome = with_machines(this, launch, &folder, &watched).await;
     let (mut outcome, missing) =
         outcome.unwrap_or_else(|(status, reason)| (Outcome::ended(status, reason), Vec::new()));
     if let Visits::WhenNotPassed(visitor) = &rule.setup.visits
@@ -193,7 +229,43 @@ async fn attempt(
     Ok((outcome, missing))
 }
 
-/// What happens while there are machines: they start, and the body runs, or a visitor comes instead of it.
+/// What happens while there are machines: they start, and the test runs among the steps that need them.
+async fn with_machines(
+    this: &Attempt<'_>,
+    launch: &Launch,
+    folder: &DataFolder,
+    watched: &Arc<Watched>,
+) -> Result<(Outcome, Vec<String>), Stopped> {
+    let Attempt { job, payload, .. } = *this;
+    if !this.is_upstreams() {
+        for vm in payload.params.objects("vms") {
+            start_machine(job, payload, watched, vm).await?;
+        }
+    }
+    let machines = |params: Params| Machines {
+        params,
+        desk: watched.desk.clone(),
+        logs: job.logs.clone(),
+    };
+    let steps = if this.is_upstreams() {
+        Vec::new()
+    } else {
+        around::with_machines(&payload.params).map_err(error)?
+    };
+    let (around, ready) = Around::set_up(steps, &machines(payload.params.clone())).await;
+    let (mut outcome, missing) = match ready {
+        Ok(()) => inside(this, launch, folder, watched).await,
+        Err(stopped) => Err(stopped),
+    }
+    .unwrap_or_else(|(status, reason)| (Outcome::ended(status, reason), Vec::new()));
+    let after = around::afterwards(&payload.params, outcome.status);
+    for (status, reason) in around.clean_up(&machines(after)).await {
+        worse(&mut outcome, status, reason);
+    }
+    Ok((outcome, missing))
+}
+
+/// The body of the test, or a visitor instead of it.
 async fn inside(
     this: &Attempt<'_>,
     launch: &Launch,
@@ -203,13 +275,6 @@ async fn inside(
     let Attempt {
         rule, job, payload, ..
     } = *this;
-    let visited = matches!(rule.setup.visits, Visits::InsteadOfBody(_));
-    // Upstream starts its machines itself.
-    if visited || this.runtime != Runtime::Upstream {
-        for vm in payload.params.objects("vms") {
-            start_machine(job, payload, watched, vm).await?;
-        }
-    }
     if let Visits::InsteadOfBody(visitor) = &rule.setup.visits {
         visit::receive(&**visitor, job, scene(job, payload, watched, None)).await;
         return Ok((visit::visited(), Vec::new()));
@@ -294,7 +359,9 @@ async fn body(
     let cancelled = async move {
         cancel.cancelled().await;
     };
-    host::run(&setup, &start, watched.clone(), None, cancelled)
+    let patience: Option<u64> = payload.params.number("test_timeout").map_err(error)?;
+    let patience = patience.map(std::time::Duration::from_secs);
+    host::run(&setup, &start, watched.clone(), patience, cancelled)
         .await
         .map_err(error)
 }
@@ -306,7 +373,7 @@ fn interpreter(rule: &TestRule) -> String {
 }
 
 async fn start_machine(job: &Job, payload: &TestPayload, watched: &Watched, vm: &str) -> Result<(), Stopped> {
-    let view = payload.params.object(vm);
+    let view = kernel_params::adjusted(vm, payload.params.object(vm))?;
     if view.switch("start_vm").map_err(error)? != Some(true) {
         watched.desk.register_vm(vm, view);
         return Ok(());

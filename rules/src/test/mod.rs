@@ -5,6 +5,7 @@
 //! parameters ask to create and to keep (`force_create_image = yes`, `remove_image = no`) is passed on to the tests that
 //! depend on this one.
 
+mod around;
 pub(crate) mod declare;
 pub(crate) mod execute;
 pub(crate) mod folder;
