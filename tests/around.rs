@@ -103,7 +103,7 @@ fn a_real_guest_is_surrounded() {
     );
     sandbox.write(
         "mine/generic/tests/cfg/speak.cfg",
-        "- speak:\n    type = speak\n    kernel_extra_params_add = mark=1\n    kernel_extra_params_remove = quiet\n    verify_guest_dmesg = yes\n    variants:\n        - fails:\n            vga = std\n            take_regular_screendumps = yes\n            screendump_delay = 0.5\n            keep_screendumps = no\n            keep_screendumps_on_error = yes\n            inactivity_treshold = 0\n        - expects:\n            expected_guest_dmesg = 'on fire'\n",
+        "- speak:\n    type = speak\n    kernel_extra_params_add = mark=1\n    kernel_extra_params_remove = quiet\n    verify_guest_dmesg = yes\n    variants:\n        - fails:\n            vga = std\n            take_regular_screendumps = yes\n            screendump_delay = 0.5\n            keep_screendumps = yes\n            inactivity_treshold = 0\n        - expects:\n            expected_guest_dmesg = 'on fire'\n",
     );
     let run = sandbox
         .run("//mine.speak --accel tcg --progress plain --jobs 2")
@@ -119,5 +119,11 @@ fn a_real_guest_is_surrounded() {
     let logs = sandbox.logs_of("speak.fails");
     let dmesg = std::fs::read_to_string(logs.join("guest_dmesg.log.vm1")).unwrap();
     assert!(dmesg.contains("the guest is on fire"), "{dmesg}");
+    let picture = std::fs::read(logs.join("screendumps_vm1/0001.png")).unwrap();
+    assert!(
+        picture.starts_with(b"\x89PNG"),
+        "it begins with {:?}",
+        &picture[..8]
+    );
     assert!(sandbox.processes().is_empty());
 }
