@@ -99,7 +99,7 @@ fn a_real_guest_is_surrounded() {
     );
     sandbox.write(
         "mine/generic/tests/speak.py",
-        "def run(test, params, env):\n    session = env.get_vm('vm1').wait_for_login()\n    cmdline = session.cmd('cat /proc/cmdline')\n    test.log.info('started with %s', cmdline)\n    if 'quiet' in cmdline.split() or 'mark=1' not in cmdline.split():\n        test.fail(cmdline)\n    session.cmd(\"echo '<2>the guest is on fire' > /dev/kmsg\")\n",
+        "def run(test, params, env):\n    session = env.get_vm('vm1').wait_for_login()\n    cmdline = session.cmd('cat /proc/cmdline')\n    test.log.info('started with %s', cmdline)\n    if 'quiet' in cmdline.split() or 'mark=1' not in cmdline.split():\n        test.fail(cmdline)\n    session.cmd(\"echo '<1>the guest is on fire' > /dev/kmsg\")\n",
     );
     sandbox.write(
         "mine/generic/tests/cfg/speak.cfg",

@@ -6,7 +6,8 @@ use vtbuild_engine::outcome::Status;
 use super::kernel_log::Rules;
 use super::{Machines, Problem, Step, error};
 
-/// Prints a kernel's messages with their levels, in every `dmesg` there is.
+/// Prints a kernel's messages with their levels, in every `dmesg` there is. (What programs wrote to the same log has a level
+/// mixed with its facility in some of them, and may be missed.)
 const COMMAND: &str = "dmesg -r";
 
 /// Reads the kernel log of each Linux guest that still runs.
