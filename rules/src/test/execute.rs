@@ -6,12 +6,12 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Map, Value, json};
 use vtbuild_cache::Digest;
 use vtbuild_engine::event::Sink;
-use vtbuild_engine::outcome::{Keep, Outcome, Produced, Status};
+use vtbuild_engine::outcome::{Keep, Outcome, Status};
 use vtbuild_engine::rule::Job;
 use vtbuild_providers::desk::{Desk, DeskSetup};
 use vtbuild_providers::host::protocol::{self, Dirs, Programs, StartedVm, TestModule, Verdict};
 use vtbuild_providers::host::{self, CallError, Finished, Handler, HostSetup, Note, Request, Runtime, Start};
-use vtbuild_providers::image::{CheckOutcome, QemuImg};
+use vtbuild_providers::image::QemuImg;
 use vtbuild_providers::machine::Launch;
 use vtbuild_providers::params::Params;
 use vtbuild_providers::qemu::Qemu;
@@ -19,6 +19,7 @@ use vtbuild_providers::qemu::Qemu;
 use super::around::{self, Around, Host, Machines, kernel_params};
 use super::declare::PACKAGES_ROLE;
 use super::folder::DataFolder;
+use super::remains::{self, worse};
 use super::visit::{self, Scene, Visits};
 use super::{TestPayload, TestRule, reads};
 use crate::deps;
@@ -222,7 +223,7 @@ async fn with_images(this: &Attempt<'_>, launch: &Launch) -> Result<(Outcome, Ve
     watched.desk.shutdown_all(keeps).await;
     let tested = !matches!(rule.setup.visits, Visits::InsteadOfBody(_));
     if tested && outcome.status.lets_followers_run() {
-        afterwards(&mut outcome, job, payload, &folder, &img).await;
+        remains::look(&mut outcome, job, payload, &folder, &img).await;
     }
     // Nobody is left who uses it; the janitor has what cannot be removed now.
     let _ = std::fs::remove_dir_all(&launch.run_dir);
@@ -558,67 +559,5 @@ fn judge(
         keep,
         evidence,
         ..Outcome::pass()
-    }
-}
-
-/// Looks at the images and takes out those that are passed on. A problem here turns a pass into an error.
-async fn afterwards(
-    outcome: &mut Outcome,
-    job: &Job,
-    payload: &TestPayload,
-    folder: &DataFolder,
-    img: &QemuImg,
-) {
-    for image in &payload.images {
-        let Some(left) = folder.left(image).await else {
-            continue;
-        };
-        if image.check {
-            check(outcome, img, &left, &image.role).await;
-        }
-        if image.published && outcome.status.lets_followers_run() {
-            let path = job.scratch.join(format!("made-{}", outcome.outputs.len()));
-            match folder.flatten(&left, &image.spec.format, &path).await {
-                Ok(()) => outcome.outputs.push(Produced {
-                    name: super::images::output_name(&image.spec).to_string(),
-                    path,
-                }),
-                Err(problem) => worse(
-                    outcome,
-                    Status::Error,
-                    format!("failed to keep {}: {problem}", image.role),
-                ),
-            }
-        }
-    }
-}
-
-async fn check(outcome: &mut Outcome, img: &QemuImg, left: &vtbuild_providers::desk::OpenImage, role: &str) {
-    let (status, problem) = match img.check(&left.file, &left.format).await {
-        Ok(CheckOutcome::Good | CheckOutcome::Unsupported) => return,
-        Ok(CheckOutcome::Leaks { clusters }) => (
-            Status::Warn,
-            format!("qemu-img check: {clusters} leaked clusters"),
-        ),
-        Ok(CheckOutcome::Unfinished { report }) => {
-            (Status::Warn, format!("qemu-img check did not finish: {report}"))
-        }
-        Ok(CheckOutcome::Corrupt { errors, report }) => (
-            Status::Error,
-            format!("qemu-img check: {errors} errors: {report}"),
-        ),
-        Err(problem) => (Status::Error, format!("failed to {problem}")),
-    };
-    worse(outcome, status, format!("{role}: {problem}"));
-}
-
-/// A problem after the body counts when the body passed; otherwise the body's own reason stands.
-fn worse(outcome: &mut Outcome, status: Status, reason: String) {
-    if outcome.status.lets_followers_run() && status > outcome.status {
-        let evidence = std::mem::take(&mut outcome.evidence);
-        *outcome = Outcome {
-            evidence,
-            ..Outcome::ended(status, reason)
-        };
     }
 }

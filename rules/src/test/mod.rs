@@ -11,6 +11,7 @@ pub(crate) mod execute;
 pub(crate) mod folder;
 pub(crate) mod images;
 mod reads;
+mod remains;
 mod runtime;
 mod visit;
 
