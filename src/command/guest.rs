@@ -230,7 +230,7 @@ fn check(args: &GuestAddArgs, full: &str, image: &Image) -> Result<Option<Exit>,
     match result {
         Some(Ok(said)) => {
             let took = seconds(began.elapsed().as_secs_f64());
-            print(&format!("{full} boots and lets {} in ({took})\n", said))?;
+            print(&format!("{full} boots and lets {said} in ({took})\n"))?;
             Ok(None)
         }
         Some(Err(reason)) => Err(Failure::new(Exit::Failed, format!("{full}: failed to {reason}"))),
