@@ -1,3 +1,5 @@
+//! A program from its bytes answers as the program that was written.
+
 use std::sync::Arc;
 
 use super::*;
