@@ -71,7 +71,11 @@ def _objects():
 
         from virttest.qemu_monitor import QMPMonitor
 
-        objects["devices"] = [qcontainer.DevContainer("vm1", params, QMPMonitor("vm1", "vm1/one"), "10.0.0")]
+        objects["devices"] = [
+            qcontainer.DevContainer(
+                "qemu", "vm1", monitor=QMPMonitor("vm1", "vm1/one"), types=[], qemu_version="10.0.0"
+            )
+        ]
         kinds = [value for value in vars(qdevices).values() if isinstance(value, type)]
         objects["qdevice"] = [kind for kind in kinds if hasattr(kind, "cmdline")] + [qdevices.QDevice("pc-testdev")]
     except ImportError:

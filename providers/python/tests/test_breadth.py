@@ -335,6 +335,7 @@ class PreparationTest(unittest.TestCase):
         )
         self.assertEqual(asset.get_test_provider_subdirs("qemu"), [str(root / "qemu")])
         self.assertEqual(set(asset.get_test_provider_info("tp")["backends"]), {"qemu", "generic"})
+        self.assertEqual(asset.get_test_provider_info("its-given-name")["backends"]["qemu"]["path"], str(root / "qemu"))
         with self.assertRaises(AttributeError):
             getattr(data_dir, "NO_SUCH_DIR")  # noqa: B009
 

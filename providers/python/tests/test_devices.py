@@ -131,6 +131,24 @@ class DevicesTest(unittest.TestCase):
         self.assertEqual(seen["deleted"], [{"node-name": "drive_stg"}, {"node-name": "file_stg"}])
         self.assertTrue(seen["unplugged"])
 
+    def test_a_container_of_a_test_s_own(self):
+        seen = self.ask(
+            """
+            from virttest.qemu_devices.qcontainer import DevContainer
+            program = folder + "/qemu"
+            lines = ["#!/bin/sh", "echo 'QEMU emulator version 9.1.2'", "echo 'name \\x22x-pci\\x22, bus PCI'"]
+            with open(program, "w") as script:
+                script.write(chr(10).join(lines))
+            import os
+            os.chmod(program, 0o755)
+            own = DevContainer(program, "vm1", "no", "no", "yes")
+            seen["qemu"] = [own.qemu_version, own.has_device("x-pci"), own.has_device("y"), len(own)]
+            chardev = own.chardev_define_by_params("c1", Params({"chardev_backend": "null"}))
+            seen["chardev"] = [chardev.get_qid(), chardev.get_param("backend")]
+            """
+        )
+        self.assertEqual((seen["qemu"], seen["chardev"]), (["9.1.2", True, False, 0], ["c1", "null"]))
+
     def test_scsi_disks_share_a_controller(self):
         seen = self.ask(
             """

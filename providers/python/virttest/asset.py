@@ -13,8 +13,14 @@ def get_test_provider_names(backend=None):
 
 
 def get_test_provider_info(provider):
-    """A provider: ``uri``, and ``backends`` with the folder (``path``) and the configuration files of each."""
-    backends = _providers()[provider]
+    """A provider: ``uri``, and ``backends`` with the folder (``path``) and the configuration files of each.
+
+    Where a provider was given a name of its own, the folders do not tell it: the test's own is meant, which is first.
+    """
+    found = _providers()
+    if not found:
+        raise KeyError(f"no test provider is known, {provider!r} neither")
+    backends = found.get(provider) or next(iter(found.values()))
     entries = {name: {"path": path, "cartesian_configs": []} for name, path in backends.items()}
     return {"name": provider, "uri": f"file://{os.path.dirname(next(iter(backends.values())))}", "backends": entries}
 

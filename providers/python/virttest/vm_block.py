@@ -33,9 +33,12 @@ class BlockAccess:
         raise AssertionError(f"machine {self.name} has no drive {value!r}")
 
     def live_snapshot(self, base_file, snapshot_file, snapshot_format="qcow2"):
-        """Let a new image take what is written from now on to the disk with the image `base_file`."""
-        device = self.get_block({"file": base_file})
-        return self.monitor.live_snapshot(device, snapshot_file, format=snapshot_format) if device else None
+        """Let a new image take what is written from now on to the disk with the image `base_file`.
+
+        :return: the name of the disk that has the new image; None where none has it.
+        """
+        self.monitor.live_snapshot(self.get_block({"file": base_file}), snapshot_file, format=snapshot_format)
+        return self.get_block({"file": snapshot_file})
 
     def block_stream(self, device, speed, base=None, correct=True, **options):
         """Copy what is beneath an image into it."""

@@ -51,13 +51,29 @@ _SHOWN_BY = {
 class DevContainer(DiskDefinitions, Definitions):
     """The devices of one machine. Times are in seconds."""
 
-    def __init__(self, vmname, params, monitor, qemu_version, types=frozenset()):
-        """:param types: the names of all device types and objects that this QEMU has."""
+    def __init__(
+        self,
+        qemu_binary,
+        vmname,
+        strict_mode="no",
+        workaround_qemu_qmp_crash="no",
+        allow_hotplugged_vm="yes",
+        monitor=None,
+        types=None,
+        qemu_version=None,
+    ):
+        """A container with nothing in it. Tests make some to describe devices; a machine's own has its monitor.
+
+        :param strict_mode: ``yes``: say also which place a device takes where QEMU would choose it.
+        :param types: the names of all device types and objects of this QEMU; it is asked where they are not given.
+        :param qemu_version: ``10.0.2``; the program is asked where it is not given.
+        """
+        del workaround_qemu_qmp_crash, allow_hotplugged_vm  # nothing here depends on them
         self.vmname = vmname
-        self.params = params
         self.monitor = monitor
-        self.qemu_version = qemu_version
-        self.types = types
+        self.strict_mode = strict_mode in (True, "yes")
+        self.qemu_version = qemu_version or _ask(qemu_binary, "--version", r"version (\d+\.\d+\.\d+)")[0]
+        self.types = frozenset(types if types is not None else _ask(qemu_binary, "-device help", r'name "([^"]+)"'))
         #: Files of images that were made for ``image_snapshot = yes``.
         self.temporary_image_snapshots = set()
         #: Identifiers of devices that the machine was started with and has no more.
@@ -67,8 +83,7 @@ class DevContainer(DiskDefinitions, Definitions):
         self._buses = []
         self._pci = None
         self._state = -1
-        self.strict_mode = params.get("strict_mode") == "yes"
-        self.caps, self.mig_params = _capabilities(qemu_version, types)
+        self.caps, self.mig_params = _capabilities(self.qemu_version, self.types)
 
     # What is there.
 
@@ -382,6 +397,13 @@ class DevContainer(DiskDefinitions, Definitions):
         for device in self._devices:
             if isinstance(device, qdevices.QDaemonDev):
                 device.clear()
+
+
+def _ask(binary, option, pattern):
+    """What QEMU's program prints, as far as it fits."""
+    from avocado.utils import process
+
+    return re.findall(pattern, process.run(f"{binary} {option}", verbose=False).stdout_text)
 
 
 def _capabilities(version, types):

@@ -19,7 +19,9 @@ def read(vm_name, params, monitor, argv, version):
     :param argv: QEMU's command line; its first word is the program.
     """
     listed = monitor.cmd("qom-list-types", {"abstract": False})
-    container = DevContainer(vm_name, params, monitor, version, frozenset(entry["name"] for entry in listed))
+    types = [entry["name"] for entry in listed]
+    strict_mode = params.get("strict_mode")
+    container = DevContainer(argv[0], vm_name, strict_mode, monitor=monitor, types=types, qemu_version=version)
     express = "bus: pcie.0" in monitor.human_monitor_cmd("info qtree")
     if express:
         container.add_bus(qdevices.QPCIEBus("pcie.0", "PCIE", "pcie-root-port", "pci.0"))
