@@ -2,15 +2,17 @@
 
 mod actions;
 mod begin;
+mod look;
 mod sources;
 
 use camino::Utf8PathBuf;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 pub use self::actions::{
     AccelArg, ActionArgs, HostArgs, LogArgs, PlanArgs, Progress, RunArgs, RuntimeArg, WhyArgs,
 };
 pub use self::begin::{GuestAddArgs, GuestArgs, GuestCommand, NewArgs, NewCommand, ShellArgs};
+pub use self::look::{GraphArgs, GraphFormat};
 pub use self::sources::{BootstrapArgs, DownloadArgs, DownloadCommand, ProvidersArgs, ProvidersCommand};
 use crate::exit;
 
@@ -399,37 +401,6 @@ pub struct CartesianArgs {
     /// Cache folder, where read configurations are kept [default: $XDG_CACHE_HOME/vtbuild]
     #[arg(long, value_name = "DIR", env = "VTBUILD_CACHE")]
     pub cache_dir: Option<Utf8PathBuf>,
-}
-
-/// `vtbuild graph`.
-#[derive(Args, Debug, Clone)]
-pub struct GraphArgs {
-    /// Which variants
-    #[command(flatten)]
-    pub select: SelectArgs,
-    /// The format
-    #[arg(long, value_enum, default_value_t = GraphFormat::Dot)]
-    pub format: GraphFormat,
-    /// What runs a test's Python, as for `run`
-    #[arg(long, value_enum, default_value_t = RuntimeArg::Auto)]
-    pub runtime: RuntimeArg,
-    /// Draw them all, even if there are more than 10,000
-    #[arg(long)]
-    pub all: bool,
-    /// Write to a file instead of the terminal
-    #[arg(short, long, value_name = "FILE")]
-    pub output: Option<Utf8PathBuf>,
-}
-
-/// `--format` of `vtbuild graph`.
-#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GraphFormat {
-    /// Graphviz
-    Dot,
-    /// A picture
-    Svg,
-    /// Nodes and edges
-    Json,
 }
 
 /// `vtbuild clean`.

@@ -101,6 +101,17 @@ fn the_graph_is_drawn_in_each_format() {
         (2, 5)
     );
 
+    let mermaid = sandbox.run(&format!("graph {target} --format mermaid")).exit(0);
+    let mermaid = mermaid.stdout();
+    assert!(mermaid.starts_with("flowchart LR\n"), "{mermaid}");
+    assert!(
+        mermaid.contains("-->|\"image1 of vm1\"|") && mermaid.contains("-.->"),
+        "{mermaid}"
+    );
+    let graphml = sandbox.run(&format!("graph {target} --format graphml")).exit(0);
+    let count = |what: &str| graphml.stdout().matches(what).count();
+    assert_eq!((count("<node "), count("<edge "), count("</graphml>")), (4, 2, 1));
+
     drop(
         sandbox
             .run(&format!("graph {target} --format svg -o graph.svg"))

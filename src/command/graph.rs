@@ -1,17 +1,19 @@
-//! `vtbuild graph`.
+//! `vtbuild graph`: the graph as a page to look at, and as text for other programs.
 
-use std::fmt::Write;
+mod facts;
+mod page;
+pub mod text;
 
-use layout::backends::svg::SVGWriter;
-use layout::gv::{DotParser, GraphBuilder};
-use serde_json::json;
-use vtbuild_engine::graph::{Graph, Link};
-use vtbuild_engine::spec::ActionId;
+use std::process::{Command, Stdio};
 
-use super::print;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use self::text::Part;
+use super::{note, print};
 use crate::analysis::Analysis;
 use crate::cli::{AccelArg, GraphArgs, GraphFormat};
 use crate::exit::{Exit, Failure};
+use crate::planned::{Planned, Purpose};
 use crate::wiring::Wiring;
 
 /// How many tests are drawn without being insisted upon.
@@ -19,8 +21,12 @@ const MOST: usize = 10_000;
 
 /// Draws the graph of the selected variants.
 pub fn graph(args: &GraphArgs) -> Result<Exit, Failure> {
-    let analysis = Analysis::of(&args.select)?;
-    let variants = if args.all {
+    if args.html.is_some() || args.open {
+        return to_look_at(args);
+    }
+    let actions = &args.actions;
+    let analysis = Analysis::of(&actions.select)?;
+    let variants = if actions.all {
         analysis.variants(None)?
     } else {
         analysis.at_most(MOST, "draw")?
@@ -33,91 +39,67 @@ pub fn graph(args: &GraphArgs) -> Result<Exit, Failure> {
         &analysis.workspace,
         &variants,
         AccelArg::Tcg,
-        args.runtime,
+        actions.runtime,
     ))?;
     let graph = wiring.graph(&variants)?;
+    let whole = Part::whole(&graph);
     let text = match args.format {
-        GraphFormat::Dot => dot(&graph),
-        GraphFormat::Json => json_text(&graph),
-        GraphFormat::Svg => svg(&graph)?,
+        GraphFormat::Dot => text::dot(&whole),
+        GraphFormat::Json => text::json(&whole),
+        GraphFormat::Svg => text::svg(&whole)?,
+        GraphFormat::Mermaid => text::mermaid(&whole),
+        GraphFormat::Graphml => text::graphml(&whole),
     };
     match &args.output {
         None => print(&text)?,
-        Some(path) => std::fs::write(path, text)
-            .map_err(|error| Failure::environment(format!("failed to write {path}: {error}")))?,
+        Some(path) => write(path, &text)?,
     }
     Ok(Exit::Good)
 }
 
-fn edges(graph: &Graph) -> impl Iterator<Item = (ActionId, ActionId, &Link)> {
-    graph.order().iter().flat_map(|&id| {
-        graph
-            .waits_for(id)
-            .map(move |(earlier, link)| (earlier, id, link))
-    })
-}
-
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
-}
-
-fn dot(graph: &Graph) -> String {
-    let mut text = String::from("digraph vtbuild {\n  rankdir=LR;\n  node [fontname=\"sans-serif\"];\n");
-    for &id in graph.order() {
-        let spec = graph.spec(id);
-        let (shape, colour) = match spec.rule.name {
-            "image" => ("cylinder", "#cfe3f7"),
-            "file" => ("note", "#eeeeee"),
-            _ => ("box", "#dff2d8"),
-        };
-        let label = quoted(&format!("{}: {}", spec.rule, spec.title));
-        // Writing to a string cannot fail.
-        let _ = writeln!(
-            text,
-            "  n{} [label={label}, shape={shape}, style=filled, fillcolor=\"{colour}\"];",
-            id.index()
-        );
-    }
-    for (earlier, later, link) in edges(graph) {
-        let style = match link {
-            Link::Input { role, .. } => format!("label={}", quoted(role)),
-            Link::After => "style=dashed".to_owned(),
-        };
-        let _ = writeln!(text, "  n{} -> n{} [{style}];", earlier.index(), later.index());
-    }
-    text.push_str("}\n");
-    text
-}
-
-fn json_text(graph: &Graph) -> String {
-    let nodes = graph.order().iter().map(|&id| {
-        let spec = graph.spec(id);
-        let wanted = graph.wanted().contains(&id);
-        json!({
-            "id": id.index(), "rule": spec.rule.name, "title": spec.title, "label": spec.label, "wanted": wanted,
-            "memory_mib": spec.claim.memory_mib, "vcpus": spec.claim.vcpus,
-        })
-    });
-    let edges = edges(graph).map(|(from, to, link)| match link {
-        Link::Input { role, .. } => {
-            json!({ "from": from.index(), "to": to.index(), "kind": "input", "role": role })
+/// Writes the page, and shows it where that was asked for.
+fn to_look_at(args: &GraphArgs) -> Result<Exit, Failure> {
+    let planned = Planned::of(&args.actions, Purpose::look("draw"))?;
+    let page = page::page(&facts::facts(&planned, &args.actions.select.targets)?);
+    let path = match &args.html {
+        Some(path) => path.clone(),
+        None => {
+            let folder = planned.analysis.workspace.root.join("job-results");
+            std::fs::create_dir_all(&folder)
+                .map_err(|error| Failure::environment(format!("failed to make {folder}: {error}")))?;
+            folder.join("graph.html")
         }
-        Link::After => json!({ "from": from.index(), "to": to.index(), "kind": "after" }),
-    });
-    let whole = json!({ "nodes": nodes.collect::<Vec<_>>(), "edges": edges.collect::<Vec<_>>() });
-    format!("{whole:#}\n")
+    };
+    write(&path, &page)?;
+    note(&format!("{path}: {} actions", planned.graph.len()));
+    if args.open {
+        open(&path)?;
+    }
+    Ok(Exit::Good)
 }
 
-fn svg(graph: &Graph) -> Result<String, Failure> {
-    // The drawing library knows no cylinders and no notes.
-    let plain = dot(graph)
-        .replace("shape=cylinder", "shape=ellipse")
-        .replace("shape=note", "shape=box");
-    let bug = |error: String| Failure::new(Exit::Bug, format!("failed to draw the graph: {error}"));
-    let tree = DotParser::new(&plain).process().map_err(bug)?;
-    let mut builder = GraphBuilder::new();
-    builder.visit_graph(&tree);
-    let mut writer = SVGWriter::new();
-    builder.get().do_it(false, false, false, &mut writer);
-    Ok(writer.finalize())
+fn write(path: &Utf8Path, text: &str) -> Result<(), Failure> {
+    std::fs::write(path, text)
+        .map_err(|error| Failure::environment(format!("failed to write {path}: {error}")))
+}
+
+/// Has the desktop show a page.
+fn open(path: &Utf8Path) -> Result<(), Failure> {
+    let path: Utf8PathBuf = path
+        .canonicalize_utf8()
+        .map_err(|error| Failure::environment(format!("failed to find {path}: {error}")))?;
+    let opened = Command::new("xdg-open")
+        .arg(&path)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    let why = match opened {
+        Ok(status) if status.success() => return Ok(()),
+        Ok(status) => format!("xdg-open ended with {status}"),
+        Err(error) => format!("xdg-open: {error}"),
+    };
+    Err(Failure::environment(format!(
+        "failed to show {path} ({why}); open it in a browser: it needs nothing but itself"
+    )))
 }

@@ -33,7 +33,7 @@ pub fn log(args: &LogArgs) -> Result<Exit, Failure> {
 
 /// One action of a job that ran or was served.
 #[derive(Debug, Clone, PartialEq)]
-struct Ran {
+pub(super) struct Ran {
     title: String,
     rule: String,
     status: String,
@@ -69,6 +69,14 @@ impl Ran {
             steps: Vec::new(),
         }
     }
+
+    /// All but the steps.
+    pub(super) fn json(&self) -> Json {
+        json!({
+            "title": self.title, "rule": self.rule, "status": self.status, "cached": self.cached,
+            "start": self.start, "end": self.end, "seconds": self.seconds, "reason": self.reason, "after": self.after,
+        })
+    }
 }
 
 fn word(event: &Json, key: &str) -> String {
@@ -77,7 +85,7 @@ fn word(event: &Json, key: &str) -> String {
 
 /// All actions of a job.
 #[derive(Debug)]
-struct JobLog {
+pub(super) struct JobLog {
     folder: Utf8PathBuf,
     actions: Vec<Ran>,
     /// How long the job took, in seconds.
@@ -85,7 +93,8 @@ struct JobLog {
 }
 
 impl JobLog {
-    fn read(folder: &Utf8Path) -> Result<Self, Failure> {
+    /// The job that left its events in a folder.
+    pub(super) fn read(folder: &Utf8Path) -> Result<Self, Failure> {
         let path = folder.join("events.jsonl");
         let text = std::fs::read_to_string(&path).map_err(|error| {
             let message = format!(
@@ -171,6 +180,16 @@ impl JobLog {
             _ => {}
         }
         Some(())
+    }
+
+    /// Where it was read.
+    pub(super) fn folder(&self) -> &Utf8Path {
+        &self.folder
+    }
+
+    /// What came of each action in the end.
+    pub(super) fn last_by_title(&self) -> HashMap<&str, &Ran> {
+        self.actions.iter().map(|ran| (ran.title.as_str(), ran)).collect()
     }
 
     /// Those that were started, in the order in which they ended.
@@ -267,12 +286,6 @@ impl JobLog {
     }
 
     fn json(&self) -> Json {
-        let action = |ran: &Ran| {
-            json!({
-                "title": ran.title, "rule": ran.rule, "status": ran.status, "cached": ran.cached,
-                "start": ran.start, "end": ran.end, "seconds": ran.seconds, "reason": ran.reason, "after": ran.after,
-            })
-        };
         let path: Vec<&str> = self
             .critical_path()
             .iter()
@@ -280,7 +293,7 @@ impl JobLog {
             .collect();
         json!({
             "job": self.folder, "seconds": self.seconds, "saved_seconds": self.saved(), "critical_path": path,
-            "actions": self.actions.iter().map(action).collect::<Vec<_>>(),
+            "actions": self.actions.iter().map(Ran::json).collect::<Vec<_>>(),
         })
     }
 

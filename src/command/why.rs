@@ -25,10 +25,12 @@ use crate::report::seconds;
 /// Says why the selected tests would run, and all that they stand on and that runs first.
 pub fn why(args: &WhyArgs) -> Result<Exit, Failure> {
     let planned = Planned::of(&args.actions, Purpose::look("explain"))?;
-    let variants = variants_of_misses(&planned)?;
+    // Their statements are asked for.
+    let runs = |id: ActionId| matches!(planned.plan.of(id), Forecast::Miss(_));
+    let variants = variants(&planned, runs)?;
     let mut out = Output::new();
     for id in told(&planned) {
-        let told = tell(&planned, &variants, id)?;
+        let told = tell(&planned, variants.get(&*planned.graph.spec(id).variant), id)?;
         let text = if args.json {
             format!("{}\n", told.json(args.key))
         } else {
@@ -51,13 +53,16 @@ fn told(planned: &Planned) -> Vec<ActionId> {
     order.filter(|id| asked(id) || runs(id)).collect()
 }
 
-/// The variants behind actions that run, by name: their statements are asked for.
-fn variants_of_misses(planned: &Planned) -> Result<HashMap<String, Variant>, Failure> {
+/// The variants behind those actions, by name.
+pub(super) fn variants(
+    planned: &Planned,
+    of: impl Fn(ActionId) -> bool,
+) -> Result<HashMap<String, Variant>, Failure> {
     let graph = &planned.graph;
     let mut wanted: std::collections::HashSet<&str> = graph
         .order()
         .iter()
-        .filter(|id| matches!(planned.plan.of(**id), Forecast::Miss(_)))
+        .filter(|id| of(**id))
         .map(|&id| &*graph.spec(id).variant)
         .collect();
     wanted.remove("");
@@ -76,7 +81,7 @@ fn variants_of_misses(planned: &Planned) -> Result<HashMap<String, Variant>, Fai
 }
 
 /// One action and why it is as it is.
-struct Told {
+pub(super) struct Told {
     spec: Arc<Spec>,
     state: State,
     /// All fields of its key, as far as they are known, and what was read beyond it.
@@ -95,7 +100,8 @@ enum State {
     Waits(Vec<Arc<str>>),
 }
 
-fn tell(planned: &Planned, variants: &HashMap<String, Variant>, id: ActionId) -> Result<Told, Failure> {
+/// Why an action is as it is; `variant` is the one behind it, for the statements that set what has changed.
+pub(super) fn tell(planned: &Planned, variant: Option<&Variant>, id: ActionId) -> Result<Told, Failure> {
     let (graph, store) = (&planned.graph, planned.resolver.store());
     let spec = graph.spec(id).clone();
     let (state, key) = match planned.plan.of(id) {
@@ -109,7 +115,7 @@ fn tell(planned: &Planned, variants: &HashMap<String, Variant>, id: ActionId) ->
         }
         Forecast::Miss(miss) => {
             let key = planned.resolver.manifest(&spec, &miss.resolved, &[]);
-            (runs(planned, variants.get(&*spec.variant), miss)?, Some(key))
+            (runs(planned, variant, miss)?, Some(key))
         }
         Forecast::Maybe => (State::Waits(first(planned, graph, id)), None),
     };
@@ -197,7 +203,8 @@ impl Told {
         text
     }
 
-    fn json(&self, key: bool) -> Json {
+    /// As JSON; `key` asks for all fields of its key, where they are known.
+    pub(super) fn json(&self, key: bool) -> Json {
         let mut told = match &self.state {
             State::Served(record) => json!({
                 "plan": "hit",

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 #![allow(unused_imports, reason = "each test binary uses its own part")]
 
+pub(crate) mod chromium;
 pub(crate) mod guest;
 pub(crate) mod output;
 pub(crate) mod provider;
