@@ -287,8 +287,13 @@ impl Running {
     }
 
     /// Waits for its end.
-    pub(crate) fn wait(mut self) -> Output {
-        let until = Instant::now() + DEADLINE;
+    pub(crate) fn wait(self) -> Output {
+        self.wait_for(DEADLINE)
+    }
+
+    /// Waits for its end for at most so long.
+    pub(crate) fn wait_for(mut self, deadline: Duration) -> Output {
+        let until = Instant::now() + deadline;
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
@@ -296,7 +301,7 @@ impl Running {
             if Instant::now() > until {
                 self.child.kill().unwrap();
                 panic!(
-                    "vtbuild {} still runs after {DEADLINE:?}:\n{}",
+                    "vtbuild {} still runs after {deadline:?}:\n{}",
                     self.shown,
                     self.stdout()
                 );
