@@ -1,8 +1,9 @@
 //! How long it takes to find out that nothing has to run, and what a node costs in memory.
 //!
-//! A synthetic project: tests with eight parameters each, a hundred of them on one image, a tenth of them after another test.
-//! Everything is in the store. Timed is what a run does then: specs to graph, graph to plan. Memory is the growth of the
-//! process's resident set from before the specs to after the plan.
+//! A synthetic project: tests with eight parameters in their keys, which read twelve more out of 240, a hundred of them on one
+//! image, a tenth of them after another test. Everything is in the store. Timed is what a run does then: specs to graph, graph to plan. Memory is the growth of the
+//! process's resident set from before the specs to after the plan; lists of parameters, which the front end makes, are shared by
+//! a hundred tests.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
@@ -13,6 +14,7 @@ use camino::Utf8Path;
 use vtbuild_cache::{Digest, Manifest, Output, Record, Store};
 use vtbuild_engine::graph::Graph;
 use vtbuild_engine::key::ActionKey;
+use vtbuild_engine::observe::{Offered, Read};
 use vtbuild_engine::plan::{Plan, PlanOptions};
 use vtbuild_engine::resolve::{Resolver, Roots, inputs_of};
 use vtbuild_engine::spec::{Claim, Need, RuleName, Spec};
@@ -29,15 +31,18 @@ const TESTS_ON_AN_IMAGE: usize = 100;
 const TESTS_BETWEEN_DEPS: usize = 10;
 /// Names of parameters, shared by all tests as the front end shares them.
 const PARAMS: [&str; 8] = [
+    "drive_format",
+    "image_name",
+    "login_timeout",
     "mem",
+    "mig_protocol",
+    "nic_model",
     "smp",
     "type",
-    "image_name",
-    "nic_model",
-    "mig_protocol",
-    "drive_format",
-    "login_timeout",
 ];
+/// Parameters of a variant, and how many of them a test reads.
+const OFFERED: usize = 240;
+const READ: usize = 12;
 
 fn main() {
     println!(
@@ -83,6 +88,9 @@ fn specs(tests: usize) -> Vec<Arc<Spec>> {
         image.declared = Box::new([(Arc::from("size"), Some(Arc::from("2G")))]);
         Arc::new(image)
     };
+    let offered: Vec<Arc<Offered>> = (0..tests.div_ceil(TESTS_ON_AN_IMAGE))
+        .map(|group| Arc::new(offered(&values[group % values.len()])))
+        .collect();
     let images: Vec<Arc<Spec>> = (0..tests.div_ceil(TESTS_ON_AN_IMAGE)).map(image).collect();
     let test = |at: usize| {
         let mut spec = Spec::new(TEST, format!("provider.test{at}.default.tcp"));
@@ -93,6 +101,7 @@ fn specs(tests: usize) -> Vec<Arc<Spec>> {
             .enumerate()
             .map(|(place, name)| (name.clone(), value(place)))
             .collect();
+        spec.offered = offered[at / TESTS_ON_AN_IMAGE].clone();
         let otherwise = Some(images[at / TESTS_ON_AN_IMAGE].clone());
         spec.needs = Box::new([Need {
             role: role.clone(),
@@ -111,9 +120,18 @@ fn specs(tests: usize) -> Vec<Arc<Spec>> {
     (0..tests).map(test).collect()
 }
 
+fn offered(value: &Arc<str>) -> Offered {
+    let params = (0..OFFERED).map(|at| (Arc::from(format!("offered{at}")), value.clone()));
+    Offered::of(&Arc::new(params.collect()), |_| false)
+}
+
 /// Records every action, as a run would have.
 fn fill(store: &Store, tests: usize) {
     let graph = Graph::build(specs(tests)).expect("no ring");
+    let resolver = Resolver::new(store.clone(), Roots::new());
+    let reads: Vec<Read> = (0..READ)
+        .map(|at| Read::Param(Arc::from(format!("offered{}", at * OFFERED / READ))))
+        .collect();
     let disk = store.put_bytes(b"a disk").expect("a blob can be written");
     let mut made = vec![None; graph.len()];
     let mut records = Vec::new();
@@ -146,7 +164,15 @@ fn fill(store: &Store, tests: usize) {
             artefacts: artefacts.collect(),
             seconds: 1.0,
         });
-        records.push(record(key, spec, outputs));
+        let observed = if spec.rule == TEST {
+            resolver.observations(spec, &reads).expect("no file is read")
+        } else {
+            Vec::new()
+        };
+        records.push(Record {
+            observed,
+            ..record(key, spec, outputs)
+        });
     }
     for batch in records.chunks(1000) {
         let reserved = batch

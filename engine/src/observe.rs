@@ -76,44 +76,61 @@ impl<'a> Observation<'a> {
     }
 }
 
-/// The parameters that an action may read while it runs, sorted by name.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Offered(Vec<(Arc<str>, Arc<str>)>);
+/// The parameters that an action may read while it runs, sorted by name. A view of a variant's own list: thousands of actions
+/// have one.
+#[derive(Clone, Default, Debug)]
+pub struct Offered {
+    params: Arc<Params>,
+    /// Places in the list, by name.
+    sorted: Box<[u32]>,
+}
+
+impl PartialEq for Offered {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Offered {}
 
 impl Offered {
     /// All parameters of a variant but those that `left_out` says yes to. Where a name stands twice the last one counts.
+    ///
+    /// # Panics
+    /// Past 2^32 parameters.
     #[must_use]
-    pub fn of(params: &Params, left_out: impl Fn(&str) -> bool) -> Self {
-        let mut all: Vec<_> = params
-            .iter()
-            .filter(|(name, _)| !left_out(name))
-            .cloned()
-            .collect();
-        all.reverse();
-        all.sort_by(|a, b| a.0.cmp(&b.0));
-        all.dedup_by(|later, first| later.0 == first.0);
-        Self(all)
+    pub fn of(params: &Arc<Params>, left_out: impl Fn(&str) -> bool) -> Self {
+        let name = |at: u32| &*params[at as usize].0;
+        let count = u32::try_from(params.len()).expect("a variant has fewer than 2^32 parameters");
+        let mut sorted: Vec<u32> = (0..count).rev().filter(|at| !left_out(name(*at))).collect();
+        sorted.sort_by(|a, b| name(*a).cmp(name(*b)));
+        sorted.dedup_by(|earlier, last| name(*earlier) == name(*last));
+        Self {
+            params: params.clone(),
+            sorted: sorted.into(),
+        }
     }
 
     /// The value of a parameter.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<str>> {
+        let of = |at: &u32| &self.params[*at as usize];
         let at = self
-            .0
-            .binary_search_by(|(have, _)| have.as_ref().cmp(name))
+            .sorted
+            .binary_search_by(|at| of(at).0.as_ref().cmp(name))
             .ok()?;
-        Some(&self.0[at].1)
+        Some(&of(&self.sorted[at]).1)
     }
 
     /// All of them, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = &(Arc<str>, Arc<str>)> {
-        self.0.iter()
+        self.sorted.iter().map(|at| &self.params[*at as usize])
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.sorted.is_empty()
     }
 
     /// The digest of what a `suffix:` observation saw; `None` where no name holds the suffix twice.
@@ -124,7 +141,6 @@ impl Offered {
                 .is_some_and(|rest| rest.contains(&suffix))
         };
         let names: Vec<&str> = self
-            .0
             .iter()
             .map(|(name, _)| &**name)
             .filter(|name| twice(name))
@@ -144,7 +160,7 @@ impl Keyed for Offered {
     }
 
     fn fields(&self, sink: &mut dyn Fields) {
-        for (name, value) in &self.0 {
+        for (name, value) in self.iter() {
             sink.put(name, Value::Text(value));
         }
     }
@@ -155,11 +171,11 @@ mod tests {
     use super::*;
 
     fn offered(params: &[(&str, &str)]) -> Offered {
-        let params = params
+        let params: Params = params
             .iter()
             .map(|(name, value)| (Arc::from(*name), Arc::from(*value)))
             .collect();
-        Offered::of(&params, |name| name.starts_with('_'))
+        Offered::of(&Arc::new(params), |name| name.starts_with('_'))
     }
 
     #[test]

@@ -26,6 +26,9 @@ pub const OPTIONAL: &str = "optional";
 /// The name of a [`FILE`] action's output.
 pub const FILE_OUTPUT: &str = "disk";
 
+/// How many keys are looked up at a time.
+const AT_ONCE: usize = 2048;
+
 /// Folders by the first part of the names under which their files enter keys and records.
 pub type Roots = BTreeMap<String, Utf8PathBuf>;
 
@@ -69,8 +72,8 @@ pub struct Resolver {
     roots: Roots,
     /// States of files seen in this run. Kept because a thousand tests share a module; looked at again after a run.
     seen: Mutex<FxHashMap<Utf8PathBuf, FileState>>,
-    /// Digests of parameters' values: thousands of tests share them.
-    values: Mutex<FxHashMap<Arc<str>, Digest>>,
+    /// Digests of parameters' values, by where they lie: thousands of tests share them.
+    values: Mutex<Values>,
     /// Whether only records are believed that observed all parameters.
     strict: bool,
 }
@@ -121,18 +124,25 @@ impl Resolver {
     /// # Errors
     /// When the store cannot be read.
     pub fn lookup(&self, wanted: &[(&Spec, Digest)]) -> Result<Vec<Option<Made>>, ResolveError> {
-        let keys: Vec<Digest> = wanted.iter().map(|(_, key)| *key).collect();
-        let records = self.store.lookup_many(&keys)?;
-        let served = records.iter().zip(wanted).map(|(records, (spec, _))| {
-            for hit in records {
-                if self.enough(spec, &hit.observed) && self.broken_observation(spec, &hit.observed)?.is_none()
-                {
-                    return Ok(Some(self.made(hit)));
-                }
+        let mut served = Vec::with_capacity(wanted.len());
+        // Piece by piece: what records observed is only looked at.
+        for wanted in wanted.chunks(AT_ONCE) {
+            let keys: Vec<Digest> = wanted.iter().map(|(_, key)| *key).collect();
+            let records = self.store.lookup_many(&keys)?;
+            for (records, (spec, _)) in records.iter().zip(wanted) {
+                served.push(self.first_that_holds(spec, records)?);
             }
-            Ok(None)
-        });
-        served.collect()
+        }
+        Ok(served)
+    }
+
+    fn first_that_holds(&self, spec: &Spec, records: &[Hit]) -> Result<Option<Made>, ResolveError> {
+        for hit in records {
+            if self.enough(spec, &hit.observed) && self.broken_observation(spec, &hit.observed)?.is_none() {
+                return Ok(Some(self.made(hit)));
+            }
+        }
+        Ok(None)
     }
 
     /// Whether a record observed as much as is asked for.
@@ -168,12 +178,16 @@ impl Resolver {
     /// The digest of a parameter's value.
     fn value(&self, text: &Arc<str>) -> Digest {
         let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(digest) = values.get(text) {
-            return *digest;
+        let known = values.entry(text.as_ptr() as usize).or_default();
+        // Two texts begin at one place where one of them is empty.
+        match known.iter().find(|(have, _)| have.len() == text.len()) {
+            Some((_, digest)) => *digest,
+            None => {
+                let digest = Digest::of(text.as_bytes());
+                known.push((text.clone(), digest));
+                digest
+            }
         }
-        let digest = Digest::of(text.as_bytes());
-        values.insert(text.clone(), digest);
-        digest
     }
 
     /// What an action read, as it is kept with its record: sorted, without what its key holds already.
@@ -361,6 +375,9 @@ impl Resolver {
         Ok(state)
     }
 }
+
+/// Texts and their digests by the place of their first byte. That the texts are held keeps any other from coming to lie there.
+type Values = FxHashMap<usize, smallvec::SmallVec<[(Arc<str>, Digest); 1]>>;
 
 /// How a manifest prints a parameter that was looked for and not there.
 const ABSENT: &str = "absent";

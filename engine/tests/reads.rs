@@ -156,7 +156,7 @@ impl World {
 
     fn plan(&self, params: &Params, strict: bool) -> (Arc<Graph>, Arc<Resolver>, Plan) {
         let mut spec = Spec::new(READER, "reader");
-        spec.offered = Arc::new(Offered::of(params, |_| false));
+        spec.offered = Arc::new(Offered::of(&Arc::new(params.clone()), |_| false));
         let graph = Arc::new(Graph::build(vec![Arc::new(spec)]).unwrap());
         let roots = Roots::from([("provider".to_owned(), self.root().join("provider"))]);
         let resolver = Arc::new(Resolver::new(self.store.clone(), roots).strict(strict));
