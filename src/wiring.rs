@@ -15,9 +15,10 @@ use vtbuild_providers::qemu::find_program;
 use vtbuild_rules::deps::{DepsRule, ToolchainRule};
 use vtbuild_rules::image::ImageRule;
 use vtbuild_rules::python_env::{self, Interpreter, PythonRule};
-use vtbuild_rules::test::{HostFacts, TestRule, TestSetup, Visits};
+use vtbuild_rules::test::{HostFacts, Survey, SurveySetup, TestRule, TestSetup, Visits};
 
 use crate::cli::{AccelArg, RuntimeArg};
+use crate::command::warn;
 use crate::exit::Failure;
 use crate::workspace::Workspace;
 
@@ -63,7 +64,13 @@ impl Wiring {
         };
         let python = workspace.bundled.python();
         let runtime = runtime.asked();
-        let packages = if runtime.is_some_and(Runtime::needs_packages) || param("runtime").is_some() {
+        // Where the runtime was asked for, nobody has to find one.
+        let survey = match runtime {
+            Some(_) => Survey::default(),
+            None => survey(workspace, variants, &python).await,
+        };
+        let wanted = runtime.map_or_else(|| survey.needs_packages(), Runtime::needs_packages);
+        let packages = if wanted || param("runtime").is_some() {
             let interpreter = Interpreter::find(&launcher).await;
             let interpreter =
                 interpreter.map_err(|error| Failure::environment(format!("failed to {error}")))?;
@@ -80,6 +87,7 @@ impl Wiring {
             qemu,
             accel,
             runtime,
+            survey: Arc::new(survey),
             packages,
             hosts: workspace.hosts()?,
         };
@@ -131,6 +139,24 @@ impl Wiring {
         tell_apart(&mut specs, variants);
         Graph::build(specs.into_iter().map(Arc::new).collect())
             .map_err(|error| Failure::config(error.to_string()))
+    }
+}
+
+/// What the tests' modules need. Without it each test is run by our own package, and says itself what is missing.
+async fn survey(workspace: &Workspace, variants: &[Variant], python: &Utf8Path) -> Survey {
+    let setup = SurveySetup {
+        providers: &workspace.providers,
+        backend: &workspace.settings.vt_type,
+        python,
+        python_digest: workspace.bundled.python_digest,
+        memory: &workspace.cache.join("needs"),
+    };
+    match Survey::of(variants, &setup).await {
+        Ok(survey) => survey,
+        Err(error) => {
+            warn(&format!("failed to {error}"));
+            Survey::default()
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use vtbuild_providers::params::{ParamError, Params};
 use vtbuild_providers::provider::{TestProvider, imports_of};
 
 use super::images;
+use super::needs::Survey;
 use super::reads::is_parameter;
 use super::runtime::Choice;
 use super::{NAME, TestPayload, params_of};
@@ -39,6 +40,8 @@ pub struct HostFacts {
     pub accel: Option<Accel>,
     /// The runtime that all tests are run by, where one was asked for.
     pub runtime: Option<Runtime>,
+    /// What the tests' modules need.
+    pub survey: Arc<Survey>,
     /// What upstream's packages are made from, where a test may need them.
     pub packages: Option<python_env::Recipe>,
     /// Hosts that build what tests need, by name.
@@ -60,9 +63,11 @@ pub(super) fn declare(
         param: Some(error.key.clone()),
         message: error.to_string(),
     };
-    let choice = Choice::of(variant, &params, facts.runtime, || Runtime::Own)?;
-    let mut payload = TestPayload::new(variant, params.clone(), choice);
+    let mut payload = TestPayload::new(variant, params.clone());
     let mut sources = modules(&mut payload, facts, providers);
+    let needed = || facts.survey.needs(payload.paths()).runtime();
+    let choice = Choice::of(variant, &params, facts.runtime, needed)?;
+    payload.choice = choice;
     let mut claim = Claim {
         memory_mib: 64,
         vcpus: 0,
@@ -191,7 +196,8 @@ fn modules(payload: &mut TestPayload, facts: &HostFacts, providers: &[TestProvid
             continue;
         };
         let paths = provider.module_paths(&facts.backend);
-        for file in imports_of(&module, &paths) {
+        let files = facts.survey.files(&module).cloned();
+        for file in files.unwrap_or_else(|| imports_of(&module, &paths)) {
             sources.insert(name_in(provider, &file), file);
         }
         payload.modules.push((kind, module));

@@ -100,6 +100,7 @@ async fn in_turn(rule: &TestRule, job: &Job, payload: &TestPayload) -> Result<Ou
         if missing.is_empty() || turn + 1 == order.len() {
             return Ok(outcome);
         }
+        rule.setup.facts.survey.remember(payload.paths(), &missing);
         let names = missing.join(", ");
         job.events.step(format!("running again: {runtime} lacks {names}"));
         missed.push((*runtime, missing));

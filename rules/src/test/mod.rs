@@ -10,6 +10,7 @@ pub(crate) mod declare;
 pub(crate) mod execute;
 pub(crate) mod folder;
 pub(crate) mod images;
+mod needs;
 mod reads;
 mod remains;
 mod runtime;
@@ -31,6 +32,7 @@ use vtbuild_providers::provider::TestProvider;
 use vtbuild_providers::qemu::{Qemu, QemuError};
 
 pub use declare::HostFacts;
+pub use needs::{Needs, Survey, SurveyError, SurveySetup};
 pub use runtime::AUTO;
 pub use visit::{Scene, VISIT, Visitor, Visits};
 
@@ -146,7 +148,12 @@ struct TestPayload {
 }
 
 impl TestPayload {
-    fn new(variant: &Variant, params: Params, choice: runtime::Choice) -> Self {
+    /// The files of the test's modules.
+    fn paths(&self) -> impl Iterator<Item = &Utf8PathBuf> {
+        self.modules.iter().map(|(_, path)| path)
+    }
+
+    fn new(variant: &Variant, params: Params) -> Self {
         Self {
             name: variant.name.clone(),
             shortname: variant.shortname.clone(),
@@ -161,7 +168,7 @@ impl TestPayload {
             deps_dirs: Vec::new(),
             provider_root: None,
             images: Vec::new(),
-            choice,
+            choice: runtime::Choice::OWN,
             deps_builds: Vec::new(),
         }
     }

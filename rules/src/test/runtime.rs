@@ -20,6 +20,12 @@ pub(super) struct Choice {
 }
 
 impl Choice {
+    /// Our own package, before anything is known.
+    pub(super) const OWN: Self = Self {
+        first: Runtime::Own,
+        ours: true,
+    };
+
     /// What `variant` is to be run by. An order for the whole run (`asked`) comes before the variant's own parameter, and both
     /// before what the test seems to need, which is asked for only then.
     pub(super) fn of(

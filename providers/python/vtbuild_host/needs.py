@@ -1,0 +1,137 @@
+"""What tests need beyond the test host, found without running them: by it the runtime of each is chosen.
+
+``python3 -m vtbuild_host.needs`` reads ``{"tests": [{"module": PATH, "files": [PATH ..]}], "folders": [PATH ..]}`` from
+standard input: `files` are the module and all that it imports inside its provider, `folders` those from which a provider's
+modules are imported. It prints one object for each test:
+
+=============  ======================================================================================================
+``own``        names that the runtime `own` lacks: members of its objects, names of its modules, other packages
+``layered``    names that the runtime `layered` lacks: those of ``own`` that our core would have to have
+``python``     packages that neither this interpreter nor upstream's environment has
+=============  ======================================================================================================
+
+What our packages have is asked of the packages themselves (``probe``), so that no list has to be kept. What only running
+can tell (``getattr``, the names that upstream's helpers ask our objects for) is not found here; a test that stumbles
+over such a name is run again by upstream, and that is remembered.
+"""
+
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+
+import virttest
+from vtbuild_host import layers, probe, usage
+
+#: What the environment of upstream's packages holds beside them.
+_WITH_UPSTREAM = ("six", "transitions", "packaging", "setuptools", "pkg_resources")
+
+_PACKAGES = ("virttest", "avocado", "aexpect")
+
+
+def needs(request):
+    """The answers to `request`, in its order."""
+    folders = sorted((Path(folder) for folder in request["folders"]), key=lambda folder: len(folder.parts))
+    files = {Path(path) for test in request["tests"] for path in test["files"]}
+    names = {path: _name(path, folders) for path in sorted(files)}
+    library = usage.Library((name, path) for path, name in names.items())
+    core = set(_core_modules())
+    reached = {}
+    for test in request["tests"]:
+        module = names.get(Path(test["module"]))
+        known = module in library.sources
+        reached[test["module"]] = library.reach(module, _is_given) if known else (set(), set())
+    present = _presence(reached.values())
+    answers = []
+    for test in request["tests"]:
+        others = _other_packages(library, {names[Path(path)] for path in test["files"]})
+        answers.append(_one(*reached[test["module"]], present, core, others))
+    return answers
+
+
+def _name(path, folders):
+    inside = (folder for folder in folders if folder in path.parents)
+    return usage.module_name(path, next(inside, path.parent))
+
+
+def _is_given(module):
+    """Whether a module is one of those that tests get from the host."""
+    return module.partition(".")[0] in _PACKAGES
+
+
+def _core_modules():
+    """The modules of the upper layer: they are ours in both runtimes."""
+    for package in ("virttest", "avocado"):
+        folder = Path(layers.OWN, package)
+        for path in folder.rglob("*.py"):
+            yield usage.module_name(path, folder, (package,))
+
+
+def _presence(reached):
+    """Which of all symbols our packages have."""
+    symbols = set()
+    for members, names in reached:
+        symbols |= {("member", *member) for member in members} | {("name", *name) for name in names}
+    ordered = sorted(symbols)
+    return dict(zip(ordered, probe.has(ordered)))
+
+
+def _one(members, names, present, core, others):
+    lacking = [("member", *member) for member in members] + [("name", *name) for name in names]
+    lacking = [symbol for symbol in lacking if not present[symbol]]
+    ours = [symbol for symbol in lacking if symbol[0] == "member" or _is_ours(symbol, core)]
+    return {
+        "own": sorted({*map(_spelled, lacking), *(name for name in others if name in _WITH_UPSTREAM)}),
+        "layered": sorted(set(map(_spelled, ours))),
+        "python": sorted(name for name in others if not _is_importable(name)),
+    }
+
+
+def _is_ours(symbol, core):
+    """Whether a missing name would have to come from our core; a module that we do not have comes from upstream."""
+    _, module, name = symbol
+    return module in core and bool(name) and f"{module}.{name}" not in core and module not in _PACKAGES
+
+
+def _other_packages(library, modules):
+    """The packages that these modules import which are neither the host's, nor the provider's, nor Python's."""
+    provided = {name.partition(".")[0] for name in library.sources}
+    heads = {
+        module.partition(".")[0]
+        for name, source in library.sources.items()
+        if name in modules
+        for unit in source.units.values()
+        for module, _ in unit.refers
+    }
+    standard = getattr(sys, "stdlib_module_names", None) or sys.builtin_module_names
+    return {head for head in heads if head and head not in provided and head not in _PACKAGES and head not in standard}
+
+
+def _is_importable(name):
+    if name in _WITH_UPSTREAM:
+        return True
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _spelled(symbol):
+    _, first, second = symbol
+    return f"{first}.{second}" if second else first
+
+
+def main():
+    """Answer the request on standard input."""
+    del virttest.missed[:]
+    out = os.dup(1)
+    os.dup2(2, 1)  # what a module prints while it is loaded is no part of the answer
+    answer = needs(json.load(sys.stdin))
+    with os.fdopen(out, "w") as stream:
+        json.dump(answer, stream)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
