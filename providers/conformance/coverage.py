@@ -16,9 +16,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from usage import Library, attributes
-
 PACKAGES = Path(__file__).resolve().parent.parent / "python"
+sys.path.insert(0, str(PACKAGES))
+
+from vtbuild_host.usage import Library, attributes, files_below  # noqa: E402  the path above must come first
+
 #: Where the peer defines the objects: what they do not have is no member of theirs, but a misreading of ``usage``.
 PEER_CLASSES = {
     "vm": ("virttest/qemu_vm.py", "virttest/virt_vm.py"),
@@ -69,10 +71,10 @@ def _site(python):
 
 def report(runtime, provider, site, options):
     """Print the table of one runtime."""
-    roots = [((), provider)]
+    files = files_below(provider)
     if runtime == "layered":
-        roots.append((("virttest",), site / "virttest"))
-    library = Library(roots)
+        files += files_below(site / "virttest", ("virttest",))
+    library = Library(files)
     ours = _modules_of_the_host(runtime, site)
     tests = _test_modules(library)
 
@@ -159,7 +161,7 @@ def _run_probe(runtime, site, request):
     environment = {**os.environ, "PYTHONPATH": str(PACKAGES)}
     if runtime == "layered":
         environment["VTBUILD_UPSTREAM"] = str(site)
-    command = [sys.executable, "-B", "-s", str(Path(__file__).with_name("probe.py"))]
+    command = [sys.executable, "-B", "-s", "-m", "vtbuild_host.probe"]
     done = subprocess.run(command, input=json.dumps(request), env=environment, capture_output=True, text=True)
     if done.returncode != 0:
         raise SystemExit(f"the test host cannot be asked:\n{done.stderr}")

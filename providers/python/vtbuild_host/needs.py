@@ -61,10 +61,10 @@ def _is_given(module):
 
 
 def _core_modules():
-    """The modules of the upper layer: they are ours in both runtimes."""
+    """The modules of the upper layer that hold names: they are ours in both runtimes. A package's may be upstream's."""
     for package in ("virttest", "avocado"):
         folder = Path(layers.OWN, package)
-        for path in folder.rglob("*.py"):
+        for path in folder.rglob("[!_]*.py"):
             yield usage.module_name(path, folder, (package,))
 
 
@@ -80,7 +80,7 @@ def _presence(reached):
 def _one(members, names, present, core, others):
     lacking = [("member", *member) for member in members] + [("name", *name) for name in names]
     lacking = [symbol for symbol in lacking if not present[symbol]]
-    ours = [symbol for symbol in lacking if symbol[0] == "member" or _is_ours(symbol, core)]
+    ours = [symbol for symbol in lacking if present[symbol] is not None and _is_ours(symbol, core)]
     return {
         "own": sorted({*map(_spelled, lacking), *(name for name in others if name in _WITH_UPSTREAM)}),
         "layered": sorted(set(map(_spelled, ours))),
@@ -90,8 +90,8 @@ def _one(members, names, present, core, others):
 
 def _is_ours(symbol, core):
     """Whether a missing name would have to come from our core; a module that we do not have comes from upstream."""
-    _, module, name = symbol
-    return module in core and bool(name) and f"{module}.{name}" not in core and module not in _PACKAGES
+    sort, module, name = symbol
+    return sort == "member" or (module in core and bool(name))
 
 
 def _other_packages(library, modules):

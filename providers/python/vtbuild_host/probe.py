@@ -12,29 +12,25 @@ from vtbuild_host import layers
 
 
 def main():
+    """Answer ``{"modules": true}`` or ``{"symbols": [..]}`` from standard input."""
     request = json.load(sys.stdin)
-    with tempfile.TemporaryDirectory() as folder:
-        # Upstream's helpers ask for folders as they are imported.
-        data_dir.configure(dict.fromkeys(("tmpdir", "data_dir", "debugdir", "bindir"), folder), [])
-        layers.enter()
-        json.dump(_answer(request), sys.stdout)
+    if "modules" in request:
+        json.dump({"modules": sorted(_own_modules())}, sys.stdout)
+    else:
+        json.dump({"present": has(request["symbols"])}, sys.stdout)
 
 
 def has(symbols):
-    """For each of `symbols`, ``("member", kind, name)`` or ``("name", module, name)``, whether the host has it."""
+    """For each of `symbols`, ``("member", kind, name)`` or ``("name", module, name)``, whether the host has it.
+
+    None where only the layered runtime can tell.
+    """
     with tempfile.TemporaryDirectory() as folder:
         # Modules ask for folders as they are imported.
         data_dir.configure(dict.fromkeys(("tmpdir", "data_dir", "debugdir", "bindir"), folder), [])
         layers.enter()
         objects = _objects()
         return [_has(objects, *symbol) for symbol in symbols]
-
-
-def _answer(request):
-    if "modules" in request:
-        return {"modules": sorted(_own_modules())}
-    objects = _objects()
-    return {"present": [_has(objects, *symbol) for symbol in request["symbols"]]}
 
 
 def _own_modules():
@@ -81,7 +77,11 @@ def _objects():
 
         from virttest.qemu_monitor import QMPMonitor
 
-        objects["devices"] = [qcontainer.DevContainer("vm1", params, QMPMonitor("vm1", "vm1/one"), "10.0.0")]
+        objects["devices"] = [
+            qcontainer.DevContainer(
+                "qemu", "vm1", monitor=QMPMonitor("vm1", "vm1/one"), types=[], qemu_version="10.0.0"
+            )
+        ]
         kinds = [value for value in vars(qdevices).values() if isinstance(value, type)]
         objects["qdevice"] = [kind for kind in kinds if hasattr(kind, "cmdline")] + [qdevices.QDevice("pc-testdev")]
     except ImportError:
@@ -91,6 +91,8 @@ def _objects():
 
 def _has(objects, sort, first, second):
     if sort == "member":
+        if not objects[first]:
+            return None  # objects of this kind are made of upstream's
         return any(_has_member(thing, second) for thing in objects[first])
     return _has_name(first, second)
 

@@ -221,9 +221,10 @@ class _Reader(ast.NodeVisitor):
         name = node.id if isinstance(node, ast.Name) else node.attr
         if isinstance(node, ast.Attribute) and _path(node.value) not in ("self", "cls"):
             return None
-        if isinstance(node, ast.Name) and name not in self.arguments:
-            if name in self.source.names or name in self.source.modules or name in self.source.definitions:
-                return None
+        source = self.source
+        known = name in source.names or name in source.modules or name in source.definitions
+        if isinstance(node, ast.Name) and name not in self.arguments and known:
+            return None
         return next((kind for kind, pattern in NAMES if pattern.match(name)), None)
 
     def _kind_of_call(self, node):
