@@ -173,6 +173,7 @@ Examples:
   vtbuild list //migrate              what `vtbuild //migrate` would run
   vtbuild list //... --tree           all names, each below what it belongs to
   vtbuild list //... --count          how many there are, however many: they are not listed for that
+  vtbuild list //boot --runnable      which way it would be run, and what it lacks here
   vtbuild list --guests               one guest a line; (missing FILE) where its image is not there
   vtbuild list --guests --only q35    the same for another machine type")]
 pub struct ListArgs {
@@ -185,6 +186,12 @@ pub struct ListArgs {
     /// Guests instead of tests, and whether their images are there
     #[arg(long, alias = "vt-list-guests")]
     pub guests: bool,
+    /// Which way each test would be run, and what it lacks on this host
+    #[arg(long, conflicts_with_all = ["guests", "count", "tree", "verbose"])]
+    pub runnable: bool,
+    /// With --runnable: what is to run a test's Python, as for `run`
+    #[arg(long, value_enum, default_value_t = RuntimeArg::Auto, requires = "runnable")]
+    pub runtime: RuntimeArg,
     /// Only how many there are
     #[arg(long)]
     pub count: bool,

@@ -15,7 +15,7 @@ use vtbuild_providers::qemu::find_program;
 use vtbuild_rules::deps::{DepsRule, ToolchainRule};
 use vtbuild_rules::image::ImageRule;
 use vtbuild_rules::python_env::{self, Interpreter, PythonRule};
-use vtbuild_rules::test::{HostFacts, Survey, SurveySetup, TestRule, TestSetup, Visits};
+use vtbuild_rules::test::{HostFacts, Runnable, Survey, SurveySetup, TestRule, TestSetup, Visits};
 
 use crate::cli::{AccelArg, RuntimeArg};
 use crate::command::warn;
@@ -107,6 +107,11 @@ impl Wiring {
     pub fn with_visits(mut self, visits: Visits) -> Self {
         self.setup.visits = visits;
         self
+    }
+
+    /// Which way a variant's test would be run, and what it would miss on this host.
+    pub fn runnable(&self, variant: &Variant) -> Runnable {
+        TestRule::new(self.setup.clone(), "".into()).runnable(variant)
     }
 
     /// The rules, which keep sockets and the like below `scratch`.

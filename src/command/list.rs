@@ -1,6 +1,7 @@
 //! `vtbuild list`.
 
 pub(super) mod guests;
+mod runnable;
 mod tree;
 
 use std::fmt::Write;
@@ -23,6 +24,9 @@ const ROOT: &str = "tests.cfg";
 pub fn list(args: &ListArgs) -> Result<Exit, Failure> {
     if args.guests {
         return guests::list(args);
+    }
+    if args.runnable {
+        return runnable::list(args);
     }
     let analysis = Analysis::of(&args.select)?;
     if args.count {

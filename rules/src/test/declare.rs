@@ -174,7 +174,11 @@ fn packages(choice: Choice, facts: &HostFacts, variant: &Variant) -> Result<Vec<
 }
 
 /// Finds the modules of `type` and all that they import; both are sources.
-fn modules(payload: &mut TestPayload, facts: &HostFacts, providers: &[TestProvider]) -> Vec<SourceFile> {
+pub(super) fn modules(
+    payload: &mut TestPayload,
+    facts: &HostFacts,
+    providers: &[TestProvider],
+) -> Vec<SourceFile> {
     let kinds: Vec<String> = payload
         .params
         .objects("type")

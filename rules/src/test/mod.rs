@@ -13,6 +13,7 @@ pub(crate) mod images;
 mod needs;
 mod reads;
 mod remains;
+mod runnable;
 mod runtime;
 mod visit;
 
@@ -33,6 +34,7 @@ use vtbuild_providers::qemu::{Qemu, QemuError};
 
 pub use declare::HostFacts;
 pub use needs::{Needs, Survey, SurveyError, SurveySetup};
+pub use runnable::{Lack, Runnable};
 pub use runtime::AUTO;
 pub use visit::{Scene, VISIT, Visitor, Visits};
 
@@ -94,6 +96,12 @@ impl TestRule {
             Visits::InsteadOfBody(_) => VISIT,
             Visits::Never | Visits::WhenNotPassed(_) => NAME,
         }
+    }
+
+    /// Which way a variant's test would be run, and what it would miss on this host.
+    #[must_use]
+    pub fn runnable(&self, variant: &Variant) -> Runnable {
+        runnable::look(variant, &self.setup)
     }
 
     async fn qemu(&self, params: &Params) -> Result<Qemu, QemuError> {

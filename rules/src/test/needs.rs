@@ -40,6 +40,17 @@ impl Needs {
         }
     }
 
+    /// What is missing in `runtime`.
+    #[must_use]
+    pub fn missing_in(&self, runtime: Runtime) -> &BTreeSet<String> {
+        static NOTHING: BTreeSet<String> = BTreeSet::new();
+        match runtime {
+            Runtime::Own => &self.own,
+            Runtime::Layered => &self.layered,
+            Runtime::Upstream => &NOTHING,
+        }
+    }
+
     fn merge(&mut self, other: &Self) {
         self.own.extend(other.own.iter().cloned());
         self.layered.extend(other.layered.iter().cloned());

@@ -1,0 +1,154 @@
+"""What stands around a test in the runtimes beside our own: ports, remembered answers, the scanner, the archive."""
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+import types
+import unittest
+from pathlib import Path
+from unittest import mock
+
+from support import PACKAGES
+
+from vtbuild_host import make_environment, ports, probes
+
+
+class PortsTest(unittest.TestCase):
+    def tearDown(self):
+        for lock in ports._leases.values():
+            os.close(lock)
+        ports._leases.clear()
+
+    def test_no_port_is_given_out_twice(self):
+        found = ports.find_free_ports(5000, 5899, 5)
+        found += ports.find_free_ports(5000, 5899, 5)
+        self.assertEqual(len(set(found)), 10)
+
+    def test_a_neighbour_gets_another_port(self):
+        mine = ports.find_free_port(5000, 5899)
+        asked = f"from vtbuild_host import ports; print(ports.find_free_port({mine}, {mine + 50}))"
+        said = subprocess.run(
+            [sys.executable, "-B", "-c", asked],
+            env={**os.environ, "PYTHONPATH": str(PACKAGES)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        self.assertNotEqual(int(said.stdout), mine)
+
+    def test_a_port_that_somebody_listens_at_is_not_given_out(self):
+        import socket
+
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+            self.assertEqual(ports.find_free_ports(port, port + 1, 1), [])
+
+
+class ProbesTest(unittest.TestCase):
+    def test_questions_are_told_from_work(self):
+        questions = (
+            "/usr/bin/qemu-system-x86_64 -device help 2>&1",
+            "qemu-system-x86_64 -M ?",
+            "qemu-img --help",
+            "echo -e 'quit' | qemu-kvm -monitor stdio -nodefaults -nographic -S",
+        )
+        work = (
+            "qemu-img create -f qcow2 /x/help 1G",
+            "qemu-system-x86_64 -m 512 -drive file=/a/b",
+            "ls -device help",
+        )
+        for command in questions:
+            self.assertTrue(probes.is_question(command), command)
+        for command in work:
+            self.assertFalse(probes.is_question(command), command)
+
+    def test_a_question_is_asked_once(self):
+        asked = []
+
+        class CmdResult:
+            def __init__(self, command, stdout, stderr, exit_status, duration):
+                self.command, self.stdout, self.stderr = command, stdout, stderr
+                self.exit_status, self.duration, self.interrupted = exit_status, duration, False
+
+        def run(cmd, **_):
+            asked.append(cmd)
+            return CmdResult(cmd, b"na\xefve", b"", 0, 1)
+
+        process = types.SimpleNamespace(run=run, CmdResult=CmdResult, CmdError=RuntimeError)
+        with tempfile.TemporaryDirectory() as folder, mock.patch("avocado.utils.process", process, create=True):
+            with mock.patch.dict(sys.modules, {"avocado.utils.process": process}):
+                probes.remember(folder)
+            results = [process.run("qemu-img --help", ignore_status=True) for _ in range(3)]
+            process.run("qemu-img info x")
+        self.assertEqual(asked, ["qemu-img --help", "qemu-img info x"])
+        self.assertEqual({result.stdout for result in results}, {b"na\xefve"})
+
+    def tearDown(self):
+        probes._folder = None
+
+
+class NeedsTest(unittest.TestCase):
+    def ask(self, text):
+        with tempfile.TemporaryDirectory() as folder:
+            module = Path(folder, "one.py")
+            module.write_text(text, encoding="utf-8")
+            request = {"tests": [{"module": str(module), "files": [str(module)]}], "folders": [folder]}
+            done = subprocess.run(
+                [sys.executable, "-B", "-s", "-m", "vtbuild_host.needs"],
+                input=json.dumps(request),
+                env={**os.environ, "PYTHONPATH": str(PACKAGES)},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            self.assertEqual(done.returncode, 0, done.stderr)
+            (answer,) = json.loads(done.stdout)
+            return answer
+
+    def test_what_our_package_has_needs_nothing(self):
+        text = "import os\nfrom virttest import utils_misc\ndef run(test, params, env):\n    test.fail(params.get('x'))\n"
+        self.assertEqual(self.ask(text), {"own": [], "layered": [], "python": []})
+
+    def test_a_helper_module_is_lacking_in_our_own_package_alone(self):
+        answer = self.ask("from virttest import utils_libvirtd\ndef run(test, params, env):\n    utils_libvirtd.x()\n")
+        self.assertIn("virttest.utils_libvirtd", answer["own"])
+        self.assertEqual(answer["layered"], [])
+
+    def test_a_member_of_our_objects_is_lacking_in_both(self):
+        answer = self.ask("def run(test, params, env):\n    env.get_vm('vm1').fly_away()\n")
+        self.assertEqual((answer["own"], answer["layered"]), (["vm.fly_away"], ["vm.fly_away"]))
+
+    def test_packages_of_others_are_named(self):
+        answer = self.ask("import six\nimport nowhere_at_all\ndef run(test, params, env):\n    six.x(nowhere_at_all.y)\n")
+        self.assertEqual(answer["python"], ["nowhere_at_all"])
+        self.assertIn("six", answer["own"])
+
+
+class ArchiveTest(unittest.TestCase):
+    def test_the_same_files_make_the_same_bytes_and_programs_lose_their_interpreter(self):
+        with tempfile.TemporaryDirectory() as folder:
+            packages = Path(folder, "packages")
+            for name, text in {
+                "one/__init__.py": "",
+                "bin/aexpect_helper": "#!/gone/python\nprint(1)\n",
+                "bin/pip": "#!/gone/python\n",
+                "distutils-precedence.pth": "import os\n",
+            }.items():
+                path = packages / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, encoding="utf-8")
+            archives = [Path(folder, name) for name in ("a.tar", "b.tar")]
+            make_environment.pack(str(packages), str(archives[0]))
+            os.utime(packages / "one/__init__.py", (0, 0))
+            make_environment.pack(str(packages), str(archives[1]))
+            self.assertEqual(archives[0].read_bytes(), archives[1].read_bytes())
+            with tarfile.open(archives[0]) as archive:
+                self.assertEqual(archive.getnames(), ["bin/aexpect_helper", "one/__init__.py"])
+                self.assertEqual(archive.extractfile("bin/aexpect_helper").read(), b"print(1)\n")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,124 @@
+//! The three ways to run a test's Python: which one is chosen, what each of them gives the test, and what happens where a
+//! name is missing. Upstream's packages are installed with pip, once for this file.
+
+mod support;
+
+use support::Sandbox;
+use support::provider::BARE;
+
+/// Uses what our own package has.
+const PLAIN: &str = "from virttest import utils_misc\n\n\ndef run(test, params, env):\n    if not hasattr(params, 'reads'):\n        test.fail('these parameters are not ours')\n    utils_misc.wait_for(lambda: True, 1)\n";
+
+/// Uses a helper module of upstream's, and parameters of ours.
+const HELPED: &str = "import os\nimport shutil\nimport aexpect\nfrom virttest import utils_version\n\n\ndef run(test, params, env):\n    if '5.0' not in utils_version.VersionInterval('[1.0,9.0)'):\n        test.fail('the helper is wrong')\n    if not hasattr(params, 'reads'):\n        test.fail('these parameters are not ours')\n    if shutil.which('avocado'):\n        test.fail('the environment is on the PATH')\n    session = aexpect.ShellSession('sh')\n    if session.cmd_output('echo $((6 * 7))').strip() != '42':\n        test.fail('a shell of this host does not answer')\n    session.close()\n";
+
+/// Looks for a name that only upstream's environment has, in a way that nobody sees beforehand.
+const STUMBLES: &str = "from virttest import utils_version\n\n\ndef run(test, params, env):\n    assert utils_version\n    getattr(env, 'get_' + 'lvmdev')('none')\n";
+
+/// Runs under upstream's packages alone.
+const WHOLE: &str = "import os\n\nimport virttest\nfrom virttest import data_dir, utils_misc\n\n\ndef run(test, params, env):\n    if hasattr(params, 'reads'):\n        test.fail('these parameters are ours')\n    ports = utils_misc.find_free_ports(5000, 5899, 3)\n    if len(set(ports)) != 3:\n        test.fail('the same port twice')\n    if not test.tmpdir.startswith(os.path.dirname(data_dir.get_tmp_dir())):\n        test.fail('the temporary folder is not the test\\'s own: %s' % data_dir.get_tmp_dir())\n    test.log.info('run by %s', os.path.dirname(virttest.__file__))\n    if params.get('outcome') == 'fail':\n        test.fail('as asked')\n    if params.get('outcome') == 'skip':\n        params['absent']\n";
+
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new();
+    let cfg = format!(
+        "- plain_one:\n    type = plain_one\n{BARE}- helped:\n    type = helped\n{BARE}- stumbles:\n    type = stumbles\n{BARE}- whole:\n    type = whole\n    runtime = upstream\n{BARE}    variants:\n        - ends_well:\n        - ends_badly:\n            outcome = fail\n        - does_not_apply:\n            outcome = skip\n"
+    );
+    sandbox.provide(&cfg);
+    for (name, text) in [
+        ("plain_one", PLAIN),
+        ("helped", HELPED),
+        ("stumbles", STUMBLES),
+        ("whole", WHOLE),
+    ] {
+        sandbox.write(&format!("mine/generic/tests/{name}.py"), text);
+    }
+    sandbox
+}
+
+/// No package can be installed here.
+fn without_network(sandbox: &Sandbox) {
+    let folder = sandbox.root().join("home/.config/pip");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("pip.conf"), "[install]\nno-index = true\n").unwrap();
+}
+
+#[test]
+fn each_test_is_run_the_first_way_that_has_all_it_needs() {
+    let sandbox = sandbox();
+    let listed = sandbox.run("list //... --runnable").exit(0);
+    for line in [
+        "own       mine.plain_one",
+        "layered   mine.helped",
+        "upstream  mine.whole.ends_well",
+    ] {
+        assert!(listed.stdout().contains(line), "{line}\n{}", listed.stdout());
+    }
+    let run = sandbox.run("//... --jobs 2 --progress plain").exit(1);
+    let ends = [
+        ("mine.plain_one", "PASS", None),
+        ("mine.helped", "PASS", None),
+        ("mine.stumbles", "PASS", None),
+        ("mine.whole.ends_well", "PASS", None),
+        ("mine.whole.ends_badly", "FAIL", Some("as asked")),
+    ];
+    for (name, status, reason) in ends {
+        let verdict = run.verdict(name);
+        let found = (verdict.status.as_str(), verdict.reason.as_deref());
+        assert_eq!(found, (status, reason), "{name}:\n{}", run.whole());
+    }
+    assert_eq!(run.verdict("mine.whole.does_not_apply").status, "SKIP");
+    assert!(
+        run.stdout()
+            .contains("layered lacks virttest.utils_env.Env.get_lvmdev"),
+        "the missing name is told: {}",
+        run.stdout()
+    );
+    assert_eq!(
+        sandbox.processes(),
+        Vec::<String>::new(),
+        "nothing is left behind"
+    );
+    // What only running could tell is known from now on, and moves no key.
+    sandbox
+        .run("list //stumbles --runnable")
+        .exit(0)
+        .says(&["upstream  mine.stumbles"]);
+    let again = sandbox
+        .run("//plain_one,helped,stumbles,ends_well --progress plain")
+        .exit(0);
+    assert!(
+        again.stdout().contains("CACHED     : 4 of 4"),
+        "{}",
+        again.stdout()
+    );
+    // An order for all of them is obeyed, though a name be missing.
+    let run = sandbox.run("//helped --runtime own").exit(1);
+    let reason = run.verdict("mine.helped").reason.unwrap_or_default();
+    assert!(reason.contains("not part of the built-in test host"), "{reason}");
+}
+
+#[test]
+fn packages_that_cannot_be_installed_block_only_the_tests_that_need_them() {
+    let sandbox = sandbox();
+    without_network(&sandbox);
+    let run = sandbox.run("//plain_one,helped --progress plain").exit(1);
+    assert_eq!(run.verdict("mine.plain_one").status, "PASS");
+    assert_eq!(run.verdict("mine.helped").status, "SKIP", "{}", run.whole());
+    let whole = run.whole();
+    assert!(
+        whole.contains("a network that reaches PyPI, or a mirror of it"),
+        "{whole}"
+    );
+}
+
+#[test]
+fn a_runtime_that_does_not_exist_is_told_with_its_parameter() {
+    let sandbox = sandbox();
+    let run = sandbox.run("//plain_one -p runtime=fastest");
+    assert!(
+        run.whole()
+            .contains("`runtime = fastest` is none of auto, own, layered and upstream"),
+        "{}",
+        run.whole()
+    );
+}
