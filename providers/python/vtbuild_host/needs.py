@@ -36,18 +36,15 @@ def needs(request):
     files = {Path(path) for test in request["tests"] for path in test["files"]}
     names = {path: _name(path, folders) for path in sorted(files)}
     library = usage.Library((name, path) for path, name in names.items())
-    core = set(_core_modules())
-    reached = {}
+    provided = {name.partition(".")[0] for name in library.sources}
+    reached = []
     for test in request["tests"]:
         module = names.get(Path(test["module"]))
         known = module in library.sources
-        reached[test["module"]] = library.reach(module, _is_given) if known else (set(), set())
-    present = _presence(reached.values())
-    answers = []
-    for test in request["tests"]:
-        others = _other_packages(library, {names[Path(path)] for path in test["files"]})
-        answers.append(_one(*reached[test["module"]], present, core, others))
-    return answers
+        reached.append(library.reach(module, lambda name: _head(name) not in provided) if known else (set(), set()))
+    core = set(_core_modules())
+    present = _presence(reached)
+    return [_one(members, outside, present, core) for members, outside in reached]
 
 
 def _name(path, folders):
@@ -55,9 +52,14 @@ def _name(path, folders):
     return usage.module_name(path, next(inside, path.parent))
 
 
-def _is_given(module):
-    """Whether a module is one of those that tests get from the host."""
-    return module.partition(".")[0] in _PACKAGES
+def _head(module):
+    return module.partition(".")[0]
+
+
+def _symbols(members, outside):
+    """What is to be asked of our packages: members of objects, and names in the modules that the host gives."""
+    given = {("name", *name) for name in outside if _head(name[0]) in _PACKAGES}
+    return {("member", *member) for member in members} | given
 
 
 def _core_modules():
@@ -70,16 +72,13 @@ def _core_modules():
 
 def _presence(reached):
     """Which of all symbols our packages have."""
-    symbols = set()
-    for members, names in reached:
-        symbols |= {("member", *member) for member in members} | {("name", *name) for name in names}
-    ordered = sorted(symbols)
+    ordered = sorted(set().union(*(_symbols(*one) for one in reached)))
     return dict(zip(ordered, probe.has(ordered)))
 
 
-def _one(members, names, present, core, others):
-    lacking = [("member", *member) for member in members] + [("name", *name) for name in names]
-    lacking = [symbol for symbol in lacking if not present[symbol]]
+def _one(members, outside, present, core):
+    lacking = [symbol for symbol in _symbols(members, outside) if not present[symbol]]
+    others = _other_packages(outside)
     ours = [symbol for symbol in lacking if present[symbol] is not None and _is_ours(symbol, core)]
     return {
         "own": sorted({*map(_spelled, lacking), *(name for name in others if name in _WITH_UPSTREAM)}),
@@ -94,18 +93,11 @@ def _is_ours(symbol, core):
     return sort == "member" or (module in core and bool(name))
 
 
-def _other_packages(library, modules):
-    """The packages that these modules import which are neither the host's, nor the provider's, nor Python's."""
-    provided = {name.partition(".")[0] for name in library.sources}
-    heads = {
-        module.partition(".")[0]
-        for name, source in library.sources.items()
-        if name in modules
-        for unit in source.units.values()
-        for module, _ in unit.refers
-    }
+def _other_packages(outside):
+    """The packages among what is imported from outside of the provider that are neither the host's nor Python's."""
     standard = getattr(sys, "stdlib_module_names", None) or sys.builtin_module_names
-    return {head for head in heads if head and head not in provided and head not in _PACKAGES and head not in standard}
+    heads = {_head(module) for module, _ in outside}
+    return {head for head in heads if head and head not in _PACKAGES and head not in standard}
 
 
 def _is_importable(name):
