@@ -4,15 +4,19 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use camino::Utf8PathBuf;
-use vtbuild_cfg::{Diagnostic, ExpandOptions, Program, Sources};
+use camino::{Utf8Path, Utf8PathBuf};
+use vtbuild_cfg::{Diagnostic, ExpandOptions, Parsed, Program, Sources};
 
 use crate::db::{
-    Broken, Database, Selection, Setup, expanded, file, foreign_tests, generated_subtests, program,
-    program_of, selected, with_lines,
+    Broken, Database, Selection, Setup, expanded, file, foreign_tests, generated_subtests, located, program,
+    program_from, program_of, selected, with_lines,
 };
 use crate::shelf::{Answer, Shelf};
 use crate::variant::{Texts, Variant};
+
+/// The folder that the virtual configuration set is in. A path in it means a file of the set, whichever configuration
+/// folder supplies it, or a generated one; includes are resolved against it.
+pub const SET: &str = "cfg";
 
 /// Where a workspace's configuration comes from.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -57,6 +61,13 @@ pub struct Session {
     kept: OnceCell<Answer>,
 }
 
+impl Default for Session {
+    /// A workspace without a set.
+    fn default() -> Self {
+        Self::new(Layout::default())
+    }
+}
+
 impl Session {
     /// Starts to look at a workspace. Nothing is read yet.
     #[must_use]
@@ -84,6 +95,27 @@ impl Session {
         self.shelf = None;
         self.kept.take();
         self.db.refresh()
+    }
+
+    /// Lays a text over the file at `path`, as an editor has it open: it counts as if it were on disk, though no file
+    /// need be there. Without a text the disk counts again.
+    pub fn overlay(&mut self, path: &Utf8Path, text: Option<&str>) {
+        self.shelf = None;
+        self.kept.take();
+        self.db.overlay(path, text.map(|text| Arc::new(text.to_owned())));
+    }
+
+    /// The file at `path` on disk or laid over it, parsed; nothing where no file is.
+    #[must_use]
+    pub fn file(&self, path: &Utf8Path) -> Option<Parsed> {
+        file(&self.db, self.setup, path.as_str())
+    }
+
+    /// The file that supplies a path of the set ([`SET`]), or the path itself where it is no such path. Nothing for what
+    /// is generated or absent.
+    #[must_use]
+    pub fn locate(&self, path: &Utf8Path) -> Option<Utf8PathBuf> {
+        located(&self.db, self.setup, path)
     }
 
     /// The configuration with `lines` after it.
@@ -133,6 +165,15 @@ impl Session {
     /// All that is wrong with it or with a file that it includes.
     pub fn program_of(&self, name: &str, text: &str) -> Result<Program, Diagnostics> {
         program_of(&self.db, self.setup, name, text)
+    }
+
+    /// The configuration that begins with `first`, as if it stood at `root`: a path of the set ([`SET`]) includes files of
+    /// the set, any other those beside it.
+    ///
+    /// # Errors
+    /// All that is wrong with it or with a file that it includes.
+    pub fn program_from(&self, root: &Utf8Path, first: &Parsed) -> Result<Program, Diagnostics> {
+        program_from(&self.db, self.setup, root, first)
     }
 
     /// The variants that the configuration with `lines` after it has, in order. They are kept: after an edit only what

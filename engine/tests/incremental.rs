@@ -231,6 +231,62 @@ fn a_mistake_is_told_with_its_place_and_forgotten_when_mended() {
     assert_eq!(select(&session), select(&workspace.session()));
 }
 
+#[test]
+fn a_text_laid_over_a_file_counts_until_it_is_taken_away() {
+    let (workspace, mut session) = warm();
+    let base = workspace.path("second/base.cfg");
+    let on_disk = "mem = 512\nvms = vm1\n";
+    // The same text as on disk is no change at all; a comment is parsed and no more.
+    session.take_runs();
+    session.overlay(&base, Some(on_disk));
+    select(&session);
+    assert_eq!(session.take_runs(), runs(&[]));
+    session.overlay(&base, Some(&format!("# What all have.\n{on_disk}")));
+    select(&session);
+    assert_eq!(session.take_runs(), runs(&[("parsed", 1), ("items", 1)]));
+    session.overlay(&base, Some("mem = 640\n"));
+    assert_eq!(value(&select(&session)[0], "mem"), Some("640"));
+    assert_eq!(session.take_runs().get("parsed"), Some(&1), "no other file");
+    // Whatever happens on disk meanwhile shows when the text is taken away, and not before.
+    workspace.write("second/base.cfg", "mem = 768\n");
+    assert_eq!(session.refresh(), [""; 0]);
+    assert_eq!(value(&select(&session)[0], "mem"), Some("640"));
+    session.overlay(&base, None);
+    let back = select(&session);
+    assert_eq!(value(&back[0], "mem"), Some("768"));
+    assert_eq!(back, select(&workspace.session()));
+}
+
+#[test]
+fn an_edit_laid_over_one_test_makes_its_own_shards_again() {
+    let (workspace, mut session) = warm();
+    session.take_runs();
+    session.overlay(&workspace.path(&test(3)), Some(&text(3, 60)));
+    let edited = select(&session);
+    let ran = session.take_runs();
+    assert!((1..=2).contains(&ran["expanded"]), "{ran:?}");
+    assert_eq!(ran.get("parsed"), None, "no other file is parsed again");
+    workspace.write(&test(3), &text(3, 60));
+    assert_eq!(edited, select(&workspace.session()));
+    // Saved and closed, it is what it was.
+    session.take_runs();
+    session.overlay(&workspace.path(&test(3)), None);
+    select(&session);
+    assert_eq!(session.take_runs(), runs(&[]));
+}
+
+#[test]
+fn a_text_where_no_file_is_yet_is_part_of_the_workspace() {
+    let (workspace, mut session) = warm();
+    session.overlay(&workspace.path(&test(12)), Some(&text(12, 30)));
+    session.overlay(&workspace.path("first/base.cfg"), Some("mem = 1024\n"));
+    let unsaved = select(&session);
+    assert_eq!((unsaved.len(), value(&unsaved[0], "mem")), (13 * 8, Some("1024")));
+    session.overlay(&workspace.path(&test(12)), None);
+    session.overlay(&workspace.path("first/base.cfg"), None);
+    assert_eq!(select(&session), select(&workspace.session()));
+}
+
 /// One edit of a workspace.
 #[derive(Clone, Debug)]
 enum Edit {

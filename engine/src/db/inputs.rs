@@ -113,4 +113,11 @@ impl FolderList {
         list.folders.sort();
         list
     }
+
+    /// Adds a file that is not on disk.
+    pub(super) fn add(&mut self, name: &str) {
+        if let Err(at) = self.files.binary_search_by(|known| known.as_str().cmp(name)) {
+            self.files.insert(at, name.to_owned());
+        }
+    }
 }

@@ -9,6 +9,8 @@
 //!                                          +---- places ------------+--> program
 //! ```
 //!
+//! A text laid over a path stands for the file there, as if it were on disk.
+//!
 //! An edit is stopped as early as its meaning allows. Comments and layout end at `items`, which has no places and is
 //! compared by content; only `program`, that diagnostics and provenance ask for, reads places. An edit of a statement
 //! links and searches again, and makes the parameters again of those shards that the statement is part of.
@@ -24,7 +26,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use vtbuild_cache::Identity;
 
 pub(crate) use inputs::{FileText, Folder, FolderList, Setup, Source};
-pub(crate) use queries::{Broken, file, foreign_tests, generated_subtests, program, program_of};
+pub(crate) use queries::{
+    Broken, file, foreign_tests, generated_subtests, located, program, program_from, program_of,
+};
 pub(crate) use shards::{Selection, expanded, selected, with_lines};
 
 use crate::shelf::Read;
@@ -44,11 +48,29 @@ pub(crate) trait Db: salsa::Database {
 /// How often each query ran, by its name.
 pub(crate) type Runs = BTreeMap<String, usize>;
 
-/// The inputs that were asked for so far.
+/// The inputs that were asked for so far, and the texts that stand for files.
 #[derive(Default)]
 struct Known {
     sources: HashMap<Utf8PathBuf, (Source, Option<Identity>)>,
     folders: HashMap<Utf8PathBuf, Folder>,
+    overlay: HashMap<Utf8PathBuf, Arc<String>>,
+}
+
+impl Known {
+    fn text(&self, path: &Utf8Path) -> (FileText, Option<Identity>) {
+        match self.overlay.get(path) {
+            Some(text) => (FileText::Text(text.clone()), None),
+            None => FileText::read(path),
+        }
+    }
+
+    fn list(&self, path: &Utf8Path) -> FolderList {
+        let mut list = FolderList::read(path);
+        for file in self.overlay.keys().filter(|file| file.parent() == Some(path)) {
+            list.add(file.file_name().unwrap_or_default());
+        }
+        list
+    }
 }
 
 /// The database of one session.
@@ -96,7 +118,7 @@ impl Db for Database {
         if let Some((source, _)) = known.sources.get(path) {
             return *source;
         }
-        let (text, identity) = FileText::read(path);
+        let (text, identity) = known.text(path);
         let source = Source::new(self, path.to_owned(), text);
         known.sources.insert(path.to_owned(), (source, identity));
         source
@@ -107,7 +129,7 @@ impl Db for Database {
         if let Some(folder) = known.folders.get(path) {
             return *folder;
         }
-        let folder = Folder::new(self, path.to_owned(), FolderList::read(path));
+        let folder = Folder::new(self, path.to_owned(), known.list(path));
         known.folders.insert(path.to_owned(), folder);
         folder
     }
@@ -120,14 +142,42 @@ impl Db for Database {
 impl Database {
     /// Looks at every known file and folder again and sets those that changed. Returns the paths that did.
     pub(crate) fn refresh(&mut self) -> Vec<Utf8PathBuf> {
-        use salsa::Setter;
         let (sources, folders) = {
             let known = lock(&self.known);
             (known.sources.clone(), known.folders.clone())
         };
+        self.look_at(sources, folders)
+    }
+
+    /// Lays a text over a path, or takes it away again. Then the disk counts.
+    pub(crate) fn overlay(&mut self, path: &Utf8Path, text: Option<Arc<String>>) {
+        let (source, folder) = {
+            let mut known = lock(&self.known);
+            match text {
+                Some(text) => known.overlay.insert(path.to_owned(), text),
+                None => known.overlay.remove(path),
+            };
+            let source = known.sources.get_key_value(path);
+            let folder = path
+                .parent()
+                .and_then(|parent| known.folders.get_key_value(parent));
+            (
+                source.map(|(path, source)| (path.clone(), *source)),
+                folder.map(|(path, folder)| (path.clone(), *folder)),
+            )
+        };
+        self.look_at(source, folder);
+    }
+
+    fn look_at(
+        &mut self,
+        sources: impl IntoIterator<Item = (Utf8PathBuf, (Source, Option<Identity>))>,
+        folders: impl IntoIterator<Item = (Utf8PathBuf, Folder)>,
+    ) -> Vec<Utf8PathBuf> {
+        use salsa::Setter;
         let mut changed = Vec::new();
         for (path, (source, _)) in sources {
-            let (text, identity) = FileText::read(&path);
+            let (text, identity) = lock(&self.known).text(&path);
             lock(&self.known).sources.insert(path.clone(), (source, identity));
             // An input is set only when it differs: setting it would re-run what reads it.
             if *source.text(self) != text {
@@ -136,7 +186,7 @@ impl Database {
             }
         }
         for (path, folder) in folders {
-            let list = FolderList::read(&path);
+            let list = lock(&self.known).list(&path);
             if *folder.list(self) != list {
                 folder.set_list(self).to(list);
                 changed.push(path);

@@ -9,7 +9,7 @@ use super::{Db, FileText, Setup, Source};
 use crate::generate::{
     Generated, GuestEntry, GuestFolder, Piece, ProviderPieces, foreign, guest_os, subtests,
 };
-use crate::session::ProviderLayout;
+use crate::session::{ProviderLayout, SET};
 
 /// A linked program or all that is wrong with its files.
 type LinkResult = Result<Program, Arc<[Diagnostic]>>;
@@ -17,8 +17,6 @@ type LinkResult = Result<Program, Arc<[Diagnostic]>>;
 /// Names of the files that are generated.
 const SUBTESTS: &str = "subtests.cfg";
 const GUEST_OS: &str = "guest-os.cfg";
-/// The folder that the virtual configuration set is in. Includes are resolved against it.
-const SET: &str = "cfg";
 
 /// A configuration file, parsed. Per file: an edit of one re-parses one.
 #[salsa::tracked(returns(ref), no_eq)]
@@ -210,15 +208,30 @@ pub(crate) fn program(db: &dyn Db, setup: Setup) -> LinkResult {
 
 /// A configuration of another first file, whose text is `text`; it includes files as `tests.cfg` does.
 pub(crate) fn program_of(db: &dyn Db, setup: Setup, name: &str, text: &str) -> LinkResult {
-    let root = Utf8Path::new(SET).join(name);
+    let parsed = vtbuild_cfg::parse(name, text.as_bytes());
+    program_from(db, setup, &Utf8Path::new(SET).join(name), &parsed)
+}
+
+/// A configuration whose first file is `first`, as if it stood at `root`.
+pub(crate) fn program_from(db: &dyn Db, setup: Setup, root: &Utf8Path, first: &Parsed) -> LinkResult {
     let mut get = |path: &Utf8Path| {
         if path == root {
-            Unit::File(vtbuild_cfg::parse(name, text.as_bytes()))
+            Unit::File(first.clone())
         } else {
             unit(db, setup, path)
         }
     };
-    Program::link(&root, &mut get).map_err(Into::into)
+    Program::link(root, &mut get).map_err(Into::into)
+}
+
+/// Where a file of the virtual set is on disk; nothing for one that is generated or absent.
+pub(crate) fn located(db: &dyn Db, setup: Setup, path: &Utf8Path) -> Option<Utf8PathBuf> {
+    match Supplier::of(db, setup, path)? {
+        Supplier::Source(source) => {
+            matches!(parsed(db, source), Unit::File(_)).then(|| source.path(db).clone())
+        }
+        Supplier::Subtests | Supplier::GuestOs => None,
+    }
 }
 
 /// A file of a program by its name in messages, parsed.
