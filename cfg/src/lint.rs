@@ -31,8 +31,27 @@ pub const UNDECIDED: &str = "undecided";
 
 /// All warnings about `program`, file by file in the order of their first use, and by line within a file.
 pub fn lint(program: &Program) -> Vec<Diagnostic> {
+    lint_while(program, &mut || true).unwrap_or_default()
+}
+
+/// Those of [`lint`]'s warnings about one file of `program` that its text alone shows, by line: `shadowed-assignment`
+/// and `tab`.
+pub fn lint_text(program: &Program, file: &str) -> Vec<Diagnostic> {
+    let mut files = program.graph.files.iter();
+    let Some(file) = files.find(|known| **known.spans().file() == *file) else {
+        return Vec::new();
+    };
+    let mut found = Vec::from_iter(values::tabs(file));
+    values::shadowed(file, &mut found);
+    found.sort_by_key(|warning| warning.location.line);
+    found
+}
+
+/// The same as [`lint`], given up with nothing as soon as `go_on` says no. It is asked before every search, of which none
+/// takes long.
+pub fn lint_while(program: &Program, go_on: &mut dyn FnMut() -> bool) -> Option<Vec<Diagnostic>> {
     let graph = &program.graph;
-    let structure = structure::Structure::of(graph);
+    let structure = structure::Structure::of(graph, go_on)?;
     let known = labels::Known::of(graph, &structure);
     let mut seen = FxHashSet::default();
     let mut found = Vec::new();
@@ -62,7 +81,7 @@ pub fn lint(program: &Program) -> Vec<Diagnostic> {
         let file = order.iter().position(|file| *file == warning.location.file);
         (file, warning.location.line)
     });
-    found
+    Some(found)
 }
 
 fn warning(code: &'static str, message: String, location: Location) -> Diagnostic {

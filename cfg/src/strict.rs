@@ -49,26 +49,35 @@ use crate::program::{Program, resolve};
 /// | `dropped-operator` | `+`, `<`, `?` or `~` in a filter or name, where it is passed over |
 /// | `second-suffix` | only the last `suffix` of a block counts |
 pub fn check(program: &Program) -> Vec<Diagnostic> {
+    let files = program.graph.files.iter();
+    files.flat_map(|file| of_file(&program.graph, file)).collect()
+}
+
+/// The same for one file of `program`.
+pub fn check_file(program: &Program, file: &str) -> Vec<Diagnostic> {
+    let mut files = program.graph.files.iter();
+    let file = files.find(|known| **known.spans().file() == *file);
+    file.map_or_else(Vec::new, |file| of_file(&program.graph, file))
+}
+
+fn of_file(graph: &Graph, file: &LinkedFile) -> Vec<Diagnostic> {
     let mut found = Vec::new();
-    for file in &program.graph.files {
-        let first = found.len();
-        text::check(file, &mut found);
-        let statements = statements(file);
-        for statement in &statements {
-            match statement.item {
-                Item::Assign { .. } | Item::Del(_) => assignments::check(file, statement, &mut found),
-                Item::Variants { .. } => blocks::header(file, &statements, statement, &mut found),
-                Item::Variant(variant) => blocks::variant(variant, statement, &mut found),
-                _ => {}
-            }
-            filters::check(file, statement, &mut found);
+    text::check(file, &mut found);
+    let statements = statements(file);
+    for statement in &statements {
+        match statement.item {
+            Item::Assign { .. } | Item::Del(_) => assignments::check(file, statement, &mut found),
+            Item::Variants { .. } => blocks::header(file, &statements, statement, &mut found),
+            Item::Variant(variant) => blocks::variant(variant, statement, &mut found),
+            _ => {}
         }
-        blocks::nested(file, &statements, &mut found);
-        found[first..].sort_by_key(|refused| (refused.location.line, refused.location.column));
-        let chain = included_from(&program.graph, file);
-        for refused in &mut found[first..] {
-            refused.included_from.clone_from(&chain);
-        }
+        filters::check(file, statement, &mut found);
+    }
+    blocks::nested(file, &statements, &mut found);
+    found.sort_by_key(|refused| (refused.location.line, refused.location.column));
+    let chain = included_from(graph, file);
+    for refused in &mut found {
+        refused.included_from.clone_from(&chain);
     }
     found
 }

@@ -6,7 +6,7 @@ use lsp_types::{
     Diagnostic as Told, DiagnosticRelatedInformation, DiagnosticSeverity, Location as Place, NumberOrString,
     Position, Range as Span,
 };
-use vtbuild_cfg::{Diagnostic, Location, Severity};
+use vtbuild_cfg::{Diagnostic, Location, Program, Severity};
 use vtbuild_engine::generate::Origin;
 
 use super::document::Document;
@@ -15,14 +15,20 @@ use super::uri;
 use super::world::{Reading, World};
 
 /// How many diagnostics are told of one file.
-const MOST: usize = 500;
+pub const MOST: usize = 500;
 
-/// All that is wrong with a file, in textual order.
-pub fn check(world: &mut World, document: &Document) -> Vec<Told> {
+/// All that is wrong with a file, in textual order; of one with nothing wrong, the program that it is by itself.
+pub fn check(world: &mut World, document: &Document) -> (Vec<Told>, Option<Sound>) {
+    if document.is_settings() {
+        return (Vec::new(), None);
+    }
     let reading = world.reading(document);
-    let found = world.link(&reading).err().unwrap_or_default();
+    let found = match world.link(&reading) {
+        Ok(program) => return (Vec::new(), Some(Sound { reading, program })),
+        Err(found) => found,
+    };
     let mut told: Vec<Told> = Vec::new();
-    for diagnostic in &found {
+    for diagnostic in &*found {
         let one = if *diagnostic.location.file == *document.path {
             Some(own(document, &reading, diagnostic))
         } else {
@@ -41,10 +47,17 @@ pub fn check(world: &mut World, document: &Document) -> Vec<Told> {
         }
     }
     told.sort_by_key(|one| (one.range.start, one.range.end));
-    told
+    (told, None)
 }
 
-fn own(document: &Document, reading: &Reading, diagnostic: &Diagnostic) -> Told {
+/// A file without mistakes.
+pub struct Sound {
+    pub(super) reading: Reading,
+    pub(super) program: Program,
+}
+
+/// What a file says itself about a place of its own.
+pub fn own(document: &Document, reading: &Reading, diagnostic: &Diagnostic) -> Told {
     let range = bytes(document, reading, &diagnostic.location);
     let mut message = diagnostic.message.clone();
     if let Some(help) = &diagnostic.help {
@@ -87,7 +100,7 @@ fn included(
     let range = bytes(document, reading, &statement);
     let range = document.line_around(range.start).map_or(range, |line| line.range);
     let at = &diagnostic.location;
-    let there = world.files.document(at.file.as_ref().into());
+    let there = world.document(at.file.as_ref().into());
     let place = there.as_deref().map_or_else(
         || Span::new(Position::default(), Position::default()),
         |there| there.text.span(&plain_bytes(there, at)),

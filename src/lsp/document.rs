@@ -5,9 +5,9 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use camino::Utf8PathBuf;
-use vtbuild_cfg::Parsed;
 
 use super::scan::{Line, Mention, Shape, assignment, scan};
+use super::settings;
 use super::text::{Text, language_line_around, language_lines};
 
 /// How deep an outline may nest. Deeper variants hang on the last level: clients nest the answer on their stacks, and
@@ -21,10 +21,7 @@ pub struct Document {
     pub path: Utf8PathBuf,
     /// Its text; characters that are no UTF-8 are replaced.
     pub text: Text,
-    /// Its bytes, where they are no UTF-8.
-    invalid: Option<Vec<u8>>,
     names: OnceLock<Names>,
-    parsed: OnceLock<Parsed>,
 }
 
 /// The names of a file.
@@ -67,14 +64,8 @@ impl Document {
     }
 
     /// A file's bytes.
-    pub fn from_bytes(path: Utf8PathBuf, bytes: Vec<u8>) -> Self {
-        match String::from_utf8(bytes) {
-            Ok(text) => Self::new(path, text),
-            Err(error) => Self {
-                invalid: Some(error.as_bytes().to_vec()),
-                ..Self::new(path, String::from_utf8_lossy(error.as_bytes()).into_owned())
-            },
-        }
+    pub fn from_bytes(path: Utf8PathBuf, bytes: &[u8]) -> Self {
+        Self::new(path, String::from_utf8_lossy(bytes).into_owned())
     }
 
     /// The text.
@@ -82,17 +73,23 @@ impl Document {
         self.text.as_str()
     }
 
-    /// What the language's parser makes of it as a file of its own.
-    pub fn parsed(&self) -> &Parsed {
-        self.parsed.get_or_init(|| {
-            let bytes = self.invalid.as_deref().unwrap_or(self.str().as_bytes());
-            vtbuild_cfg::parse(self.path.as_str(), bytes)
-        })
+    /// Its lines that say something. A workspace's settings are not written in the language.
+    pub fn lines(&self) -> impl Iterator<Item = Line> {
+        let text = if self.is_settings() { "" } else { self.str() };
+        language_lines(text).filter_map(|(start, line)| self.scan(start, line))
     }
 
-    /// Its lines that say something.
-    pub fn lines(&self) -> impl Iterator<Item = Line> {
-        language_lines(self.str()).filter_map(|(start, line)| self.scan(start, line))
+    /// Whether it is a workspace's settings.
+    pub fn is_settings(&self) -> bool {
+        settings::is_settings(&self.path)
+    }
+
+    fn mentions(&self) -> Vec<Mention> {
+        if self.is_settings() {
+            settings::mentions(self.str())
+        } else {
+            self.lines().flat_map(|line| line.mentions).collect()
+        }
     }
 
     fn scan(&self, start: usize, line: &str) -> Option<Line> {
@@ -115,16 +112,20 @@ impl Document {
 
     /// The name at a byte, or right before it.
     pub fn mention_at(&self, offset: usize) -> Option<Mention> {
-        let line = self.line_around(offset)?;
+        let mentions = if self.is_settings() {
+            self.mentions()
+        } else {
+            self.line_around(offset)?.mentions
+        };
         let touches = |mention: &Mention| mention.range.start <= offset && offset <= mention.range.end;
-        line.mentions.into_iter().rev().find(touches)
+        mentions.into_iter().rev().find(touches)
     }
 
     /// Its names.
     pub fn names(&self) -> &Names {
         self.names.get_or_init(|| {
             let mut names = Names::default();
-            for mention in self.lines().flat_map(|line| line.mentions) {
+            for mention in self.mentions() {
                 let map = match mention.role {
                     role if role.is_label() => &mut names.labels,
                     role if role.is_key() => &mut names.keys,
@@ -337,13 +338,12 @@ variants subtest:
             .map(|depth| format!("{:depth$}variants n:\n{:depth$}- v{depth}:\n", "", ""))
             .take(2_000)
             .collect();
-        let document = Document::from_bytes("/x.cfg".into(), [text.as_bytes(), b"\xff\0"].concat());
+        let document = Document::from_bytes("/x.cfg".into(), &[text.as_bytes(), b"\xff\0"].concat());
         let mut depths: Vec<usize> = Vec::new();
         for entry in document.outline() {
             depths.push(entry.parent.map_or(0, |parent| depths[parent] + 1));
         }
         assert_eq!(depths.len(), 4_000);
         assert_eq!(depths.iter().max(), Some(&DEEPEST));
-        assert_eq!(document.parsed().diagnostics()[0].code, "encoding");
     }
 }

@@ -1,7 +1,6 @@
 //! Files: those open in the editor as it has them, all others as they are on disk.
 
 use std::collections::HashMap;
-use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -15,19 +14,6 @@ const INDEXED: u64 = 64 << 20;
 const SKIPPED: [&str; 4] = ["job-results", "node_modules", "target", "__pycache__"];
 /// How many folders are walked through at most.
 const FOLDERS: usize = 20_000;
-
-/// What is at a path.
-#[derive(Clone, Debug)]
-pub enum Found {
-    /// A regular file, or a text in the editor.
-    File(Shared),
-    /// Nothing.
-    Absent,
-    /// Something else than a file. It is not opened.
-    NotAFile,
-    /// A file that could not be read, and why.
-    Unreadable(String),
-}
 
 type Stamp = (Option<SystemTime>, u64);
 
@@ -61,44 +47,22 @@ impl Files {
         self.open.values()
     }
 
-    /// What is at a path now.
-    pub fn get(&mut self, path: &Utf8Path) -> Found {
+    /// The document at a path, if there is a file. Folders, pipes and devices are not opened.
+    pub fn document(&mut self, path: &Utf8Path) -> Option<Shared> {
         if let Some(document) = self.open.get(path) {
-            return Found::File(document.clone());
+            return Some(document.clone());
         }
-        let stamp = match std::fs::metadata(path) {
-            Ok(meta) if !meta.is_file() => return Found::NotAFile,
-            Ok(meta) => (meta.modified().ok(), meta.len()),
-            Err(error) => return absent(&error),
-        };
+        let meta = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+        let stamp = (meta.modified().ok(), meta.len());
         if let Some((known, document)) = self.disk.get(path)
             && *known == stamp
         {
-            return Found::File(document.clone());
+            return Some(document.clone());
         }
-        match std::fs::read(path) {
-            Ok(bytes) => {
-                let document = Arc::new(Document::from_bytes(path.to_owned(), bytes));
-                self.disk.insert(path.to_owned(), (stamp, document.clone()));
-                Found::File(document)
-            }
-            Err(error) => absent(&error),
-        }
-    }
-
-    /// The document at a path, if there is a file.
-    pub fn document(&mut self, path: &Utf8Path) -> Option<Shared> {
-        match self.get(path) {
-            Found::File(document) => Some(document),
-            _ => None,
-        }
-    }
-}
-
-fn absent(error: &std::io::Error) -> Found {
-    match error.kind() {
-        ErrorKind::NotFound | ErrorKind::NotADirectory => Found::Absent,
-        _ => Found::Unreadable(error.to_string()),
+        let bytes = std::fs::read(path).ok()?;
+        let document = Arc::new(Document::from_bytes(path.to_owned(), &bytes));
+        self.disk.insert(path.to_owned(), (stamp, document.clone()));
+        Some(document)
     }
 }
 

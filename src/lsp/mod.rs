@@ -4,18 +4,23 @@
 //! |---|---|
 //! | `text` | positions of the protocol and of the language |
 //! | `scan` | the names on a line, well-formed or not |
+//! | `settings` | the names of variants in `vtbuild.toml` |
 //! | `document` | a file: its text, names, tree of variants |
 //! | `files` | files in the editor before those on disk |
-//! | `world` | the workspace's virtual configuration set, and linking in it |
-//! | `check` | diagnostics |
+//! | `world` | which configuration a file belongs to, and how a run reads it |
+//! | `check` | mistakes |
+//! | `advice` | what is allowed, but hardly meant; what a strict reading refuses |
 //! | `navigate` | definitions, references, renaming |
 //! | `hover` | values and where they come from |
 //! | `complete`, `symbols` | completion, outline |
+//! | `capabilities` | what server and client say that they can do |
 //! | `server` | the protocol: who may ask what when |
 //!
-//! Everything happens on one thread, in the order in which it was asked for. Only the search for values, which may take
-//! long, has a thread of its own, and nobody waits for it longer than a moment.
+//! Everything happens on one thread, in the order in which it was asked for. Only the searches for values and for
+//! advice, which may take long, have threads of their own, and nobody waits for them longer than a moment.
 
+mod advice;
+mod capabilities;
 mod check;
 mod complete;
 mod document;
@@ -24,6 +29,7 @@ mod hover;
 mod navigate;
 mod scan;
 mod server;
+mod settings;
 mod symbols;
 mod text;
 mod uri;

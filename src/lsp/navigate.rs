@@ -1,8 +1,9 @@
 //! Where names are defined, where they are used, and renaming them.
 
-use std::collections::HashMap;
-
-use lsp_types::{Location, TextEdit, Uri, WorkspaceEdit};
+use lsp_types::{
+    AnnotatedTextEdit, DocumentChanges, Location, OneOf, OptionalVersionedTextDocumentIdentifier,
+    TextDocumentEdit, TextEdit, Uri, WorkspaceEdit,
+};
 use regex::Regex;
 
 use super::document::{Document, Shared};
@@ -149,8 +150,8 @@ pub fn rename(
     document: &Document,
     offset: usize,
     new: &str,
-    address: impl Fn(&Document) -> Option<Uri>,
-) -> Result<WorkspaceEdit, String> {
+    address: impl Fn(&Document) -> Option<(Uri, Option<i32>)>,
+) -> Result<Vec<TextDocumentEdit>, String> {
     let mention = renamable(world, document, offset)?;
     let name = document.str()[mention.range].to_owned();
     fits(new)?;
@@ -159,19 +160,41 @@ pub fn rename(
             "there is a variant `{new}` already, or a filter that asks for one; the two would become one"
         ));
     }
-    // A client keys edits by the very text of an address, however it compares addresses itself.
-    #[expect(
-        clippy::mutable_key_type,
-        reason = "the protocol's type; nothing in an address changes"
-    )]
-    let mut changes: HashMap<Uri, Vec<TextEdit>> = HashMap::new();
+    let mut changes: Vec<TextDocumentEdit> = Vec::new();
+    // The places of one file come together.
     for hit in labels(world, document, &name, |_| true) {
-        if let Some(uri) = address(&hit.document) {
-            let edit = TextEdit::new(hit.document.text.span(&hit.mention.range), new.to_owned());
-            changes.entry(uri).or_default().push(edit);
+        let Some((uri, version)) = address(&hit.document) else {
+            continue;
+        };
+        let edit = TextEdit::new(hit.document.text.span(&hit.mention.range), new.to_owned());
+        match changes.last_mut().filter(|last| last.text_document.uri == uri) {
+            Some(last) => last.edits.push(OneOf::Left(edit)),
+            None => changes.push(TextDocumentEdit {
+                text_document: OptionalVersionedTextDocumentIdentifier { uri, version },
+                edits: vec![OneOf::Left(edit)],
+            }),
         }
     }
-    Ok(WorkspaceEdit::new(changes))
+    Ok(changes)
+}
+
+/// The edits of files in the protocol's words: with the versions that they are made for, or for clients that know none.
+pub fn workspace_edit(edits: Vec<TextDocumentEdit>, versions: bool) -> WorkspaceEdit {
+    if versions {
+        return WorkspaceEdit {
+            document_changes: Some(DocumentChanges::Edits(edits)),
+            ..WorkspaceEdit::default()
+        };
+    }
+    let plain = |edit| match edit {
+        OneOf::Left(edit) => edit,
+        OneOf::Right(AnnotatedTextEdit { text_edit, .. }) => text_edit,
+    };
+    let files = edits.into_iter().map(|file| {
+        let edits = file.edits.into_iter().map(plain).collect();
+        (file.text_document.uri, edits)
+    });
+    WorkspaceEdit::new(files.collect())
 }
 
 /// Whether a label may be called so, wherever it stands.

@@ -2,21 +2,20 @@
 
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use camino::Utf8PathBuf;
+use crossbeam_channel::{at, never, select};
 use lsp_server::{Connection, ErrorCode, Message, Notification, Request, RequestId, Response};
 use lsp_types::notification::Notification as _;
 use lsp_types::request::Request as _;
 use lsp_types::{
-    ClientCapabilities, CompletionOptions, DidChangeTextDocumentParams, DidChangeWatchedFilesParams,
+    ClientCapabilities, Diagnostic as Told, DidChangeTextDocumentParams, DidChangeWatchedFilesParams,
     DidCloseTextDocumentParams, DidOpenTextDocumentParams, DocumentSymbolParams, GotoDefinitionParams,
-    GotoDefinitionResponse, Hover, HoverContents, HoverParams, HoverProviderCapability, InitializeParams,
-    InitializeResult, LogMessageParams, MarkupContent, MarkupKind, MessageType, OneOf, PrepareRenameResponse,
-    PublishDiagnosticsParams, ReferenceParams, Registration, RegistrationParams, RenameOptions, RenameParams,
-    SaveOptions, ServerCapabilities, ServerInfo, TextDocumentPositionParams, TextDocumentSyncCapability,
-    TextDocumentSyncKind, TextDocumentSyncOptions, TextDocumentSyncSaveOptions, Uri, WorkDoneProgressOptions,
-    notification, request,
+    GotoDefinitionResponse, Hover, HoverContents, HoverParams, InitializeParams, InitializeResult,
+    LogMessageParams, MarkupContent, MarkupKind, MessageType, PrepareRenameResponse,
+    PublishDiagnosticsParams, ReferenceParams, Registration, RegistrationParams, RenameParams, ServerInfo,
+    TextDocumentPositionParams, Uri, notification, request,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -24,12 +23,13 @@ use serde::de::DeserializeOwned;
 use super::document::{Document, Shared};
 use super::text::Text;
 use super::world::World;
-use super::{check, complete, hover, navigate, symbols, uri};
+use super::{advice, capabilities, check, complete, hover, navigate, symbols, uri};
 use crate::cli::PlaceArgs;
 use crate::exit::Exit;
 
-/// How long the client must be quiet before diagnostics are computed anew.
-const QUIET: Duration = Duration::from_millis(60);
+/// How long the client must be quiet before mistakes are looked for anew, and before advice is.
+const QUIET: Duration = Duration::from_millis(15);
+const QUIET_FOR_ADVICE: Duration = Duration::from_millis(400);
 
 /// An answer, or the error that the client gets.
 type Answer<T> = Result<T, (ErrorCode, String)>;
@@ -40,6 +40,17 @@ enum Phase {
     Uninitialized,
     Running,
     ShutDown,
+}
+
+/// What the server is woken by.
+enum Event {
+    Message(Message),
+    /// The client is gone.
+    Gone,
+    /// The client has been quiet for long enough.
+    Quiet,
+    /// Advice has come; nothing at its end.
+    Advice(Option<Vec<Told>>),
 }
 
 /// The server of one client.
@@ -55,6 +66,15 @@ pub struct Server<'c> {
     /// Open files whose diagnostics may have changed.
     unchecked: HashSet<Utf8PathBuf>,
     search: hover::Search,
+    /// When the client last said something.
+    heard: Instant,
+    /// Whether advice is wanted at all.
+    advises: bool,
+    /// Open files about which no advice was looked for since they changed; what they are, once they have no mistakes.
+    unadvised: HashMap<Utf8PathBuf, Option<check::Sound>>,
+    looking: Option<advice::Search>,
+    /// The advice about each open file.
+    advice: HashMap<Utf8PathBuf, Vec<Told>>,
 }
 
 impl<'c> Server<'c> {
@@ -70,31 +90,30 @@ impl<'c> Server<'c> {
             addresses: HashMap::new(),
             unchecked: HashSet::new(),
             search: None,
+            heard: Instant::now(),
+            advises: true,
+            unadvised: HashMap::new(),
+            looking: None,
+            advice: HashMap::new(),
         }
     }
 
     /// Serves until `exit` comes, or the client is gone. To leave without `shutdown` before is a failure.
     pub fn run(mut self) -> Exit {
         loop {
-            let message = if self.unchecked.is_empty() {
-                self.connection.receiver.recv().ok()
-            } else {
-                match self.connection.receiver.recv_timeout(QUIET) {
-                    Ok(message) => Some(message),
-                    Err(error) if error.is_timeout() => {
-                        self.check();
-                        continue;
-                    }
-                    Err(_) => None,
+            match self.next() {
+                Event::Message(Message::Request(request)) => self.request(request),
+                Event::Message(Message::Notification(told)) if told.method == notification::Exit::METHOD => {
+                    break;
                 }
-            };
-            match message {
-                Some(Message::Request(request)) => self.request(request),
-                Some(Message::Notification(told)) if told.method == notification::Exit::METHOD => break,
-                Some(Message::Notification(told)) => self.notified(told),
+                Event::Message(Message::Notification(told)) => self.notified(told),
                 // The only thing ever asked of the client can do without an answer.
-                Some(Message::Response(_)) => {}
-                None => break,
+                Event::Message(Message::Response(_)) => {}
+                Event::Gone => break,
+                Event::Quiet if self.unchecked.is_empty() => self.look_for_advice(),
+                Event::Quiet => self.check(),
+                Event::Advice(Some(found)) => self.advise(found),
+                Event::Advice(None) => self.looking = None,
             }
         }
         if self.phase == Phase::ShutDown {
@@ -102,6 +121,39 @@ impl<'c> Server<'c> {
         } else {
             Exit::Failed
         }
+    }
+
+    fn next(&mut self) -> Event {
+        let messages = &self.connection.receiver;
+        // What the client says comes before all else.
+        let event = match messages.try_recv() {
+            Ok(message) => Event::Message(message),
+            Err(_) => {
+                let advice = self
+                    .looking
+                    .as_ref()
+                    .map_or_else(never, |looking| looking.found.clone());
+                let quiet = self.quiet_from().map_or_else(never, at);
+                select! {
+                    recv(messages) -> message => message.map_or(Event::Gone, Event::Message),
+                    recv(advice) -> found => Event::Advice(found.ok()),
+                    recv(quiet) -> _ => Event::Quiet,
+                }
+            }
+        };
+        if matches!(event, Event::Message(_)) {
+            self.heard = Instant::now();
+        }
+        event
+    }
+
+    /// When the client has been quiet for long enough for what there is to do.
+    fn quiet_from(&self) -> Option<Instant> {
+        if !self.unchecked.is_empty() {
+            return Some(self.heard + QUIET);
+        }
+        let waiting = self.looking.is_none() && self.unadvised.values().any(Option::is_some);
+        waiting.then(|| self.heard + QUIET_FOR_ADVICE)
     }
 
     fn send(&self, message: impl Into<Message>) {
@@ -181,10 +233,12 @@ impl<'c> Server<'c> {
             folders.extend(params.root_uri.as_ref().map(uri::path));
         }
         self.folders = folders;
+        let options = params.initialization_options.as_ref();
+        self.advises = options.and_then(|options| options["lint"].as_bool()) != Some(false);
         self.open_world();
         self.phase = Phase::Running;
         Ok(InitializeResult {
-            capabilities: capabilities(),
+            capabilities: capabilities::capabilities(),
             server_info: Some(ServerInfo {
                 name: "vtbuild".to_owned(),
                 version: Some(env!("CARGO_PKG_VERSION").to_owned()),
@@ -195,7 +249,7 @@ impl<'c> Server<'c> {
     /// Looks at the workspace anew; what is open in the editor stays open.
     fn open_world(&mut self) {
         let (mut world, warnings) = World::open(self.folders.clone(), &self.place);
-        world.files = std::mem::take(&mut self.world.files);
+        world.take_over(std::mem::take(&mut self.world).into_files());
         self.world = world;
         for warning in warnings {
             self.log(MessageType::WARNING, warning);
@@ -204,9 +258,7 @@ impl<'c> Server<'c> {
 
     /// Asks to be told when files change by other hands, where the client can do that.
     fn watch(&self) {
-        let workspace = self.client.workspace.as_ref();
-        let watching = workspace.and_then(|client| client.did_change_watched_files.as_ref());
-        if watching.and_then(|client| client.dynamic_registration) != Some(true) {
+        if !capabilities::watches(&self.client) {
             return;
         }
         let watchers = ["**/*.cfg", "**/vtbuild.toml", "**/test-providers.d/*.ini"];
@@ -227,7 +279,7 @@ impl<'c> Server<'c> {
 
     fn document(&mut self, uri: &Uri) -> Answer<Shared> {
         let path = uri::path(uri);
-        let document = self.world.files.document(&path);
+        let document = self.world.document(&path);
         document.ok_or_else(|| (ErrorCode::InvalidParams, format!("there is no file {path}")))
     }
 
@@ -257,13 +309,7 @@ impl<'c> Server<'c> {
     fn hover(&mut self, params: &HoverParams) -> Answer<Option<Hover>> {
         let (document, offset) = self.at(&params.text_document_position_params)?;
         let hovered = hover::hover(&mut self.world, &document, offset, &mut self.search);
-        let formats = self
-            .client
-            .text_document
-            .as_ref()
-            .and_then(|client| client.hover.as_ref());
-        let formats = formats.and_then(|hover| hover.content_format.as_ref());
-        let kind = if formats.is_some_and(|known| known.contains(&MarkupKind::Markdown)) {
+        let kind = if capabilities::shows_markdown(&self.client) {
             MarkupKind::Markdown
         } else {
             MarkupKind::PlainText
@@ -284,13 +330,8 @@ impl<'c> Server<'c> {
     fn symbols(&mut self, params: &DocumentSymbolParams) -> Answer<lsp_types::DocumentSymbolResponse> {
         let uri = &params.text_document.uri;
         let document = self.document(uri)?;
-        let client = self
-            .client
-            .text_document
-            .as_ref()
-            .and_then(|client| client.document_symbol.as_ref());
-        let tree = client.and_then(|client| client.hierarchical_document_symbol_support);
-        Ok(symbols::symbols(&document, uri, tree.unwrap_or_default()))
+        let tree = capabilities::shows_trees(&self.client);
+        Ok(symbols::symbols(&document, uri, tree))
     }
 
     fn prepare_rename(&mut self, params: &TextDocumentPositionParams) -> Answer<PrepareRenameResponse> {
@@ -306,10 +347,15 @@ impl<'c> Server<'c> {
         let (document, offset) = self.at(&params.text_document_position)?;
         let addresses = &self.addresses;
         let address = |document: &Document| {
-            let open = addresses.get(&document.path).map(|(uri, _)| uri.clone());
-            open.or_else(|| uri::of(&document.path))
+            let open = addresses.get(&document.path);
+            let open = open.map(|(uri, version)| (uri.clone(), Some(*version)));
+            open.or_else(|| Some((uri::of(&document.path)?, None)))
         };
-        navigate::rename(&mut self.world, &document, offset, &params.new_name, address).map_err(failed)
+        let renamed = navigate::rename(&mut self.world, &document, offset, &params.new_name, address);
+        let versions = capabilities::knows_versions(&self.client);
+        renamed
+            .map(|edits| navigate::workspace_edit(edits, versions))
+            .map_err(failed)
     }
 
     /// Before `initialize` and after `shutdown` nothing that a client tells is heard.
@@ -344,7 +390,11 @@ impl<'c> Server<'c> {
             }
             notification::Initialized::METHOD => self.watch(),
             // What is on disk is looked at whenever it is needed; only what was told of it must be told anew.
-            notification::DidSaveTextDocument::METHOD => self.uncheck_all(),
+            notification::DidSaveTextDocument::METHOD => {
+                self.world.relist();
+                self.unadvise_all();
+                self.uncheck_all();
+            }
             notification::DidChangeWatchedFiles::METHOD => {
                 let params: DidChangeWatchedFilesParams = serde_json::from_value(told.params)?;
                 let mut changed = params.changes.iter().map(|change| change.uri.as_str());
@@ -352,6 +402,7 @@ impl<'c> Server<'c> {
                     self.open_world();
                 }
                 self.world.relist();
+                self.unadvise_all();
                 self.uncheck_all();
             }
             _ => {}
@@ -361,12 +412,15 @@ impl<'c> Server<'c> {
 
     fn change(&mut self, params: DidChangeTextDocumentParams) {
         let path = uri::path(&params.text_document.uri);
-        let Some(document) = self.world.files.opened(&path) else {
+        let Some(document) = self.world.opened(&path) else {
             return;
         };
         let mut text: Text = document.text.clone();
         for change in params.content_changes {
             text.change(change.range, &change.text);
+            if let Some(told) = self.advice.get_mut(&path) {
+                advice::moved(told, &change);
+            }
         }
         if let Some((_, version)) = self.addresses.get_mut(&path) {
             *version = params.text_document.version;
@@ -375,15 +429,32 @@ impl<'c> Server<'c> {
     }
 
     fn changed(&mut self, document: Document) {
-        self.world.files.open(document);
+        self.unadvise(document.path.clone());
+        self.world.open_document(document);
         self.uncheck_all();
+    }
+
+    /// What was found out about a file holds no more.
+    fn unadvise(&mut self, path: Utf8PathBuf) {
+        if self.advises {
+            self.looking = None;
+            self.unadvised.insert(path, None);
+        }
+    }
+
+    fn unadvise_all(&mut self) {
+        for path in self.addresses.keys().cloned().collect::<Vec<_>>() {
+            self.unadvise(path);
+        }
     }
 
     /// A closed file has no diagnostics: its owner looks at other things now.
     fn close(&mut self, params: &DidCloseTextDocumentParams) {
         let path = uri::path(&params.text_document.uri);
-        self.world.files.close(&path);
+        self.world.close(&path);
         self.unchecked.remove(&path);
+        self.unadvised.remove(&path);
+        self.advice.remove(&path);
         if let Some((uri, _)) = self.addresses.remove(&path) {
             self.publish(PublishDiagnosticsParams::new(uri, Vec::new(), None));
         }
@@ -398,16 +469,63 @@ impl<'c> Server<'c> {
     fn check(&mut self) {
         for path in std::mem::take(&mut self.unchecked) {
             let (Some(document), Some((uri, version))) = (
-                self.world.files.opened(&path).cloned(),
+                self.world.opened(&path).cloned(),
                 self.addresses.get(&path).cloned(),
             ) else {
                 continue;
             };
             let found = catch_unwind(AssertUnwindSafe(|| check::check(&mut self.world, &document)));
             match found {
-                Ok(found) => self.publish(PublishDiagnosticsParams::new(uri, found, Some(version))),
+                Ok((mut found, sound)) => {
+                    // Advice that was given before stands until there is new.
+                    found.extend(self.advice.get(&path).into_iter().flatten().cloned());
+                    found.truncate(check::MOST);
+                    self.publish(PublishDiagnosticsParams::new(uri, found, Some(version)));
+                    if let Some(unadvised) = self.unadvised.get_mut(&path) {
+                        *unadvised = sound;
+                    }
+                }
                 Err(_) => self.log(MessageType::ERROR, format!("vtbuild has failed to check {path}")),
             }
+        }
+    }
+
+    /// Starts to look for advice about one of the files that have changed.
+    fn look_for_advice(&mut self) {
+        if self.world.look_again() {
+            return self.uncheck_all();
+        }
+        let sound = self.unadvised.iter().find(|(_, sound)| sound.is_some());
+        let Some(path) = sound.map(|(path, _)| path.clone()) else {
+            return;
+        };
+        let (Some(sound), Some(document)) = (
+            self.unadvised.remove(&path).flatten(),
+            self.world.opened(&path).cloned(),
+        ) else {
+            return;
+        };
+        let whole = catch_unwind(AssertUnwindSafe(|| self.world.program(&document)));
+        self.looking = Some(advice::Search::start(advice::Subject {
+            document,
+            sound,
+            whole: whole.unwrap_or_default(),
+        }));
+    }
+
+    /// Tells of advice. A search that the file has changed under was dropped, and so this is about what the client has.
+    fn advise(&mut self, found: Vec<Told>) {
+        let Some(path) = self.looking.as_ref().map(|looking| looking.path.clone()) else {
+            return;
+        };
+        let before = self
+            .advice
+            .insert(path.clone(), found.clone())
+            .unwrap_or_default();
+        if before != found
+            && let Some((uri, version)) = self.addresses.get(&path)
+        {
+            self.publish(PublishDiagnosticsParams::new(uri.clone(), found, Some(*version)));
         }
     }
 
@@ -434,31 +552,5 @@ fn respond<P: DeserializeOwned, T: Serialize>(
     match params.and_then(answer) {
         Ok(answer) => Response::new_ok(id, answer),
         Err((code, message)) => Response::new_err(id, code as i32, message),
-    }
-}
-
-fn capabilities() -> ServerCapabilities {
-    ServerCapabilities {
-        text_document_sync: Some(TextDocumentSyncCapability::Options(TextDocumentSyncOptions {
-            open_close: Some(true),
-            change: Some(TextDocumentSyncKind::INCREMENTAL),
-            save: Some(TextDocumentSyncSaveOptions::SaveOptions(SaveOptions {
-                include_text: Some(false),
-            })),
-            ..TextDocumentSyncOptions::default()
-        })),
-        hover_provider: Some(HoverProviderCapability::Simple(true)),
-        completion_provider: Some(CompletionOptions {
-            trigger_characters: Some(["{", "(", ".", "="].map(str::to_owned).to_vec()),
-            ..CompletionOptions::default()
-        }),
-        definition_provider: Some(OneOf::Left(true)),
-        references_provider: Some(OneOf::Left(true)),
-        document_symbol_provider: Some(OneOf::Left(true)),
-        rename_provider: Some(OneOf::Right(RenameOptions {
-            prepare_provider: Some(true),
-            work_done_progress_options: WorkDoneProgressOptions::default(),
-        })),
-        ..ServerCapabilities::default()
     }
 }

@@ -7,29 +7,31 @@ use std::time::Instant;
 
 use crate::analysis::layout;
 use camino::{Utf8Path, Utf8PathBuf};
-use vtbuild_cfg::{Diagnostic, LineOrigin, Parsed, Program, Unit};
-use vtbuild_engine::generate::{
-    Generated, GuestEntry, GuestFolder, Origin, Piece, ProviderPieces, guest_os, subtests,
-};
-use vtbuild_engine::session::{Layout, ProviderLayout};
+use vtbuild_cfg::{Parsed, Program};
+use vtbuild_engine::generate::{GuestEntry, GuestFolder, Origin, Piece, ProviderPieces, guest_os, subtests};
+use vtbuild_engine::session::{Diagnostics, Layout, ProviderLayout, SET, Session};
 
 use super::document::{Document, Shared, is_guest};
-use super::files::{Files, Found, configs_below};
+use super::files::{Files, configs_below};
+use super::settings;
 use super::text::Text;
 use crate::cli::PlaceArgs;
 use crate::workspace::Workspace;
 
-/// The folder that the virtual configuration set is in.
-const SET: &str = "cfg";
-const TESTS: &str = "tests.cfg";
 const SUBTESTS: &str = "subtests.cfg";
 const GUEST_OS: &str = "guest-os.cfg";
 
 /// The files under the server's eyes.
 #[derive(Default)]
 pub struct World {
-    /// All files.
-    pub files: Files,
+    /// All files, as texts.
+    files: Files,
+    /// All files, as configurations.
+    session: Session,
+    /// Whether files may have changed on disk since the session looked at them, and until when it need not look again
+    /// unless they have.
+    stale: bool,
+    looked: Option<Instant>,
     /// The folders that the editor works in.
     folders: Vec<Utf8PathBuf>,
     /// Where the workspace's configuration comes from.
@@ -38,6 +40,8 @@ pub struct World {
     lines: Vec<String>,
     /// The folder of files that the program carries in itself.
     bundled: Option<Utf8PathBuf>,
+    /// The settings of the workspace.
+    settings: Option<Utf8PathBuf>,
     /// The configuration files that were found on disk, and how long they are believed to be all.
     listed: Option<(Instant, BTreeSet<Utf8PathBuf>)>,
 }
@@ -79,20 +83,77 @@ impl World {
     }
 
     fn adopt(&mut self, workspace: &Workspace) -> Vec<String> {
-        let settings = &workspace.settings;
+        let said = &workspace.settings;
         self.layout = layout(workspace);
+        self.session = Session::new(self.layout.clone());
+        self.settings = Some(workspace.root.join(settings::FILE));
         self.bundled = workspace.bundled.sets().parent().map(Utf8Path::to_owned);
         if !self.folders.contains(&workspace.root) {
             self.folders.push(workspace.root.clone());
         }
-        let only = std::iter::once(&settings.guest_os).chain(&settings.only);
+        let only = std::iter::once(&said.guest_os).chain(&said.only);
         self.lines = only.map(|filter| format!("only {filter}")).collect();
         self.lines
-            .extend(settings.no.iter().map(|filter| format!("no {filter}")));
-        let params = settings.params.iter();
+            .extend(said.no.iter().map(|filter| format!("no {filter}")));
+        let params = said.params.iter();
         self.lines
             .extend(params.map(|(key, value)| format!("{key} = {value}")));
         workspace.problems.iter().map(ToString::to_string).collect()
+    }
+
+    /// Takes over what an editor has open in another world.
+    pub fn take_over(&mut self, files: Files) {
+        for document in files.all_opened() {
+            self.session.overlay(&document.path, Some(document.str()));
+        }
+        self.files = files;
+    }
+
+    /// Gives up the texts of files.
+    pub fn into_files(self) -> Files {
+        self.files
+    }
+
+    /// The editor has this text for a path now.
+    pub fn open_document(&mut self, document: Document) {
+        self.session.overlay(&document.path, Some(document.str()));
+        self.files.open(document);
+    }
+
+    /// The editor has closed a file: what is on disk counts again.
+    pub fn close(&mut self, path: &Utf8Path) {
+        self.files.close(path);
+        self.session.overlay(path, None);
+    }
+
+    /// A document that is open in the editor.
+    pub fn opened(&self, path: &Utf8Path) -> Option<&Shared> {
+        self.files.opened(path)
+    }
+
+    /// The document at a path, if there is a file.
+    pub fn document(&mut self, path: &Utf8Path) -> Option<Shared> {
+        self.files.document(path)
+    }
+
+    /// Looks for changes on disk, the less often, the longer it takes. Whether there are any.
+    pub fn look_again(&mut self) -> bool {
+        let started = Instant::now();
+        if self.looked.is_some_and(|until| started < until) {
+            return false;
+        }
+        let changed = !self.session.refresh().is_empty();
+        self.looked = Some(Instant::now() + started.elapsed() * 20);
+        self.stale = false;
+        changed
+    }
+
+    /// Looks at the disk if the editor has said that files have changed there.
+    fn catch_up(&mut self) {
+        if self.stale {
+            self.looked = None;
+            self.look_again();
+        }
     }
 
     /// The lines that a plain run adds to the configuration.
@@ -141,9 +202,10 @@ impl World {
         paths
     }
 
-    /// Files have come or gone on disk.
+    /// Files have changed, come or gone on disk.
     pub fn relist(&mut self) {
         self.listed = None;
+        self.stale = true;
     }
 
     /// The provider whose tests a file defines.
@@ -201,7 +263,7 @@ impl World {
             return Reading {
                 root,
                 generated: None,
-                parsed: document.parsed().clone(),
+                parsed: self.parsed(document),
             };
         };
         Reading {
@@ -211,7 +273,13 @@ impl World {
         }
     }
 
-    /// Whether a file belongs to the workspace's configuration set.
+    /// A file as its own text says, whatever it is a piece of.
+    fn parsed(&self, document: &Document) -> Parsed {
+        let parsed = self.session.file(&document.path);
+        parsed.unwrap_or_else(|| vtbuild_cfg::parse(document.path.as_str(), document.str().as_bytes()))
+    }
+
+    /// Whether a file belongs to the workspace's configuration set, of which its settings are the end.
     fn is_in_set(&self, path: &Utf8Path) -> bool {
         let provided = self
             .layout
@@ -219,7 +287,7 @@ impl World {
             .iter()
             .flat_map(|provider| [&provider.specific, &provider.generic]);
         let mut folders = provided.flatten().chain(&self.layout.config_dirs);
-        folders.any(|folder| path.starts_with(folder))
+        self.settings.as_deref() == Some(path) || folders.any(|folder| path.starts_with(folder))
     }
 
     /// The files whose names mean the same as those of a document, itself first: those of the configuration set, or
@@ -227,7 +295,9 @@ impl World {
     pub fn relatives(&mut self, document: &Document) -> Vec<Shared> {
         let in_set = self.is_in_set(&document.path);
         let mut found = self.documents();
-        found.retain(|file| self.is_in_set(&file.path) == in_set);
+        found.retain(|file| !file.is_settings() && self.is_in_set(&file.path) == in_set);
+        let settings = self.settings.clone().filter(|_| in_set);
+        found.extend(settings.and_then(|path| self.files.document(&path)));
         let mut known: BTreeSet<Utf8PathBuf> = found.iter().map(|file| file.path.clone()).collect();
         let mut next = 0;
         while let Some(file) = found.get(next).cloned() {
@@ -245,27 +315,21 @@ impl World {
     ///
     /// # Errors
     /// All that is wrong with any of them.
-    pub fn link(&mut self, reading: &Reading) -> Result<Program, Vec<Diagnostic>> {
+    pub fn link(&mut self, reading: &Reading) -> Result<Program, Diagnostics> {
+        self.catch_up();
         if reading.parsed.includes().next().is_none() && !reading.parsed.diagnostics().is_empty() {
-            return Err(reading.parsed.diagnostics().to_vec());
+            return Err(reading.parsed.diagnostics().into());
         }
-        let root = reading.root.clone();
-        Program::link(&root, &mut |path| {
-            if path == root {
-                Unit::File(reading.parsed.clone())
-            } else {
-                self.unit(path)
-            }
-        })
+        self.session.program_from(&reading.root, &reading.parsed)
     }
 
     /// The configuration that a file is a part of: the workspace's, or that of the outermost file that includes it.
     pub fn program(&mut self, document: &Document) -> Option<Program> {
-        if self.is_in_set(&document.path) {
-            let whole = Utf8Path::new(SET).join(TESTS);
-            if let Ok(program) = Program::link(&whole, &mut |path| self.unit(path)) {
-                return Some(program);
-            }
+        self.catch_up();
+        if self.is_in_set(&document.path)
+            && let Ok(program) = self.session.program(&[])
+        {
+            return Some(program);
         }
         let outermost = self.outermost(document);
         let reading = self.reading(outermost.as_deref().unwrap_or(document));
@@ -282,9 +346,10 @@ impl World {
             let includes = |outer: &&Shared| {
                 !seen.contains(&outer.path)
                     && outer
-                        .parsed()
-                        .includes()
-                        .any(|(_, written)| beside(&outer.path, written) == inner)
+                        .names()
+                        .includes
+                        .iter()
+                        .any(|written| beside(&outer.path, written) == inner)
             };
             let Some(outer) = all.iter().find(includes).cloned() else {
                 return found;
@@ -296,104 +361,8 @@ impl World {
 
     /// The file that an include statement of a document means, if there is one on disk.
     pub fn included(&mut self, document: &Document, written: &str) -> Option<Shared> {
-        let path = beside(&self.root(document), written);
-        match path.strip_prefix(SET) {
-            Ok(name) => {
-                let dirs = self.layout.config_dirs.clone();
-                dirs.iter().find_map(|dir| self.files.document(&dir.join(name)))
-            }
-            Err(_) => self.files.document(&path),
-        }
-    }
-
-    /// What the linker gets for a path.
-    fn unit(&mut self, path: &Utf8Path) -> Unit {
-        let Ok(name) = path.strip_prefix(SET) else {
-            return unit(self.files.get(path));
-        };
-        for dir in self.layout.config_dirs.clone() {
-            match self.files.get(&dir.join(name)) {
-                Found::Absent => {}
-                found => return unit(found),
-            }
-        }
-        let generated = match name.as_str() {
-            SUBTESTS => self.subtests(),
-            GUEST_OS => {
-                let roots: Vec<_> = self
-                    .layout
-                    .config_dirs
-                    .iter()
-                    .map(|dir| dir.join("guest-os"))
-                    .collect();
-                guest_os(&self.guest_folder(&roots))
-            }
-            _ => return Unit::Absent,
-        };
-        let parsed = vtbuild_cfg::parse(name.as_str(), generated.text.as_bytes());
-        Unit::File(parsed.with_origins(origins(&generated)))
-    }
-
-    fn subtests(&mut self) -> Generated {
-        let Layout {
-            providers, backend, ..
-        } = self.layout.clone();
-        let mut pieces = |folders: &[Utf8PathBuf]| -> Vec<Piece> {
-            let paths = folders.iter().flat_map(|folder| configs_below(folder));
-            paths
-                .filter_map(|path| self.files.document(&path))
-                .map(|document| piece(&document))
-                .collect()
-        };
-        let providers = providers.iter().map(|provider| ProviderPieces {
-            name: provider.name.as_str().into(),
-            specific: pieces(&provider.specific),
-            generic: pieces(&provider.generic),
-        });
-        subtests(&providers.collect::<Vec<_>>(), &backend)
-    }
-
-    /// The guest definitions of several folders seen as one: the first that has a file wins, folders are merged.
-    fn guest_folder(&mut self, folders: &[Utf8PathBuf]) -> GuestFolder {
-        let mut names = BTreeSet::new();
-        for entry in folders
-            .iter()
-            .filter_map(|folder| folder.read_dir_utf8().ok())
-            .flatten()
-            .flatten()
-        {
-            let name = entry.file_name();
-            let stem = name.strip_suffix(".cfg");
-            let named = if entry.path().is_dir() { Some(name) } else { stem };
-            names.extend(named.map(str::to_owned));
-        }
-        let mut entries = Vec::new();
-        for name in names {
-            let file = format!("{name}.cfg");
-            let found = folders
-                .iter()
-                .find_map(|folder| self.files.document(&folder.join(&file)));
-            let below: Vec<Utf8PathBuf> = folders
-                .iter()
-                .map(|folder| folder.join(&name))
-                .filter(|folder| folder.is_dir())
-                .collect();
-            entries.push(GuestEntry {
-                name: name.as_str().into(),
-                piece: found.map(|document| piece(&document)),
-                folder: (!below.is_empty()).then(|| self.guest_folder(&below)),
-            });
-        }
-        GuestFolder { entries }
-    }
-}
-
-fn unit(found: Found) -> Unit {
-    match found {
-        Found::File(document) => Unit::File(document.parsed().clone()),
-        Found::Absent => Unit::Absent,
-        Found::NotAFile => Unit::NotAFile,
-        Found::Unreadable(why) => Unit::Unreadable(why),
+        let path = self.session.locate(&beside(&self.root(document), written))?;
+        self.files.document(&path)
     }
 }
 
@@ -413,18 +382,4 @@ fn beside(path: &Utf8Path, written: &str) -> Utf8PathBuf {
         }
         _ => path.with_file_name(written),
     }
-}
-
-/// The lines of a generated file that came from others, each as a stretch of its own.
-fn origins(generated: &Generated) -> Vec<LineOrigin> {
-    let origin = |(first, origin): (u32, &Option<Origin>)| {
-        let (file, line, indent) = origin.clone()?;
-        Some(LineOrigin {
-            first,
-            file,
-            line,
-            indent,
-        })
-    };
-    (1..).zip(&generated.origins).filter_map(origin).collect()
 }

@@ -73,11 +73,24 @@ impl Editor {
         editor
     }
 
-    /// `initialize` with these capabilities, and `initialized`.
+    /// Starts a server in the sandbox's workspace that also gives advice; this client knows versions.
+    pub(crate) fn open_advised(sandbox: &Sandbox) -> Self {
+        let mut editor = Self::start(sandbox);
+        let capabilities = json!({ "workspace": { "workspaceEdit": { "documentChanges": true } } });
+        editor.initialize_with(sandbox, capabilities, json!({ "lint": true }));
+        editor
+    }
+
+    /// `initialize` with these capabilities, and `initialized`. Advice, which comes when it comes, is not wanted.
     pub(crate) fn initialize(&mut self, sandbox: &Sandbox, capabilities: Value) -> Value {
+        self.initialize_with(sandbox, capabilities, json!({ "lint": false }))
+    }
+
+    fn initialize_with(&mut self, sandbox: &Sandbox, capabilities: Value, options: Value) -> Value {
         let folder = json!({ "uri": uri(&sandbox.path("")), "name": "work" });
         let mut params = json!({ "processId": null, "workspaceFolders": [folder] });
         params["capabilities"] = capabilities;
+        params["initializationOptions"] = options;
         let answer = self.ask("initialize", params).unwrap();
         self.tell("initialized", json!({}));
         answer
@@ -179,6 +192,12 @@ impl Editor {
         });
         let params: PublishDiagnosticsParams = serde_json::from_value(message["params"].clone()).unwrap();
         params.diagnostics
+    }
+
+    /// Whether nothing has been said that nobody has listened to.
+    pub(crate) fn has_heard_all(&mut self) -> bool {
+        self.told.extend(self.messages.try_iter());
+        self.told.is_empty()
     }
 
     /// `shutdown` and `exit`. The server ends well, and has complained of nothing.

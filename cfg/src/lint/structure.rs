@@ -43,24 +43,32 @@ struct Open {
 }
 
 impl Structure {
-    pub(super) fn of(graph: &Graph) -> Self {
+    /// Nothing if `go_on` says no meanwhile.
+    pub(super) fn of(graph: &Graph, go_on: &mut dyn FnMut() -> bool) -> Option<Self> {
         let mut found = Structure::default();
         let Some(mut through) = Through::new(graph) else {
-            return found;
+            return Some(found);
         };
         let mut open = Open::default();
-        found.filters(graph, &mut through, &mut open);
+        found.filters(graph, &mut through, &mut open, go_on)?;
         found.dependencies(graph, &mut through);
-        found.variants(graph, &mut through, &mut open);
+        found.variants(graph, &mut through, &mut open, go_on)?;
         found.dropped.extend(open.warning());
-        found
+        Some(found)
     }
 
-    fn filters(&mut self, graph: &Graph, through: &mut Through<'_>, open: &mut Open) {
+    fn filters(
+        &mut self,
+        graph: &Graph,
+        through: &mut Through<'_>,
+        open: &mut Open,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Option<()> {
         let mut possible: FxHashMap<Origin, FxHashMap<usize, bool>> = FxHashMap::default();
         let mut closed: FxHashSet<u32> = FxHashSet::default();
         let mut here = None;
         for it in occurrences(graph) {
+            go_on().then_some(())?;
             if here.replace(it.node) != Some(it.node) {
                 through.turn_to(it.node);
             }
@@ -106,6 +114,7 @@ impl Structure {
                 self.impossible.insert(origin, never);
             }
         }
+        Some(())
     }
 
     /// Finds what dependencies ask for and no name holds. What a single label asks for is a matter of known names.
@@ -134,13 +143,20 @@ impl Structure {
 
     /// Finds the variants that nothing keeps, the outermost ones of them. Filters outside of all variants choose what is
     /// wanted, and are no reason to complain.
-    fn variants(&mut self, graph: &Graph, through: &mut Through<'_>, open: &mut Open) {
+    fn variants(
+        &mut self,
+        graph: &Graph,
+        through: &mut Through<'_>,
+        open: &mut Open,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Option<()> {
         let mut alive = vec![false; graph.nodes.len()];
         let mut dead: FxHashSet<NodeId> = FxHashSet::default();
         // A variant that stands in a file included twice is dropped only if it is at both places.
         let mut told: FxHashMap<Origin, Option<Diagnostic>> = FxHashMap::default();
         let mut order: Vec<Origin> = Vec::new();
         for index in (0..graph.nodes.len()).rev() {
+            go_on().then_some(())?;
             let id = NodeId(index as u32);
             let Some(origin) = graph.node(id).origin else {
                 continue;
@@ -180,6 +196,7 @@ impl Structure {
         }
         self.dropped
             .extend(order.iter().filter_map(|origin| told.remove(origin).flatten()));
+        Some(())
     }
 }
 
