@@ -3,6 +3,7 @@
 #[path = "lsp/asks.rs"]
 mod asks;
 #[path = "lsp/editor.rs"]
+#[allow(dead_code, reason = "each test binary uses its own part")]
 mod editor;
 mod support;
 
