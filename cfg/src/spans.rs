@@ -82,17 +82,15 @@ impl Spans {
 
     /// The place of one character, whatever the line holds.
     pub(crate) fn line_location(&self, line: u32, column: u32) -> Location {
-        let text = self
-            .source
-            .lines()
-            .nth(line.saturating_sub(1) as usize)
-            .unwrap_or_default();
+        let text = self.source.lines().nth(line.saturating_sub(1) as usize);
+        let text = text.unwrap_or(&self.source[self.source.len()..]);
+        let start = text.as_ptr().addr() - self.source.as_ptr().addr();
         self.told(Location {
             file: self.file.clone(),
             line,
             column,
             length: 1,
-            bytes: 0..0,
+            bytes: start..start + text.len(),
             text: expand_tabs(text).into_owned(),
         })
     }
