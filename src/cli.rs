@@ -12,7 +12,7 @@ pub use self::actions::{
     AccelArg, ActionArgs, HostArgs, LogArgs, PlanArgs, Progress, RunArgs, RuntimeArg, WhyArgs,
 };
 pub use self::begin::{GuestAddArgs, GuestArgs, GuestCommand, NewArgs, NewCommand, ShellArgs};
-pub use self::look::{GraphArgs, GraphFormat};
+pub use self::look::{GraphArgs, GraphFormat, QueryArgs, QueryOutput};
 pub use self::sources::{BootstrapArgs, DownloadArgs, DownloadCommand, ProvidersArgs, ProvidersCommand};
 use crate::exit;
 
@@ -109,6 +109,8 @@ pub enum Command {
     Guest(GuestArgs),
     /// Draw the graph of the selected variants and all they stand on
     Graph(GraphArgs),
+    /// Ask about the graph: what stands on an image, what a test stands on, how one comes to the other
+    Query(QueryArgs),
     /// Remove job results and scratch folders of this workspace (the cache stays)
     Clean(CleanArgs),
     /// Look at the cache, or make it smaller

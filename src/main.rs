@@ -61,6 +61,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Some(Command::Download(args)) => command::download::download(args),
         Some(Command::Providers(args)) => command::providers::providers(args),
         Some(Command::Graph(args)) => command::graph::graph(args),
+        Some(Command::Query(args)) => command::query::query(args),
         Some(Command::Clean(args)) => command::clean::clean(args),
         Some(Command::Cache(args)) => command::cache::cache(args),
         Some(Command::Doctor(args)) => command::doctor::doctor(args),

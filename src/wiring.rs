@@ -26,6 +26,15 @@ use crate::workspace::Workspace;
 pub const WANTED: &str = vtbuild_rules::test::NAME.name;
 /// The rule of actions that somebody visits instead of running them.
 pub const VISIT: &str = vtbuild_rules::test::VISIT.name;
+/// The kinds of actions that rules make.
+pub const KINDS: [&str; 6] = [
+    vtbuild_rules::image::NAME.name,
+    WANTED,
+    vtbuild_rules::deps::NAME.name,
+    vtbuild_rules::deps::TOOLCHAIN.name,
+    python_env::NAME.name,
+    VISIT,
+];
 /// How many variants that make no sense are named.
 const NAMED: usize = 10;
 

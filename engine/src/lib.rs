@@ -11,6 +11,7 @@
 //! | [`key`], [`observe`] | what a key contains; what is read beyond it |
 //! | [`resolve`], [`reason`] | when a record is a hit; why it is not |
 //! | [`plan`], [`estimate`] | what would run, and how long it would take |
+//! | [`query`] | questions about the graph |
 //! | [`schedule`] | carrying a plan out |
 //! | [`event`], [`outcome`], [`cancel`] | what is told, what came of it, being told to stop |
 //!
@@ -27,6 +28,7 @@ pub mod key;
 pub mod observe;
 pub mod outcome;
 pub mod plan;
+pub mod query;
 pub mod reason;
 pub mod resolve;
 pub mod rule;

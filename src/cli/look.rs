@@ -3,7 +3,7 @@
 use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
 
-use super::ActionArgs;
+use super::{ActionArgs, PlaceArgs, RuntimeArg};
 
 /// `vtbuild graph`.
 #[derive(Args, Debug, Clone)]
@@ -48,4 +48,73 @@ pub enum GraphFormat {
     Json,
     /// XML for yEd, Gephi, networkx
     Graphml,
+}
+
+/// `vtbuild query`.
+#[derive(Args, Debug, Clone)]
+#[command(after_help = "\
+Expressions:
+  //FILTER             the tests that a target selects; in quotes where it holds commas: \"//boot,reboot\"
+  KIND(NAME)           actions by name, of a kind: image, test, file, deps, python, toolchain, visit
+  deps(X)              X and all that it waits for;                   deps(X, 1): at most one step away
+  rdeps(U, X)          X and all that waits for it, within deps(U);   rdeps(U, X, 1): at most one step away
+  somepath(X, Y)       one shortest way from X to a Y that it waits for
+  allpaths(X, Y)       all that lies on any such way
+  kind(KIND, X)        those of X that are of a kind
+  attr(KEY, VALUE, X)  those of X whose parameter KEY is like VALUE; title, label, kind and variant are keys too
+  X + Y, X - Y, X ^ Y  union, except, intersect (those words too), from left to right; blanks around `-`
+A NAME or VALUE is a part of the text; with `*` or `?` in it, the whole text.
+
+The answer is one action a line, kind and name, each after those that it waits for. It is about the graph of all variants that
+the targets in the expression select; of all there are where it has no target.
+
+Examples:
+  vtbuild query 'rdeps(//..., image(jeos))'                what stands on the images called jeos
+  vtbuild query 'kind(image, deps(//migrate..tcp))'        the images that these tests need
+  vtbuild query 'somepath(//boot, file(*.qcow2))'          how a file comes into a test
+  vtbuild query '//... - rdeps(//..., image(*))'           tests that need no image that is built
+  vtbuild query 'attr(mem, 512, //...)' --output json
+  vtbuild query 'allpaths(//boot, image(*))' --output dot | dot -Tsvg >it.svg")]
+pub struct QueryArgs {
+    /// The question, in quotes
+    #[arg(value_name = "EXPRESSION")]
+    pub expression: String,
+    /// How the answer is written
+    #[arg(long, value_enum, default_value_t = QueryOutput::Label)]
+    pub output: QueryOutput,
+    /// Ask about them all, even if there are more than 100,000
+    #[arg(long)]
+    pub all: bool,
+    /// Guest [default: from vtbuild.toml]
+    #[arg(long, value_name = "NAME", alias = "vt-guest-os")]
+    pub guest_os: Option<String>,
+    /// Backend: qemu, libvirt, … [default: from vtbuild.toml]
+    #[arg(long, value_name = "NAME")]
+    pub vt_type: Option<String>,
+    /// Keep only variants that match (a line `only FILTER` at the end of the configuration)
+    #[arg(long, value_name = "FILTER")]
+    pub only: Vec<String>,
+    /// Drop variants that match (a line `no FILTER`)
+    #[arg(long, value_name = "FILTER")]
+    pub no: Vec<String>,
+    /// Set a parameter in every variant (a line `KEY = VALUE`)
+    #[arg(short, long = "param", value_name = "KEY=VALUE")]
+    pub params: Vec<String>,
+    /// What runs a test's Python, as for `run`
+    #[arg(long, value_enum, default_value_t = RuntimeArg::Auto)]
+    pub runtime: RuntimeArg,
+    /// Where the workspace and the cache are
+    #[command(flatten)]
+    pub place: PlaceArgs,
+}
+
+/// `--output` of `vtbuild query`.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueryOutput {
+    /// Kind and name, one a line
+    Label,
+    /// Nodes and edges
+    Json,
+    /// Graphviz
+    Dot,
 }

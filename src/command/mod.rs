@@ -18,6 +18,7 @@ pub mod params;
 pub mod pause;
 pub mod plan;
 pub mod providers;
+pub mod query;
 pub mod run;
 pub mod shell;
 mod visit;

@@ -7,6 +7,7 @@ use std::fmt::Write;
 use serde_json::{Map, Value as Json, json};
 use vtbuild_cfg::Variant;
 use vtbuild_cfg::provenance::Explanation;
+use vtbuild_engine::query::pattern::matches;
 
 use super::cartesian::{Value, sorted, write_repr};
 use super::{Output, warn};
@@ -109,51 +110,5 @@ fn json_entry(value: &Value<'_>, sources: Option<Vec<sources::Source>>) -> Json 
             "value": value,
             "sources": sources.iter().map(sources::Source::json).collect::<Vec<_>>(),
         }),
-    }
-}
-
-/// Whether a key is what a pattern asks for: `*` stands for any text, `?` for one character, everything else for itself.
-fn matches(pattern: &str, key: &str) -> bool {
-    let (pattern, key): (Vec<char>, Vec<char>) = (pattern.chars().collect(), key.chars().collect());
-    let (mut p, mut k) = (0, 0);
-    // Where the last `*` stands, and the first character after what it has been tried for.
-    let mut star: Option<(usize, usize)> = None;
-    while k < key.len() {
-        match pattern.get(p) {
-            Some('*') => {
-                star = Some((p, k));
-                p += 1;
-            }
-            Some(&c) if c == '?' || c == key[k] => (p, k) = (p + 1, k + 1),
-            _ => match star {
-                Some((at, tried)) => {
-                    star = Some((at, tried + 1));
-                    (p, k) = (at + 1, tried + 1);
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[p..].iter().all(|&c| c == '*')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::matches;
-
-    #[test]
-    fn patterns() {
-        for (pattern, key, fits) in [
-            ("mem", "mem", true),
-            ("mem", "mem_vm1", false),
-            ("mem*", "mem_vm1", true),
-            ("*_vm?", "mem_vm1", true),
-            ("*a*b", "xxaxxaxb", true),
-            ("*a*b", "xxaxxaxbc", false),
-            ("**", "", true),
-            ("?", "", false),
-        ] {
-            assert_eq!(matches(pattern, key), fits, "{pattern} {key}");
-        }
     }
 }

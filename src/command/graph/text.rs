@@ -1,5 +1,6 @@
 //! A graph, or a part of one, in formats that other programs read.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use layout::backends::svg::SVGWriter;
@@ -10,25 +11,39 @@ use vtbuild_engine::spec::ActionId;
 
 use crate::exit::{Exit, Failure};
 
-/// A graph to be written.
+/// A graph, or some of its actions with the edges between them.
 pub struct Part<'a> {
     graph: &'a Graph,
+    /// Those that are in it; `None` for all.
+    kept: Option<&'a BTreeSet<ActionId>>,
 }
 
 impl<'a> Part<'a> {
     /// All of a graph.
     pub fn whole(graph: &'a Graph) -> Self {
-        Self { graph }
+        Self { graph, kept: None }
+    }
+
+    /// These actions of a graph.
+    pub fn of(graph: &'a Graph, kept: &'a BTreeSet<ActionId>) -> Self {
+        let kept = Some(kept);
+        Self { graph, kept }
+    }
+
+    fn has(&self, id: ActionId) -> bool {
+        self.kept.is_none_or(|kept| kept.contains(&id))
     }
 
     fn nodes(&self) -> impl Iterator<Item = ActionId> {
-        self.graph.order().iter().copied()
+        self.graph.order().iter().copied().filter(|&id| self.has(id))
     }
 
     fn edges(&self) -> impl Iterator<Item = (ActionId, ActionId, &Link)> {
         self.nodes().flat_map(|id| {
             let waits = self.graph.waits_for(id);
-            waits.map(move |(earlier, link)| (earlier, id, link))
+            waits
+                .filter(|(earlier, _)| self.has(*earlier))
+                .map(move |(earlier, link)| (earlier, id, link))
         })
     }
 
