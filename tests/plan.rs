@@ -85,6 +85,22 @@ fn why_names_the_field_both_values_and_the_statement() {
 }
 
 #[test]
+fn why_tells_a_verdict_and_what_changed_since_it() {
+    let sandbox = Sandbox::new();
+    sandbox.provide(&format!("- bad:\n    type = plain\n    outcome = fail\n{BARE}"));
+    sandbox.run("//... --progress plain").exit(1).says(&["FAIL 1"]);
+    sandbox
+        .run("why //bad")
+        .exit(0)
+        .says(&["test mine.bad: would run: its last verdict was FAIL\n"]);
+    sandbox.edit(ALL, "outcome = fail", "outcome = pass");
+    sandbox
+        .run("why //bad")
+        .exit(0)
+        .says(&["    reads.outcome: \"fail\" -> \"pass\"\n"]);
+}
+
+#[test]
 fn the_log_of_a_job_names_its_critical_path_and_what_was_saved() {
     let sandbox = two();
     sandbox

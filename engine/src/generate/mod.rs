@@ -5,7 +5,7 @@
 //! so that a diagnostic or a provenance chain names what a person wrote. The order is that of the names, the same on every
 //! host.
 //!
-//! How the one is put together says [`subtests`], the other [`guest_os`].
+//! How the one is put together says `subtests`, the other [`guest_os`].
 //!
 //! `guest-os.cfg` is one variant `Guest`. A folder `X/` beside a file `X.cfg` holds the variants inside X: they follow the
 //! file's text, in a block of their own. A first-column line `NAME:` without a dash is taken for `- NAME:`, because guides

@@ -4,9 +4,9 @@
 //! |---|---|
 //! | [`SourceTree`] | what is in a folder of sources: names, which files can be run, where links lead |
 //! | `listing` | the same, as lines that both sides can print and compare |
-//! | [`mirror`] | how a folder over there becomes the same as one here: only what differs travels |
+//! | `mirror` | how a folder over there becomes the same as one here: only what differs travels |
 //! | `make` | the build itself, in a fresh copy of the mirror, and what it produced |
-//! | [`pack`], [`unpack`] | archives: the same content is the same bytes, and nothing leads out |
+//! | `pack` | archives: the same content is the same bytes, and nothing leads out |
 //!
 //! All of it speaks to a [`Target`]: a POSIX shell at the other end of an ssh connection, with `find`, `sed`, `sha256sum` and
 //! `tar`. What is done there is certain, or it is an error: the copy that is built is compared with the sources, checksum by

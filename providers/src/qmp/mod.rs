@@ -7,7 +7,7 @@
 //! - Commands may be sent from many tasks at once; replies find their senders by `id`.
 //! - Every command has a time-out. A late reply is dropped, and the connection stays usable.
 //! - Events are kept in the order of arrival, known or not, and can be waited for.
-//! - QEMU serves one client a monitor, which is us; [`share`] lets others in beside us.
+//! - QEMU serves one client a monitor, which is us; `share` lets others in beside us.
 //! - Everything that crosses the socket goes to the transcript, if there is one.
 
 mod client;

@@ -536,6 +536,7 @@ fn judge(
         protocol::Status::Skip => Status::Skip,
         protocol::Status::Cancel => Status::Cancel,
     };
+    let observed = reads::observed(verdict, &payload.params, &rule.setup.providers);
     let evidence = json!({
         "requests": finished.requests,
         "whiteboard": finished.whiteboard,
@@ -545,9 +546,12 @@ fn judge(
     if status != Status::Pass {
         let reason = verdict.reason.clone().unwrap_or_else(|| status.word().to_owned());
         let ended = Outcome::ended(status, reason);
-        return Outcome { evidence, ..ended };
+        return Outcome {
+            observed,
+            evidence,
+            ..ended
+        };
     }
-    let observed = reads::observed(verdict, &payload.params, &rule.setup.providers);
     let undeclared = folder.found();
     let keep = match undeclared.first() {
         None => Keep::Store,
