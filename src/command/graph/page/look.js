@@ -54,8 +54,10 @@ function shortened(title) {
 }
 
 function labelOf(node, title, mode) {
-  const time = secondsText(node.seconds ?? node.last?.seconds);
-  const about = node.plan !== "hit" && node.known === false ? "about " : "";
+  // A last verdict has the time of its own run, not of the next one.
+  const past = mode !== "plan" && mode !== "time" && node.last?.seconds !== undefined;
+  const time = secondsText(past ? node.last.seconds : (node.seconds ?? node.last?.seconds));
+  const about = !past && node.plan !== "hit" && node.known === false ? "about " : "";
   if (mode === "time") return `${shortened(title)}\n${about}${time || "no time known"}`;
   const state = stateOf(node, mode);
   const words = mode === "plan" ? node.plan : (node.last?.status ?? "has not run");
