@@ -72,7 +72,10 @@ fn a_host_without_python() {
             .expect("QEMU is installed: apt-get install qemu-system-x86 qemu-utils");
         std::os::unix::fs::symlink(real, sandbox.root().join("bin").join(name)).unwrap();
     }
-    let run = sandbox.finish(command).exit(1);
+    let run = sandbox
+        .finish(command)
+        .exit(1)
+        .complains(&["failed to find out what the tests need: start python3"]);
     assert!(
         run.verdict("pass").reason.unwrap().contains("python3"),
         "{}",
