@@ -218,10 +218,10 @@ fn whoever_picks_another_machine_learns_how_to_choose_otherwise() {
 #[test]
 fn the_name_of_a_guest_that_nobody_has_is_told_with_its_filter() {
     let sandbox = Sandbox::new();
-    let told = sandbox.run("why-not //boot --guest-os JeOS.13").exit(0);
+    let told = sandbox.run("why-not //boot --guest-os JeSO.12").exit(0);
     told.says(&[
-        "--guest-os: only JeOS.13\n",
-        "    no variant is called `13`; did you mean `12`?\n",
+        "--guest-os: only JeSO.12\n",
+        "    no variant is called `JeSO`; did you mean `JeOS`?\n",
     ]);
 }
 
@@ -339,11 +339,11 @@ variants:
         only Small, nope
         no Large
     - Huge: Smal
-        y = 1
+        yyy = 1
 \tz = 2
         Small:
-            y = 3
-        y = 4
+            yyy = 3
+        yyy = 4
 only Small Hug
 ";
     sandbox.write("qemu/cfg/tests.cfg", text);
@@ -364,7 +364,7 @@ qemu/cfg/tests.cfg:19:1: warning[unknown-label]: no variant is called `Hug`, so 
     did you mean `Huge`?
 ";
     let notes = "\
-qemu/cfg/tests.cfg:14:9: note[unread-key]: nothing known reads `y`
+qemu/cfg/tests.cfg:14:9: note[unread-key]: nothing known reads `yyy`
 qemu/cfg/tests.cfg:15:9: note[unread-key]: nothing known reads `z`
 ";
     let kinds = "2 always-dropped, 3 never-matches, 2 shadowed-assignment, 1 tab, 1 unknown-dependency, 1 unknown-label";
