@@ -131,6 +131,8 @@ class _Reader(ast.NodeVisitor):
         self.returned = returned
         self.unit = Unit()
         self.kinds = {}
+        #: Names that stand for a file or the like somewhere: what is asked of them is not to be told from what is asked of that.
+        self.mixed = set()
         self.second = _second_choices(source.tree)
         functions = [node for node in nodes if isinstance(node, _DEFINITIONS)]
         #: Names that a function gives to values of its own, whatever the file imports under them.
@@ -165,7 +167,10 @@ class _Reader(ast.NodeVisitor):
         elif isinstance(node, (ast.For, ast.comprehension)):
             self._set(node.target, _element(self.kind(node.iter)))
         elif isinstance(node, ast.withitem) and node.optional_vars is not None:
-            self._set(node.optional_vars, self.kind(node.context_expr))
+            kind = self.kind(node.context_expr)
+            self._set(node.optional_vars, kind)
+            if kind is None:
+                self.mixed.add(_path(node.optional_vars))
         elif isinstance(node, ast.Return) and node.value is not None:
             kind = self.kind(node.value)
             if kind not in (None, OTHER):
@@ -210,6 +215,8 @@ class _Reader(ast.NodeVisitor):
 
     def _kind_of_path(self, node):
         key = _path(node)
+        if key in self.mixed:
+            return None
         if key in self.kinds and self.kinds[key] != OTHER:
             return self.kinds[key]
         if isinstance(node, ast.Attribute):
