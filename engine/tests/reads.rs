@@ -132,6 +132,7 @@ impl World {
         std::fs::create_dir(root.join("provider")).unwrap();
         let file = root.join("provider/lib.py");
         std::fs::write(&file, "").unwrap();
+        settle();
         let rule = Reader {
             file,
             ran: Arc::default(),
@@ -215,11 +216,16 @@ impl World {
         Digest::of(read(params, &self.rule.file).0.as_bytes())
     }
 
-    /// Writes the file the way an editor does, and lets the clock that stamps files move on.
+    /// Writes the file the way an editor does.
     fn write(&self, text: &str) {
         std::fs::write(&self.rule.file, text).unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(12));
+        settle();
     }
+}
+
+/// Lets the clock move on that stamps files: what was written just before a run might have been written during it.
+fn settle() {
+    std::thread::sleep(std::time::Duration::from_millis(15));
 }
 
 fn params(list: &[(&str, &str)]) -> Params {
