@@ -205,7 +205,7 @@ async fn what_cannot_start_says_why() {
     let error = bench
         .fails(
             "vm.create",
-            json!({"vm": "vm2", "params": {}, "migration_mode": "tcp"}),
+            json!({"vm": "vm2", "params": {}, "migration_mode": "rdma"}),
         )
         .await;
     assert_eq!(error.kind, "unsupported");
