@@ -1,7 +1,7 @@
 //! Builds with a shell of this host as the target: quick, and everything but the transport is real.
 
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::{Command, Stdio};
 
@@ -277,7 +277,10 @@ fn outputs_can_be_named_sources_among_them() {
 fn a_lost_connection_takes_make_with_it() {
     let site = Site::new();
     site.good();
-    site.write("Makefile", "all:\n\techo $$$$ > ../pid; sleep 300\n");
+    site.write(
+        "Makefile",
+        &format!("all:\n\t@echo $$$$ > ../pid; echo {READY}; sleep 300\n"),
+    );
     let order = site.order();
     let target = Hasty(LocalShell {
         home: site.root.join("home"),
@@ -294,7 +297,10 @@ fn a_lost_connection_takes_make_with_it() {
     assert!(gone(), "make's child {pid} still runs");
 }
 
-/// A target whose connection breaks as soon as `make` has printed its first line.
+/// What the recipe prints once its shell's id is on the disk.
+const READY: &str = "recipe is under way";
+
+/// A target whose connection breaks as soon as `make` has printed [`READY`].
 struct Hasty(LocalShell);
 
 impl Target for Hasty {
@@ -310,9 +316,8 @@ impl Target for Hasty {
             .spawn()?;
         let mut stdin = child.stdin.take().expect("asked for");
         write(&mut stdin)?;
-        let mut first = [0; 1];
-        child.stdout.take().expect("asked for").read_exact(&mut first)?;
-        std::thread::sleep(std::time::Duration::from_millis(300));
+        let mut lines = BufReader::new(child.stdout.take().expect("asked for")).lines();
+        assert!(lines.any(|line| line.is_ok_and(|line| line == READY)));
         drop(stdin);
         child.wait()?;
         Err(io::ErrorKind::ConnectionReset.into())
