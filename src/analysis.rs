@@ -185,8 +185,8 @@ impl Analysis {
 
 /// The workspace that the arguments mean, for the backend that they ask for.
 fn opened(select: &SelectArgs) -> Result<Workspace, Failure> {
-    let mut workspace = Workspace::open(&select.place)?;
-    if let Some(vt_type) = &select.vt_type {
+    let mut workspace = Workspace::open(&select.config.place)?;
+    if let Some(vt_type) = &select.config.vt_type {
         workspace.settings.vt_type.clone_from(vt_type);
     }
     Ok(workspace)
@@ -298,7 +298,7 @@ fn line(origin: &str, text: String) -> ExtraLine {
 }
 
 fn guest_of(select: &SelectArgs) -> Option<ExtraLine> {
-    let guest = select.guest_os.as_ref()?;
+    let guest = select.config.guest_os.as_ref()?;
     Some(line("--guest-os", format!("only {}", guest_filter(guest))))
 }
 
@@ -314,7 +314,7 @@ pub fn guest_filter(guest: &str) -> String {
 /// What the command line asks for beside the guest.
 fn typed(select: &SelectArgs) -> Result<Vec<ExtraLine>, Failure> {
     let mut lines = Vec::new();
-    for param in &select.params {
+    for param in &select.config.params {
         let (key, value) = param.split_once('=').ok_or_else(|| {
             Failure::new(
                 Exit::Usage,
@@ -326,8 +326,8 @@ fn typed(select: &SelectArgs) -> Result<Vec<ExtraLine>, Failure> {
     let targets = Targets::parse(&select.targets)?;
     let wanted = targets.wanted();
     let filters = [
-        ("--only", "only", select.only.as_slice()),
-        ("--no", "no", select.no.as_slice()),
+        ("--only", "only", select.config.only.as_slice()),
+        ("--no", "no", select.config.no.as_slice()),
         ("the target", "only", wanted.as_slice()),
         ("the target", "no", targets.unwanted.as_slice()),
     ];

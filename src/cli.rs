@@ -146,6 +146,14 @@ pub struct SelectArgs {
     /// What to select, as //FILTER; -//FILTER takes away
     #[arg(value_name = "TARGET")]
     pub targets: Vec<String>,
+    /// Of which configuration
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// Which configuration, and what is added to it.
+#[derive(Args, Debug, Clone, Default)]
+pub struct ConfigArgs {
     /// Guest [default: from vtbuild.toml]
     #[arg(long, value_name = "NAME", alias = "vt-guest-os")]
     pub guest_os: Option<String>,

@@ -76,7 +76,7 @@ impl Planned {
         let wiring = runtime.block_on(Wiring::of(workspace, &variants, args.accel, args.runtime))?;
         let graph = Arc::new(wiring.graph(&variants)?);
         if purpose.fetch {
-            downloads::fetch_missing(workspace, &graph, args.select.place.locked)?;
+            downloads::fetch_missing(workspace, &graph, args.select.config.place.locked)?;
         }
         let resolver = Resolver::new(store, execution::roots(workspace)).strict(args.strict_keys);
         let resolver = Arc::new(resolver);

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use fastrand::Rng;
+use vtbuild_cfg::ExpandOptions;
 
 /// A program with the options it is expanded with.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -17,6 +18,19 @@ pub struct Case {
     pub expand: Vec<String>,
     /// Whether suffixed keys are kept apart.
     pub keep_dups: bool,
+}
+
+impl Case {
+    /// What is wanted of its expansion.
+    #[must_use]
+    pub fn options(&self) -> ExpandOptions {
+        ExpandOptions {
+            defaults: self.defaults,
+            expand: self.expand.clone(),
+            keep_dups: self.keep_dups,
+            strict: false,
+        }
+    }
 }
 
 /// A program made from `seed`.

@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 use serde_json::json;
-use vtbuild_cfg::{Class, Diagnostic, ExpandOptions, Program, Unit, canonical_dump, parse};
+use vtbuild_cfg::{Class, Diagnostic, Program, Unit, canonical_dump, parse};
 
 use super::grammar::Case;
 
@@ -161,13 +161,7 @@ fn ours(case: &Case, root: &Utf8Path) -> Answer {
             return answer;
         }
     };
-    let options = ExpandOptions {
-        defaults: case.defaults,
-        expand: case.expand.clone(),
-        keep_dups: case.keep_dups,
-        strict: false,
-    };
-    for variant in program.variants(&options).take(MOST) {
+    for variant in program.variants(&case.options()).take(MOST) {
         let mut dump = String::new();
         if let Err(error) = variant.and_then(|variant| canonical_dump(&variant, &mut dump)) {
             answer.error = Some(describe(&error));

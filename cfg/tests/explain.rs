@@ -128,6 +128,15 @@ fn check(variant: &Variant) -> Result<usize, Box<Diagnostic>> {
     Ok(total)
 }
 
+/// The first variant of a program.
+fn first(text: &str) -> Variant {
+    support::program(text)
+        .variants(&ExpandOptions::default())
+        .next()
+        .expect("one variant")
+        .expect("it expands")
+}
+
 #[test]
 fn every_key_of_random_programs_is_explained() {
     let (mut variants, mut steps, mut joined) = (0, 0, 0);
@@ -138,13 +147,7 @@ fn every_key_of_random_programs_is_explained() {
             case.lines.push("join a b".to_owned());
         }
         let Ok(program) = linked(&case) else { continue };
-        let options = ExpandOptions {
-            defaults: case.defaults,
-            expand: case.expand.clone(),
-            keep_dups: case.keep_dups,
-            strict: false,
-        };
-        for variant in program.variants(&options).take(MOST) {
+        for variant in program.variants(&case.options()).take(MOST) {
             // A program that cannot be expanded is the business of other tests.
             let Ok(variant) = variant else { break };
             let Ok(made) = check(&variant) else { break };
@@ -176,12 +179,7 @@ shared = 1
 vm2: shared = 2
 join vm1 vm2
 ";
-    let program = support::program(text);
-    let variant = program
-        .variants(&ExpandOptions::default())
-        .next()
-        .expect("one variant")
-        .expect("it expands");
+    let variant = first(text);
     let explanation = Explanation::of(&variant).expect("it applies");
     let told = |key: &str| -> Vec<String> {
         let steps = explanation.steps(key);
@@ -229,12 +227,7 @@ variants:
     - Linux:
     - Windows:
 ";
-    let program = support::program(text);
-    let variant = program
-        .variants(&ExpandOptions::default())
-        .next()
-        .expect("one variant")
-        .expect("it expands");
+    let variant = first(text);
     let steps = vtbuild_cfg::provenance::explain(&variant, "x").expect("it applies");
     let lines = |statements: &[vtbuild_cfg::provenance::Statement]| -> Vec<u32> {
         statements.iter().map(|statement| statement.line).collect()

@@ -79,11 +79,13 @@ impl Keyed for WithReads<'_> {
 
     fn fields(&self, sink: &mut dyn Fields) {
         self.key.fields(sink);
-        sink.open(READS);
-        for (name, value) in &self.reads.params {
-            sink.put(name, value.map_or(Value::Absent, Value::Text));
+        if !self.reads.params.is_empty() {
+            sink.open(READS);
+            for (name, value) in &self.reads.params {
+                sink.put(name, value.map_or(Value::Absent, Value::Text));
+            }
+            sink.close();
         }
-        sink.close();
         if let Some(digest) = self.reads.everything {
             sink.put(EVERYTHING, Value::Digest(digest));
         }

@@ -307,10 +307,6 @@ impl Resolver {
         let today = action_key(spec, resolved).manifest_with(&today);
         let everything = then.get(EVERYTHING).is_some();
         let counts = |change: &Change| {
-            // A group with nothing in it is a field of its own.
-            if change.field == READS {
-                return false;
-            }
             let read = change.field.starts_with(READS);
             let absent = |value: &Option<String>| value.as_deref().is_none_or(|text| text == ABSENT);
             !read || everything || (change.old.is_some() && !(absent(&change.old) && absent(&change.new)))

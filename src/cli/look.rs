@@ -3,7 +3,7 @@
 use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
 
-use super::{ActionArgs, PlaceArgs, RuntimeArg};
+use super::{ActionArgs, ConfigArgs, RuntimeArg};
 
 /// `vtbuild graph`.
 #[derive(Args, Debug, Clone)]
@@ -85,27 +85,12 @@ pub struct QueryArgs {
     /// Ask about them all, even if there are more than 100,000
     #[arg(long)]
     pub all: bool,
-    /// Guest [default: from vtbuild.toml]
-    #[arg(long, value_name = "NAME", alias = "vt-guest-os")]
-    pub guest_os: Option<String>,
-    /// Backend: qemu, libvirt, … [default: from vtbuild.toml]
-    #[arg(long, value_name = "NAME")]
-    pub vt_type: Option<String>,
-    /// Keep only variants that match (a line `only FILTER` at the end of the configuration)
-    #[arg(long, value_name = "FILTER")]
-    pub only: Vec<String>,
-    /// Drop variants that match (a line `no FILTER`)
-    #[arg(long, value_name = "FILTER")]
-    pub no: Vec<String>,
-    /// Set a parameter in every variant (a line `KEY = VALUE`)
-    #[arg(short, long = "param", value_name = "KEY=VALUE")]
-    pub params: Vec<String>,
+    /// Of which configuration
+    #[command(flatten)]
+    pub config: ConfigArgs,
     /// What runs a test's Python, as for `run`
     #[arg(long, value_enum, default_value_t = RuntimeArg::Auto)]
     pub runtime: RuntimeArg,
-    /// Where the workspace and the cache are
-    #[command(flatten)]
-    pub place: PlaceArgs,
 }
 
 /// `--output` of `vtbuild query`.

@@ -5,17 +5,14 @@ use std::sync::Arc;
 use camino::Utf8Path;
 use vtbuild_engine::graph::Graph;
 use vtbuild_engine::outcome::Status;
-use vtbuild_engine::plan::{Plan, PlanOptions};
-use vtbuild_engine::resolve::Resolver;
+use vtbuild_engine::plan::PlanOptions;
 use vtbuild_providers::requirements::{Need, Requirement, kernel_modules, missing_packages, requirements};
 use vtbuild_rules::image::{self, Recipe};
 
 use super::list::guests::{Image, images_of};
-use super::visit::Steps;
-use super::{plural, print, providers, run};
+use super::{plural, print, providers, visit};
 use crate::analysis::Analysis;
-use crate::cli::{AccelArg, BootstrapArgs, RunArgs, RuntimeArg, SelectArgs};
-use crate::execution::{self, Execution};
+use crate::cli::{AccelArg, BootstrapArgs, RuntimeArg, SelectArgs};
 use crate::exit::{Exit, Failure};
 use crate::wiring::Wiring;
 use crate::workspace::Workspace;
@@ -194,10 +191,8 @@ fn configuration(
         .vt_guest_os
         .clone()
         .unwrap_or_else(|| workspace.settings.guest_os.clone());
-    let select = SelectArgs {
-        guest_os: Some(guest_os),
-        ..SelectArgs::default()
-    };
+    let mut select = SelectArgs::default();
+    select.config.guest_os = Some(guest_os);
     let opened = Analysis::in_workspace(workspace, &select);
     match opened {
         Ok(analysis) => {
@@ -275,21 +270,8 @@ fn build(analysis: &Analysis, recipe: &str, image: &Image) -> Result<String, Fai
     let graph = Graph::build(vec![spec]).map_err(|error| Failure::config(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let wiring = runtime.block_on(Wiring::of(workspace, &[], AccelArg::Auto, RuntimeArg::Own))?;
-    let store = execution::open_store(workspace)?;
-    let resolver = Arc::new(Resolver::new(store, execution::roots(workspace)));
-    let plan = Plan::make(&graph, &resolver, PlanOptions { force: false })
-        .map_err(|error| failed(error.to_string()))?;
-    let known = plan.hits() == graph.len();
-    let execution = Execution {
-        workspace,
-        wiring,
-        graph: Arc::new(graph),
-        resolver,
-        plan,
-        options: run::options(&RunArgs::default()),
-        job: None,
-        reporters: vec![Box::new(Steps)],
-    };
+    let execution = visit::aside(workspace, wiring, Arc::new(graph), PlanOptions::default())?;
+    let known = execution.plan.hits() == execution.graph.len();
     let summary = runtime.block_on(execution.carry_out())?;
     let ended = summary.wanted.iter().chain(&summary.broken);
     match ended.into_iter().find(|it| it.status != Status::Pass) {

@@ -14,7 +14,7 @@ use vtbuild_rules::test::{Scene, Visitor};
 
 use super::{print, visit};
 use crate::analysis::Analysis;
-use crate::cli::{GuestAddArgs, GuestArgs, GuestCommand, SelectArgs};
+use crate::cli::{ConfigArgs, GuestAddArgs, GuestArgs, GuestCommand, SelectArgs};
 use crate::exit::{Exit, Failure};
 use crate::report::seconds;
 use crate::workspace::Workspace;
@@ -180,9 +180,11 @@ impl Drop for Definition {
 fn check(args: &GuestAddArgs, full: &str, image: &Image) -> Result<Option<Exit>, Failure> {
     let select = SelectArgs {
         targets: vec!["//...".into()],
-        guest_os: Some(full.to_owned()),
-        place: args.place.clone(),
-        ..SelectArgs::default()
+        config: ConfigArgs {
+            guest_os: Some(full.to_owned()),
+            place: args.place.clone(),
+            ..ConfigArgs::default()
+        },
     };
     let analysis = Analysis::of(&select)?;
     let variants = analysis.variants(Some(LOOKED_AT))?;

@@ -168,11 +168,9 @@ pub fn update(names: &[String], place: &PlaceArgs) -> Result<Exit, Failure> {
 }
 
 fn subtests(vt_type: Option<&String>, place: &PlaceArgs) -> Result<Exit, Failure> {
-    let select = SelectArgs {
-        vt_type: vt_type.cloned(),
-        place: place.clone(),
-        ..SelectArgs::default()
-    };
+    let mut select = SelectArgs::default();
+    select.config.vt_type = vt_type.cloned();
+    select.config.place = place.clone();
     let session = Analysis::session(&select)?;
     print(session.subtests())?;
     Ok(Exit::Good)

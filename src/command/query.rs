@@ -86,11 +86,6 @@ fn most(args: &QueryArgs) -> usize {
 fn select(args: &QueryArgs, targets: Vec<String>) -> SelectArgs {
     SelectArgs {
         targets,
-        guest_os: args.guest_os.clone(),
-        vt_type: args.vt_type.clone(),
-        only: args.only.clone(),
-        no: args.no.clone(),
-        params: args.params.clone(),
-        place: args.place.clone(),
+        config: args.config.clone(),
     }
 }

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use vtbuild_engine::event::Event;
+use vtbuild_engine::graph::Graph;
 use vtbuild_engine::outcome::Status;
 use vtbuild_engine::plan::{Plan, PlanOptions};
 use vtbuild_engine::resolve::Resolver;
@@ -30,20 +31,7 @@ pub fn visit(
     let wiring = runtime.block_on(Wiring::of(workspace, &variants, accel, RuntimeArg::Own))?;
     let wiring = wiring.with_visits(Visits::InsteadOfBody(visitor));
     let graph = Arc::new(wiring.graph(&variants)?);
-    let store = execution::open_store(workspace)?;
-    let resolver = Arc::new(Resolver::new(store, execution::roots(workspace)));
-    let plan = Plan::make(&graph, &resolver, PlanOptions { force: true })
-        .map_err(|error| Failure::environment(format!("failed to {error}")))?;
-    let execution = Execution {
-        workspace,
-        wiring,
-        graph,
-        resolver,
-        plan,
-        options: run::options(&RunArgs::default()),
-        job: None,
-        reporters: vec![Box::new(Steps)],
-    };
+    let execution = aside(workspace, wiring, graph, PlanOptions { force: true })?;
     let summary = runtime.block_on(execution.carry_out())?;
     if summary.interrupted.is_some() {
         return Ok(Some(Exit::Interrupted));
@@ -55,6 +43,30 @@ pub fn visit(
         return Err(Failure::new(exit, format!("{}: {reason}", broken.label)));
     }
     Ok(None)
+}
+
+/// What carries a graph out that nobody asked to be run for its own sake: it leaves no job folder, and its steps are told on
+/// standard error.
+pub(super) fn aside(
+    workspace: &Workspace,
+    wiring: Wiring,
+    graph: Arc<Graph>,
+    options: PlanOptions,
+) -> Result<Execution<'_>, Failure> {
+    let store = execution::open_store(workspace)?;
+    let resolver = Arc::new(Resolver::new(store, execution::roots(workspace)));
+    let plan = Plan::make(&graph, &resolver, options)
+        .map_err(|error| Failure::environment(format!("failed to {error}")))?;
+    Ok(Execution {
+        workspace,
+        wiring,
+        graph,
+        resolver,
+        plan,
+        options: run::options(&RunArgs::default()),
+        job: None,
+        reporters: vec![Box::new(Steps)],
+    })
 }
 
 /// The words of a variant's parameter.
@@ -80,7 +92,7 @@ fn started(mut variant: Variant) -> Variant {
 }
 
 /// Says on standard error what is being prepared: standard output belongs to the visit.
-pub(super) struct Steps;
+struct Steps;
 
 impl Reporter for Steps {
     fn event(&mut self, event: &Event) {

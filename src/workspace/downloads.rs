@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 use indicatif::{ProgressBar, ProgressStyle};
 use vtbuild_engine::graph::Graph;
 use vtbuild_engine::resolve::FILE;
@@ -22,14 +22,8 @@ const OFTEN: Duration = Duration::from_secs(5);
 
 /// The downloads of a workspace in the order of their names, and what is wrong with other definitions.
 pub fn downloads(root: &Utf8Path) -> (Vec<Download>, Vec<DownloadError>) {
-    let entries = root.join(FOLDER).read_dir_utf8().into_iter().flatten().flatten();
-    let mut files: Vec<Utf8PathBuf> = entries
-        .map(camino::Utf8DirEntry::into_path)
-        .filter(|path| path.extension() == Some("ini"))
-        .collect();
-    files.sort();
     let (mut found, mut wrong) = (Vec::new(), Vec::new());
-    for file in files {
+    for file in super::ini_files(&root.join(FOLDER)) {
         match Download::read(&file) {
             Ok(downloads) => found.extend(downloads),
             Err(error) => wrong.push(error),

@@ -223,6 +223,17 @@ impl Workspace {
     }
 }
 
+/// The definition files of a folder, sorted; none where there is no folder.
+fn ini_files(folder: &Utf8Path) -> Vec<Utf8PathBuf> {
+    let entries = folder.read_dir_utf8().into_iter().flatten().flatten();
+    let mut files: Vec<Utf8PathBuf> = entries
+        .map(camino::Utf8DirEntry::into_path)
+        .filter(|path| path.extension() == Some("ini"))
+        .collect();
+    files.sort();
+    files
+}
+
 fn nearest(here: &Utf8Path) -> Option<Utf8PathBuf> {
     here.ancestors()
         .find(|dir| dir.join(FILE).is_file())

@@ -50,13 +50,7 @@ pub struct Defined {
 
 /// The definition files of a workspace, sorted.
 pub fn definition_files(root: &Utf8Path) -> Vec<Utf8PathBuf> {
-    let entries = root.join(FOLDER).read_dir_utf8().into_iter().flatten().flatten();
-    let mut files: Vec<Utf8PathBuf> = entries
-        .map(camino::Utf8DirEntry::into_path)
-        .filter(|path| path.extension() == Some("ini"))
-        .collect();
-    files.sort();
-    files
+    super::ini_files(&root.join(FOLDER))
 }
 
 /// The providers that a workspace defines. One that cannot be used is left out; the others work.

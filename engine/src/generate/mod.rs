@@ -142,7 +142,7 @@ fn is_bare_header(line: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn piece(file: &str, text: &str) -> Piece {
+    pub(super) fn piece(file: &str, text: &str) -> Piece {
         Piece {
             file: Arc::from(file),
             text: Arc::from(text),

@@ -169,14 +169,8 @@ fn stem(file: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::piece;
     use super::*;
-
-    fn piece(file: &str, text: &str) -> Piece {
-        Piece {
-            file: Arc::from(file),
-            text: Arc::from(text),
-        }
-    }
 
     fn provider() -> ProviderPieces {
         ProviderPieces {

@@ -60,12 +60,10 @@ impl Side {
 fn folder(dir: &Utf8Path, select: &SelectArgs) -> Result<Program, Failure> {
     let place = PlaceArgs {
         workspace: Some(dir.to_owned()),
-        ..select.place.clone()
+        ..select.config.place.clone()
     };
-    let select = SelectArgs {
-        place,
-        ..select.clone()
-    };
+    let mut select = select.clone();
+    select.config.place = place;
     Ok(Analysis::of(&select)?.program)
 }
 
@@ -84,7 +82,7 @@ fn file(path: &Utf8Path, select: &SelectArgs) -> Result<Program, Failure> {
 /// The configuration of the workspace as it was in a revision. Nothing is checked out: the revision's files are unpacked
 /// into a scratch folder.
 fn revision(word: &str, args: &DiffArgs) -> Result<Program, Failure> {
-    let workspace = Workspace::open(&args.select.place)?;
+    let workspace = Workspace::open(&args.select.config.place)?;
     let commit = git(
         &workspace.root,
         &[

@@ -70,13 +70,13 @@ pub fn list(args: &ListArgs) -> Result<Exit, Failure> {
 
 /// The filter lines of the command line.
 fn filters(args: &ListArgs, targets: &[String]) -> Result<Vec<String>, Failure> {
-    let select = &args.select;
-    let guest = select
+    let config = &args.select.config;
+    let guest = config
         .guest_os
         .iter()
         .map(|guest| format!("only {}", guest_filter(guest)));
-    let only = select.only.iter().map(|filter| format!("only {filter}"));
-    let no = select.no.iter().map(|filter| format!("no {filter}"));
+    let only = config.only.iter().map(|filter| format!("only {filter}"));
+    let no = config.no.iter().map(|filter| format!("no {filter}"));
     let mut lines: Vec<String> = guest.chain(only).chain(no).collect();
     for target in targets.iter().filter(|target| *target != "//...") {
         lines.push(match (target.strip_prefix("//"), target.strip_prefix("!//")) {
