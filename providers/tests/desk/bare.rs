@@ -243,7 +243,7 @@ async fn a_guest_that_never_answers_is_shown_with_its_picture_and_a_killed_one_i
     let (error, _) = tokio::join!(bench.fails("vm.login", json!({"vm": "vm1", "timeout": 60})), kill);
     assert_eq!(error.kind, "vm-dead");
     assert!(
-        before.elapsed() < Duration::from_secs(10),
+        before.elapsed() < Duration::from_secs(40),
         "{:?}",
         before.elapsed()
     );
@@ -282,5 +282,5 @@ async fn the_tools_run_and_the_end_leaves_nothing() {
         .expect("a number");
     drop(bench);
     let pid = u32::try_from(pid).expect("a pid");
-    assert!(eventually(Duration::from_secs(10), || !alive(pid)));
+    assert!(eventually(Duration::from_secs(60), || !alive(pid)));
 }
