@@ -221,10 +221,10 @@ fn what_was_finished_before_a_kill_is_not_done_again() {
     });
     running.signal(Signal::KILL);
     drop(running.wait().says(&["plain.one: PASS"]));
-    until(10, "nothing runs any more", || {
+    until(60, "nothing runs any more", || {
         sandbox.processes().is_empty().then_some(())
     });
-    until(10, "no scratch is left", || {
+    until(60, "no scratch is left", || {
         sandbox.scratch().is_empty().then_some(())
     });
     std::fs::write(&gate, "").unwrap();

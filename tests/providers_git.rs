@@ -433,7 +433,7 @@ impl Daemon {
             format!("--base-path={}", sandbox.root()),
         ]);
         let child = command.spawn().unwrap();
-        until(20, "git daemon listens", || {
+        until(60, "git daemon listens", || {
             TcpStream::connect(("127.0.0.1", free)).ok()
         });
         Self(child, free)
