@@ -184,7 +184,7 @@ impl Analysis {
 }
 
 /// The workspace that the arguments mean, for the backend that they ask for.
-fn opened(select: &SelectArgs) -> Result<Workspace, Failure> {
+pub fn opened(select: &SelectArgs) -> Result<Workspace, Failure> {
     let mut workspace = Workspace::open(&select.config.place)?;
     if let Some(vt_type) = &select.config.vt_type {
         workspace.settings.vt_type.clone_from(vt_type);

@@ -2,6 +2,7 @@
 
 mod actions;
 mod begin;
+mod changes;
 mod look;
 mod sources;
 
@@ -12,6 +13,7 @@ pub use self::actions::{
     AccelArg, ActionArgs, HostArgs, LogArgs, PlanArgs, Progress, RunArgs, RuntimeArg, WhyArgs,
 };
 pub use self::begin::{GuestAddArgs, GuestArgs, GuestCommand, NewArgs, NewCommand, ShellArgs};
+pub use self::changes::{DiffArgs, DiffFormat};
 pub use self::look::{GraphArgs, GraphFormat, QueryArgs, QueryOutput};
 pub use self::sources::{BootstrapArgs, DownloadArgs, DownloadCommand, ProvidersArgs, ProvidersCommand};
 use crate::exit;
@@ -33,7 +35,7 @@ const EXAMPLES: &str = concat!(
     "  vtbuild why //boot                     the exact fields that differ from the last run, and who set them\n",
     "  vtbuild why-not //migrate..unix        the filter that is in the way of what is not listed\n",
     "  vtbuild lint                           what is hardly meant in a configuration\n",
-    "  vtbuild diff HEAD .                    what your edit does to the variants\n",
+    "  vtbuild diff HEAD .                    what your edit does to the variants, and what would run because of it\n",
     "  vtbuild new provider && vtbuild new test uptime\n",
     "                                         the beginning of a test of your own: it passes at once\n",
     "  vtbuild shell //uptime                 a shell in the guest that the test would find\n",
@@ -91,7 +93,7 @@ pub enum Command {
     Lint(LintArgs),
     /// Lay configuration files out in the one canonical way
     Fmt(FmtArgs),
-    /// Compare the variants of two folders or git revisions
+    /// Say what a change does: to the variants of two folders or git revisions, and what would run because of it
     Diff(DiffArgs),
     /// Print the variants of a configuration file, with the options of the field's own tool for it
     Cartesian(CartesianArgs),
@@ -339,38 +341,6 @@ pub struct FmtArgs {
     /// Change nothing; name the files that would change
     #[arg(long)]
     pub check: bool,
-}
-
-/// `vtbuild diff`.
-#[derive(Args, Debug, Clone)]
-#[command(after_help = "\
-OLD and NEW are each one of
-  a folder with a tests.cfg, or a configuration file: that alone, and what it includes
-  a folder of a workspace: its configuration, with its guest and filters
-  a revision of the git repository around this workspace: the workspace as it was then
-
-Exits with 0 where all variants are the same, with 1 where they differ.
-
-Examples:
-  vtbuild diff HEAD .                      what your edit does to the variants, key by key
-  vtbuild diff v1.0 v1.1 //migrate..tcp    the same for two releases and one kind of test
-  vtbuild diff old/cfg new/cfg --json      for other programs")]
-pub struct DiffArgs {
-    /// The state before
-    #[arg(value_name = "OLD")]
-    pub old: String,
-    /// The state after
-    #[arg(value_name = "NEW")]
-    pub new: String,
-    /// Which variants
-    #[command(flatten)]
-    pub select: SelectArgs,
-    /// As JSON, one object a line
-    #[arg(long)]
-    pub json: bool,
-    /// Compare them all, even if there are more than 50,000
-    #[arg(long)]
-    pub all: bool,
 }
 
 /// `vtbuild cartesian`: the options are those of the field's own tool.

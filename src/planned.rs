@@ -2,22 +2,24 @@
 
 use std::sync::Arc;
 
+use tokio::runtime::Runtime;
+use vtbuild_cache::Store;
 use vtbuild_engine::graph::Graph;
 use vtbuild_engine::plan::{Plan, PlanOptions};
-use vtbuild_engine::resolve::Resolver;
+use vtbuild_engine::resolve::{ResolveError, Resolver};
 use vtbuild_engine::schedule::claims::Capacity;
 use vtbuild_engine::variant::Variant;
 
 use crate::analysis::Analysis;
-use crate::cli::{ActionArgs, HostArgs};
+use crate::cli::{ActionArgs, HostArgs, SelectArgs};
 use crate::command::warn;
 use crate::execution;
 use crate::exit::Failure;
 use crate::wiring::Wiring;
-use crate::workspace::downloads;
+use crate::workspace::{Workspace, downloads};
 
 /// How many tests are taken without being insisted upon.
-const MOST: usize = 10_000;
+pub const MOST: usize = 10_000;
 
 /// What a plan is made for.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +53,7 @@ pub struct Planned {
     /// What is known of them.
     pub plan: Plan,
     /// For what has to wait.
-    pub runtime: tokio::runtime::Runtime,
+    pub runtime: Runtime,
 }
 
 impl Planned {
@@ -70,19 +72,21 @@ impl Planned {
         } else {
             analysis.at_most(MOST, purpose.doing)?
         };
-        if args.select.targets.iter().any(|target| target == "//...") {
-            leave_out_manual(&mut variants);
+        if everything(&args.select) {
+            let left_out = leave_out_manual(&mut variants);
+            if left_out > 0 {
+                warn(&format!(
+                    "{left_out} variants with `manual = yes` are left out of //...; they run when they are named"
+                ));
+            }
         }
-        let wiring = runtime.block_on(Wiring::of(workspace, &variants, args.accel, args.runtime))?;
-        let graph = Arc::new(wiring.graph(&variants)?);
-        if purpose.fetch {
-            downloads::fetch_missing(workspace, &graph, args.select.config.place.locked)?;
-        }
-        let resolver = Resolver::new(store, execution::roots(workspace)).strict(args.strict_keys);
-        let resolver = Arc::new(resolver);
-        let force = args.force || purpose.again;
-        let plan = Plan::make(&graph, &resolver, PlanOptions { force })
-            .map_err(|error| Failure::environment(format!("failed to {error}")))?;
+        let foreseen = Foreseen::of(workspace, &variants, store, &runtime, args, purpose)?;
+        let Foreseen {
+            wiring,
+            graph,
+            resolver,
+            plan,
+        } = foreseen;
         Ok(Self {
             analysis,
             wiring,
@@ -94,9 +98,60 @@ impl Planned {
     }
 }
 
+/// Variants as a graph, with what is known of each action.
+pub struct Foreseen {
+    /// The rules.
+    pub wiring: Wiring,
+    /// The actions.
+    pub graph: Arc<Graph>,
+    /// Where records are.
+    pub resolver: Arc<Resolver>,
+    /// What is known of them.
+    pub plan: Plan,
+}
+
+impl Foreseen {
+    /// What is to be foreseen of these variants of a workspace.
+    pub fn of(
+        workspace: &Workspace,
+        variants: &[Variant],
+        store: Store,
+        runtime: &Runtime,
+        args: &ActionArgs,
+        purpose: Purpose,
+    ) -> Result<Self, Failure> {
+        let wiring = runtime.block_on(Wiring::of(workspace, variants, args.accel, args.runtime))?;
+        let graph = Arc::new(wiring.graph(variants)?);
+        if purpose.fetch {
+            downloads::fetch_missing(workspace, &graph, args.select.config.place.locked)?;
+        }
+        let resolver = Resolver::new(store, execution::roots(workspace)).strict(args.strict_keys);
+        let resolver = Arc::new(resolver);
+        let force = args.force || purpose.again;
+        let plan =
+            Plan::make(&graph, &resolver, PlanOptions { force }).map_err(|error| unreadable(&error))?;
+        Ok(Self {
+            wiring,
+            graph,
+            resolver,
+            plan,
+        })
+    }
+}
+
+/// A store or a source that cannot be read, on its way to the user.
+pub fn unreadable(error: &ResolveError) -> Failure {
+    Failure::environment(format!("failed to {error}"))
+}
+
+/// Whether a selection names nothing in particular.
+pub fn everything(select: &SelectArgs) -> bool {
+    select.targets.iter().any(|target| target == "//...")
+}
+
 /// Variants with `manual = yes` (tests that fail on purpose, say, or that need a hand) run when they are named, not with
-/// everything.
-fn leave_out_manual(variants: &mut Vec<Variant>) {
+/// everything. Returns how many there are.
+pub fn leave_out_manual(variants: &mut Vec<Variant>) -> usize {
     let before = variants.len();
     let manual = |variant: &Variant| {
         variant
@@ -105,12 +160,7 @@ fn leave_out_manual(variants: &mut Vec<Variant>) {
             .any(|(key, value)| &**key == "manual" && &**value == "yes")
     };
     variants.retain(|variant| !manual(variant));
-    let left_out = before - variants.len();
-    if left_out > 0 {
-        warn(&format!(
-            "{left_out} variants with `manual = yes` are left out of //...; they run when they are named"
-        ));
-    }
+    before - variants.len()
 }
 
 /// What the command line lets a run take of the host.

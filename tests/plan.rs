@@ -136,3 +136,155 @@ fn the_log_of_a_job_names_its_critical_path_and_what_was_saved() {
         .says(&["0 ran in ", "; 2 came from the cache, which saved "]);
     assert!(!log.stdout().contains("critical path"));
 }
+
+/// Commits the whole workspace to a repository in it, which is made if need be.
+fn commit(sandbox: &Sandbox, message: &str) {
+    let git = |words: &[&str]| {
+        let mut command = sandbox.command("git");
+        command.args(words);
+        sandbox.finish(command).exit(0).stdout();
+    };
+    git(&["init", "-q", "."]);
+    git(&["add", "."]);
+    let author = ["-c", "user.name=a", "-c", "user.email=a@b"];
+    git(&[&author[..], &["commit", "-q", "-m", message]].concat());
+}
+
+const CONFIG: &str = "\
+variants:
+    - Small:
+    - Large:
+variants test:
+    - boot:
+        type = boot
+    - migrate:
+        type = migrate
+        variants:
+            - @tcp:
+            - unix:
+                only Large
+no nothing
+";
+
+#[test]
+fn diff_names_variants_and_keys() {
+    let sandbox = Sandbox::new();
+    sandbox.write("vtbuild.toml", "guest-os = \"Small\"\nbundled-tests = false\n");
+    sandbox.write("qemu/cfg/tests.cfg", CONFIG);
+    commit(&sandbox, "first");
+    let says = |words: &str, code: i32, stdout: &str| {
+        let told = sandbox.run(&format!("diff {words} --variants-only"));
+        assert_eq!(told.exit(code).stdout(), stdout, "{words}");
+    };
+    says(
+        "HEAD .",
+        0,
+        "0 added, 0 removed, 0 changed; 2 variants the same\n",
+    );
+    sandbox.edit(
+        "qemu/cfg/tests.cfg",
+        "type = boot",
+        "type = start\n        new = 1",
+    );
+    sandbox.edit("qemu/cfg/tests.cfg", "- migrate:", "- move:");
+    let expected = "\
+- (test=migrate).tcp.Small
+~ (test=boot).Small
+    new: nothing -> \"1\"
+    type: \"boot\" -> \"start\"
++ (test=move).tcp.Small
+
+1 added, 1 removed, 1 changed; 0 variants the same
+";
+    says("HEAD .", 1, expected);
+    let json = "{\"change\":\"changed\",\"name\":\"(test=boot).Small\",\"keys\":{\"new\":{\"before\":null,\"after\":\"1\"},\"type\":{\"before\":\"boot\",\"after\":\"start\"}}}\n";
+    let sum = "{\"variants\":{\"added\":0,\"removed\":0,\"changed\":1,\"same\":0},\"tests\":null}\n";
+    says("HEAD . //boot --json", 1, &format!("{json}{sum}"));
+    sandbox.edit("qemu/cfg/tests.cfg", "no nothing", "only a...b");
+    let broken = sandbox.run("diff . HEAD").exit(3);
+    assert!(
+        broken.stderr().contains("tests.cfg:14:10: error: too many dots"),
+        "{}",
+        broken.stderr()
+    );
+    commit(&sandbox, "second");
+    let broken = sandbox.run("diff HEAD~1 HEAD").exit(3);
+    let first = "error: HEAD:qemu/cfg/tests.cfg:14:10: error: too many dots between variant names\n";
+    assert!(broken.stderr().starts_with(first), "{}", broken.stderr());
+    let unknown = sandbox.run("diff nix .").exit(2);
+    unknown.complains(&["`nix` is neither a folder, nor a file, nor a revision"]);
+    assert!(
+        sandbox.scratch().is_empty(),
+        "nothing is left: {:?}",
+        sandbox.scratch()
+    );
+}
+
+#[test]
+fn diff_tells_what_would_run_because_of_it() {
+    let sandbox = two();
+    commit(&sandbox, "first");
+    let unknown = sandbox.run("diff HEAD .").exit(0);
+    unknown.says(&["none of 2 tests would run because of this; 2 without a verdict before and after\n"]);
+    sandbox.run("//... --progress plain").exit(0).ran();
+
+    sandbox.edit(ALL, "colour = blue", "colour = blue\n            size = 1");
+    let unread = sandbox.run("diff HEAD .").exit(1);
+    unread.says(&[
+        "    size: nothing -> \"1\"\n",
+        "none of 2 tests would run because of this; 2 from the cache\n",
+    ]);
+    sandbox.edit(ALL, "colour = blue", "colour = green");
+    let read = sandbox.run("diff HEAD . --jobs 3").exit(1);
+    read.says(&[
+        "    colour: \"blue\" -> \"green\"\n",
+        "1 of 2 tests would run because of this, about ",
+        " with 3 jobs; 1 from the cache\n",
+        "    1 test: colour: \"blue\" -> \"green\" (about ",
+        "        mine.pair.two\n",
+    ]);
+
+    // Files count too, and a provider that is defined by a path into the repository is that of the revision.
+    commit(&sandbox, "second");
+    let python = "mine/generic/tests/painter.py";
+    sandbox.write(python, &format!("{}    # more\n", sandbox.read(python)));
+    commit(&sandbox, "third");
+    let file = sandbox.run("diff HEAD~1 HEAD").exit(1);
+    file.says(&[
+        "0 added, 0 removed, 0 changed; 2 variants the same\n",
+        "2 of 2 tests would run because of this",
+        "    2 tests: mine/generic/tests/painter.py changed (about ",
+    ]);
+    let lines = lines(sandbox.run("diff HEAD~2 HEAD //two --json").exit(1).stdout());
+    assert_eq!(lines[0]["change"], "changed");
+    assert_eq!(
+        (&lines[1]["run"], &lines[1]["title"]),
+        (&"invalidated".into(), &"mine.pair.two".into())
+    );
+    assert_eq!(
+        (&lines[1]["known"], &lines[2]["tests"]["run"]),
+        (&true.into(), &1.into())
+    );
+    assert!(
+        sandbox.scratch().is_empty(),
+        "nothing is left: {:?}",
+        sandbox.scratch()
+    );
+}
+
+#[test]
+fn diff_is_a_comment_for_a_pull_request() {
+    let sandbox = two();
+    commit(&sandbox, "first");
+    sandbox.run("//... --progress plain").exit(0).ran();
+    sandbox.edit(ALL, "colour = blue", "colour = a|b");
+    let told = sandbox.run("diff HEAD . --format markdown --jobs 2").exit(1);
+    told.says(&[
+        "### vtbuild: 1 of 2 tests would run because of this, about ",
+        "Variants from `HEAD` to `.`: 0 added, 0 removed, 1 changed; 1 variant the same.\n",
+        "| what would run | why | time |\n|---|---|--:|\n| 1 test | `colour: \"blue\" -> \"a\\|b\"` | about ",
+        "<details><summary>what would run, by name</summary>\n\n```\ncolour: \"blue\" -> \"a|b\"\n  mine.pair.two  (about ",
+        "<details><summary>what differs in 1 variant</summary>\n\n```\n~ ",
+        "    colour: \"blue\" -> \"a|b\"\n```\n\n</details>\n",
+    ]);
+}

@@ -11,12 +11,14 @@
 //! | [`key`], [`observe`] | what a key contains; what is read beyond it |
 //! | [`resolve`], [`reason`] | when a record is a hit; why it is not |
 //! | [`plan`], [`estimate`] | what would run, and how long it would take |
+//! | [`affected`] | what of that is due to a change |
 //! | [`query`] | questions about the graph |
 //! | [`schedule`] | carrying a plan out |
 //! | [`event`], [`outcome`], [`cancel`] | what is told, what came of it, being told to stop |
 //!
 //! Analysis is synchronous; `async` begins in [`schedule`].
 
+pub mod affected;
 pub mod cancel;
 mod db;
 pub mod dep;

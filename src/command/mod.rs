@@ -3,6 +3,7 @@
 pub mod bootstrap;
 pub mod cache;
 pub mod cartesian;
+mod changes;
 pub mod clean;
 pub mod diff;
 pub mod doctor;

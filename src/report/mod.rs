@@ -13,7 +13,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use vtbuild_engine::event::Event;
 
 pub use job::{Job, JobFolder};
-pub use tally::{Tally, seconds};
+pub use tally::{Tally, about, seconds};
 
 use crate::cli::Progress;
 

@@ -75,6 +75,22 @@ pub fn seconds(seconds: f64) -> String {
     format!("{seconds:.2} s")
 }
 
+/// `45 s`, `3 min 20 s`, `2 h 5 min`: for what is not known exactly.
+pub fn about(seconds: f64) -> String {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "`as` saturates, and nothing takes that long"
+    )]
+    let whole = seconds.round() as u64;
+    match whole {
+        0..100 if seconds < 10.0 => format!("{seconds:.1} s"),
+        0..100 => format!("{whole} s"),
+        100..3600 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
 /// The colour of a verdict.
 pub fn style_of(status: Status) -> Style {
     let colour = match status {
@@ -121,6 +137,15 @@ mod tests {
         );
         tally.add(&finished(Status::Cancel));
         assert!(tally.line().ends_with("INTERRUPT 0 | CANCEL 1"));
+    }
+
+    #[test]
+    fn times_are_as_exact_as_they_are_known() {
+        let told = [0.0, 9.94, 12.4, 99.4, 200.0, 7500.0].map(about);
+        assert_eq!(
+            told,
+            ["0.0 s", "9.9 s", "12 s", "99 s", "3 min 20 s", "2 h 5 min"]
+        );
     }
 
     #[test]

@@ -51,6 +51,23 @@ impl TestProvider {
         }
     }
 
+    /// The same provider where the folder `from` has been copied to `to`; unchanged if it is not in that folder.
+    #[must_use]
+    pub fn copied(&self, from: &Utf8Path, to: &Utf8Path) -> Self {
+        let there = |path: &Utf8PathBuf| match path.strip_prefix(from) {
+            Ok(inside) => to.join(inside),
+            Err(_) => path.clone(),
+        };
+        let backends = self.backends.iter();
+        Self {
+            name: self.name.clone(),
+            root: there(&self.root),
+            backends: backends
+                .map(|(name, folder)| (name.clone(), there(folder)))
+                .collect(),
+        }
+    }
+
     /// The folder of a backend.
     #[must_use]
     pub fn backend(&self, backend: &str) -> Option<&Utf8Path> {
