@@ -176,11 +176,7 @@ async fn what_a_test_left_running_does_not_hold_up_its_end() {
         finished.verdict().map(|verdict| verdict.status),
         Some(Status::Pass)
     );
-    assert!(
-        before.elapsed() < LONG,
-        "{:?}",
-        before.elapsed()
-    );
+    assert!(before.elapsed() < LONG, "{:?}", before.elapsed());
     assert!(eventually(LONG, || !runs("sleep\u{0}4242")));
 }
 

@@ -296,11 +296,7 @@ async fn a_server_that_comes_up_late_is_found_at_once() {
         target = sshd.target();
     }
     login::connect(&target, LONG, &|| Ok(())).await.expect("connects");
-    assert!(
-        started.elapsed() < LONG / 2,
-        "{:?}",
-        started.elapsed()
-    );
+    assert!(started.elapsed() < LONG / 2, "{:?}", started.elapsed());
 }
 
 #[tokio::test]

@@ -193,11 +193,7 @@ async fn several_megabytes_pass_quickly() {
     let before = Instant::now();
     let output = shell.cmd_output("flood", LONG).await.expect("output");
     assert_eq!(output.len(), 400 * 1000 * 22);
-    assert!(
-        before.elapsed() < LONG / 2,
-        "{:?}",
-        before.elapsed()
-    );
+    assert!(before.elapsed() < LONG / 2, "{:?}", before.elapsed());
 }
 
 #[tokio::test]
