@@ -8,10 +8,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::digest::Digest;
 use crate::error::{StoreError, io_at};
+use crate::hit::take;
 use crate::index::Damage;
 use crate::lock::{FileLock, Mode};
 use crate::notice::Notice;
-use crate::record::take;
 use crate::sparse::copy_and_hash;
 use crate::store::{Store, now_unix_ms};
 

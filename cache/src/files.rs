@@ -12,8 +12,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use camino::Utf8Path;
 
 use crate::digest::Digest;
+use crate::hit::take;
 use crate::index::Damage;
-use crate::record::take;
 use crate::store::Store;
 
 /// How long ago a file must have been changed before its digest is remembered, in nanoseconds.

@@ -17,9 +17,9 @@ use heed::RoTxn;
 use crate::blob::BlobEntry;
 use crate::digest::Digest;
 use crate::error::{StoreError, io_at};
+use crate::hit::{Hit, hits_from_bytes};
 use crate::index::Table;
 use crate::lock::{FileLock, Mode, Place};
-use crate::record::{Hit, hits_from_bytes};
 use crate::store::{Store, now_unix_ms};
 
 /// The usual time of grace, see [`Limits::grace`].
@@ -437,7 +437,7 @@ mod tests {
             let hit = Hit {
                 trace: digest(key),
                 outputs: blobs.into_iter().map(output).collect(),
-                observed: Vec::new(),
+                observed: crate::hit::Observations::of(&[]),
                 seconds: *seconds,
                 finished_unix_ms: 0,
                 status: String::new(),

@@ -25,6 +25,9 @@ use crate::manifest::{Manifest, Printer};
 /// unreachable.
 pub const ENCODING: u32 = 1;
 
+/// Most keys are shorter, in bytes.
+const USUAL_BYTES: usize = 2048;
+
 const HEAD: &[u8] = b"vtbuild-key";
 
 /// One value of a field. Values of different types never encode alike: `Text("1")` is not `Number(1)`.
@@ -68,9 +71,10 @@ pub trait Keyed {
 /// When the groups that `keyed` opens and closes do not match.
 #[must_use]
 pub fn digest_of(keyed: &dyn Keyed) -> Digest {
-    let mut encoder = Encoder::new(blake3::Hasher::new(), keyed.domain());
+    // Hashed at once: a key is a thousand bytes in a hundred pieces, and the hash likes pieces least of all.
+    let mut encoder = Encoder::new(keyed.domain());
     keyed.fields(&mut encoder);
-    encoder.finish().finalize().into()
+    Digest::of(&encoder.finish())
 }
 
 /// The fields of `keyed`, printed.
@@ -84,61 +88,57 @@ pub fn manifest_of(keyed: &dyn Keyed) -> Manifest {
     printer.finish()
 }
 
-/// Where encoded bytes go: a hasher, or (in tests) a vector.
-trait Sink {
-    fn write(&mut self, bytes: &[u8]);
-}
-
-impl Sink for blake3::Hasher {
-    fn write(&mut self, bytes: &[u8]) {
-        self.update(bytes);
-    }
-}
-
-/// The hashing sink.
-struct Encoder<S> {
-    sink: S,
+/// The sink of bytes that are hashed.
+struct Encoder {
+    bytes: Vec<u8>,
     depth: usize,
 }
 
-impl<S: Sink> Encoder<S> {
-    fn new(sink: S, domain: &str) -> Self {
-        let mut encoder = Self { sink, depth: 0 };
-        encoder.sink.write(HEAD);
-        encoder.sink.write(&ENCODING.to_le_bytes());
+impl Encoder {
+    fn new(domain: &str) -> Self {
+        let mut encoder = Self {
+            bytes: Vec::with_capacity(USUAL_BYTES),
+            depth: 0,
+        };
+        encoder.write(HEAD);
+        encoder.write(&ENCODING.to_le_bytes());
         encoder.text(domain.as_bytes());
         encoder
     }
 
-    fn text(&mut self, bytes: &[u8]) {
-        self.sink.write(&(bytes.len() as u64).to_le_bytes());
-        self.sink.write(bytes);
+    fn write(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
     }
 
-    fn finish(mut self) -> S {
+    fn text(&mut self, bytes: &[u8]) {
+        self.write(&(bytes.len() as u64).to_le_bytes());
+        self.write(bytes);
+    }
+
+    fn finish(mut self) -> Vec<u8> {
         assert_eq!(self.depth, 0, "a group of key fields was opened and not closed");
-        self.sink.write(b".");
-        self.sink
+        self.write(b".");
+        self.bytes
     }
 }
 
-impl<S: Sink> Fields for Encoder<S> {
+impl Fields for Encoder {
     fn put(&mut self, name: &str, value: Value<'_>) {
-        self.sink.write(&[tag(value)]);
+        self.write(&[tag(value)]);
         self.text(name.as_bytes());
         match value {
             Value::Text(text) => self.text(text.as_bytes()),
             Value::Bytes(bytes) => self.text(bytes),
-            Value::Number(number) => self.sink.write(&number.to_le_bytes()),
-            Value::Flag(flag) => self.sink.write(&[u8::from(flag)]),
-            Value::Digest(digest) => self.sink.write(digest.as_bytes()),
+            Value::Number(number) => self.write(&number.to_le_bytes()),
+            Value::Flag(flag) => self.write(&[u8::from(flag)]),
+            Value::Digest(digest) => self.write(digest.as_bytes()),
             Value::Absent => {}
         }
     }
 
     fn open(&mut self, name: &str) {
         self.depth += 1;
-        self.sink.write(b"(");
+        self.write(b"(");
         self.text(name.as_bytes());
     }
 
@@ -147,7 +147,7 @@ impl<S: Sink> Fields for Encoder<S> {
             .depth
             .checked_sub(1)
             .expect("a group of key fields is closed only after it was opened");
-        self.sink.write(b")");
+        self.write(b")");
     }
 }
 

@@ -10,10 +10,11 @@ use heed::RwTxn;
 use crate::digest::Digest;
 use crate::error::{StoreError, io_at};
 use crate::history::Run;
+use crate::hit::{Hit, hits_from_bytes, hits_to_bytes};
 use crate::index::Damage;
 use crate::lock::{FileLock, Mode};
 use crate::notice::Notice;
-use crate::record::{Hit, Record, hits_from_bytes, hits_to_bytes};
+use crate::record::Record;
 use crate::store::{Store, from_json, to_json};
 
 /// From this many blobs on, reading all folders of the store is cheaper than asking for each file.
@@ -109,18 +110,22 @@ impl Store {
     pub fn lookup_many(&self, keys: &[Digest]) -> Result<Vec<Vec<Hit>>, StoreError> {
         let table = self.index().tables.traces;
         let mut damaged = Vec::new();
-        let mut hits = Vec::with_capacity(keys.len());
+        let mut hits = vec![Vec::new(); keys.len()];
+        // In the order in which they lie in the index, so that each of its pages is visited once.
+        let mut order: Vec<usize> = (0..keys.len()).collect();
+        order.sort_unstable_by_key(|at| keys[*at]);
         let txn = self.index().read()?;
-        for key in keys {
-            let found = self.index().get(&txn, table, key.as_bytes())?;
-            hits.push(match found.map(|content| content.and_then(hits_from_bytes)) {
-                Some(Err(damage)) => {
-                    damaged.push((key.as_bytes().to_vec(), damage));
-                    Vec::new()
-                }
-                Some(Ok(hits)) => hits,
-                None => Vec::new(),
-            });
+        for at in order {
+            let key = keys[at].as_bytes();
+            match self
+                .index()
+                .get(&txn, table, key)?
+                .map(|content| content.and_then(hits_from_bytes))
+            {
+                Some(Ok(found)) => hits[at] = found,
+                Some(Err(damage)) => damaged.push((key.to_vec(), damage)),
+                None => {}
+            }
         }
         drop(txn);
         self.remove_damaged(table, &damaged)?;

@@ -200,15 +200,16 @@ fn record(key: Digest, spec: &Spec, outputs: Vec<Output>) -> Record {
     }
 }
 
-/// Seconds that this thread was on a CPU: the same on a busy machine and on an idle one.
+/// Seconds that this process's threads were on CPUs: about the same on a busy machine and on an idle one.
 fn on_cpu() -> f64 {
-    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").expect("procfs is mounted");
-    let nanos: f64 = stat
-        .split_whitespace()
-        .next()
-        .and_then(|n| n.parse().ok())
-        .expect("nanoseconds");
-    nanos / 1e9
+    let threads = std::fs::read_dir("/proc/self/task").expect("procfs is mounted");
+    let nanos = |thread: std::io::Result<std::fs::DirEntry>| -> f64 {
+        let path = thread.expect("threads are listed").path().join("schedstat");
+        let stat = std::fs::read_to_string(path).expect("threads of the pool stay");
+        let first = stat.split_whitespace().next();
+        first.and_then(|nanos| nanos.parse().ok()).expect("nanoseconds")
+    };
+    threads.map(nanos).sum::<f64>() / 1e9
 }
 
 /// The process's resident set, in bytes.

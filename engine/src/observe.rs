@@ -11,9 +11,11 @@
 //! | `suffix:NAME` | that the names ending in `_NAME` were turned into an object's view | the names in which `_NAME` stands more than once: they alone reach a view under another name than their own |
 //! | `params` | all of them | all names and values |
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use camino::Utf8PathBuf;
+use rustc_hash::FxBuildHasher;
 use vtbuild_cache::{Digest, Fields, Keyed, Value, digest_of};
 
 use crate::variant::Params;
@@ -66,28 +68,33 @@ pub(crate) enum Observation<'a> {
 impl<'a> Observation<'a> {
     /// What the stored `name` means; `None` for one that a later version wrote.
     pub(crate) fn parse(name: &'a str) -> Option<Self> {
-        if name == EVERYTHING {
-            return Some(Self::Everything);
-        }
-        let file = name.strip_prefix(FILE).map(Self::File);
-        let param = || name.strip_prefix(PARAM).map(Self::Param);
-        file.or_else(param)
-            .or_else(|| name.strip_prefix(SUFFIX).map(Self::Suffix))
+        // Most are parameters.
+        let param = name.strip_prefix(PARAM).map(Self::Param);
+        let file = || name.strip_prefix(FILE).map(Self::File);
+        let suffix = || name.strip_prefix(SUFFIX).map(Self::Suffix);
+        let everything = || (name == EVERYTHING).then_some(Self::Everything);
+        param.or_else(file).or_else(suffix).or_else(everything)
     }
 }
 
-/// The parameters that an action may read while it runs, sorted by name. A view of a variant's own list: thousands of actions
-/// have one.
+/// The parameters that an action may read while it runs. A view of a variant's own list: thousands of actions have one, and
+/// of each a handful is asked for, so the names are found by their hash and sorted only for those who want all of them.
 #[derive(Clone, Default, Debug)]
 pub struct Offered {
     params: Arc<Params>,
-    /// Places in the list, by name.
-    sorted: Box<[u32]>,
+    /// By the hash of a name its place in the list, or [`FREE`]; where that is taken by another name, the next one that is
+    /// not. A power of two of which at most half is used.
+    slots: Box<[u32]>,
+    count: usize,
 }
+
+/// A slot of [`Offered`] that no parameter has.
+const FREE: u32 = u32::MAX;
 
 impl PartialEq for Offered {
     fn eq(&self, other: &Self) -> bool {
-        self.iter().eq(other.iter())
+        let same = |(name, value): &(Arc<str>, Arc<str>)| other.get(name) == Some(value);
+        self.count == other.count && self.unsorted().all(same)
     }
 }
 
@@ -97,40 +104,65 @@ impl Offered {
     /// All parameters of a variant but those that `left_out` says yes to. Where a name stands twice the last one counts.
     ///
     /// # Panics
-    /// Past 2^32 parameters.
+    /// Past 2^31 parameters.
     #[must_use]
     pub fn of(params: &Arc<Params>, left_out: impl Fn(&str) -> bool) -> Self {
-        let name = |at: u32| &*params[at as usize].0;
-        let count = u32::try_from(params.len()).expect("a variant has fewer than 2^32 parameters");
-        let mut sorted: Vec<u32> = (0..count).rev().filter(|at| !left_out(name(*at))).collect();
-        sorted.sort_by(|a, b| name(*a).cmp(name(*b)));
-        sorted.dedup_by(|earlier, last| name(*earlier) == name(*last));
-        Self {
+        let many = u32::try_from(params.len())
+            .ok()
+            .filter(|count| *count <= FREE / 2);
+        let many = many.expect("a variant has fewer than 2^31 parameters");
+        let mut offered = Self {
             params: params.clone(),
-            sorted: sorted.into(),
+            slots: vec![FREE; (2 * params.len()).next_power_of_two()].into(),
+            count: 0,
+        };
+        for at in (0..many).rev() {
+            let name = &*params[at as usize].0;
+            let slot = offered.slot(name);
+            if offered.slots[slot] == FREE && !left_out(name) {
+                offered.slots[slot] = at;
+                offered.count += 1;
+            }
         }
+        offered
+    }
+
+    /// Where `name` is, or would be. There is always a free slot.
+    fn slot(&self, name: &str) -> usize {
+        let mask = self.slots.len() - 1;
+        let mut slot = FxBuildHasher.hash_one(name) as usize & mask;
+        while self.slots[slot] != FREE && *self.params[self.slots[slot] as usize].0 != *name {
+            slot = (slot + 1) & mask;
+        }
+        slot
     }
 
     /// The value of a parameter.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<str>> {
-        let of = |at: &u32| &self.params[*at as usize];
-        let at = self
-            .sorted
-            .binary_search_by(|at| of(at).0.as_ref().cmp(name))
-            .ok()?;
-        Some(&of(&self.sorted[at]).1)
+        if self.is_empty() {
+            return None;
+        }
+        let at = self.slots[self.slot(name)];
+        (at != FREE).then(|| &self.params[at as usize].1)
     }
 
     /// All of them, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = &(Arc<str>, Arc<str>)> {
-        self.sorted.iter().map(|at| &self.params[*at as usize])
+        let mut sorted: Vec<_> = self.unsorted().collect();
+        sorted.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        sorted.into_iter()
+    }
+
+    fn unsorted(&self) -> impl Iterator<Item = &(Arc<str>, Arc<str>)> {
+        let taken = self.slots.iter().filter(|at| **at != FREE);
+        taken.map(|at| &self.params[*at as usize])
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.sorted.is_empty()
+        self.count == 0
     }
 
     /// The digest of what a `suffix:` observation saw; `None` where no name holds the suffix twice.
@@ -140,11 +172,9 @@ impl Offered {
             name.strip_suffix(&suffix)
                 .is_some_and(|rest| rest.contains(&suffix))
         };
-        let names: Vec<&str> = self
-            .iter()
-            .map(|(name, _)| &**name)
-            .filter(|name| twice(name))
-            .collect();
+        let names = self.unsorted().map(|(name, _)| &**name);
+        let mut names: Vec<&str> = names.filter(|name| twice(name)).collect();
+        names.sort_unstable();
         (!names.is_empty()).then(|| Digest::of(names.join("\0").as_bytes()))
     }
 
@@ -183,7 +213,24 @@ mod tests {
         let offered = offered(&[("mem", "1"), ("_private", "x"), ("cpu", "2"), ("mem", "3")]);
         assert_eq!(offered.get("mem").map(|value| &**value), Some("3"));
         assert_eq!(offered.get("_private"), None);
+        assert_eq!(offered.get("smp"), None);
         assert_eq!(offered.iter().count(), 2);
+    }
+
+    #[test]
+    fn names_are_found_however_many_there_are_and_sorted_when_asked_for() {
+        let names: Vec<String> = (0..1000).map(|at| format!("name{}", at * 7919 % 1000)).collect();
+        let params: Vec<(&str, &str)> = names.iter().map(|name| (&**name, &name[4..])).collect();
+        let many = offered(&params);
+        for name in &names {
+            assert_eq!(many.get(name).map(|value| &**value), Some(&name[4..]));
+        }
+        assert!(many.iter().is_sorted() && many.iter().count() == 1000);
+        let mut turned = params.clone();
+        turned.reverse();
+        assert_eq!(many, offered(&turned));
+        assert_ne!(many, offered(&params[1..]));
+        assert!(Offered::default().get("name1").is_none());
     }
 
     #[test]

@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use vtbuild_cache::Digest;
 
 use crate::graph::Graph;
 use crate::reason::Reason;
 use crate::resolve::{FILE, Made, ResolveError, Resolved, Resolver, input_digests};
 use crate::spec::{ActionId, Spec};
+
+/// How many actions are looked up together, on one core.
+const AT_ONCE: usize = 4096;
 
 /// What is foreseen for one action.
 #[derive(Debug)]
@@ -62,18 +66,13 @@ impl Plan {
         let mut forecasts: Vec<Option<Forecast>> =
             std::iter::repeat_with(|| None).take(graph.len()).collect();
         for wave in waves(graph) {
-            let mut known = Vec::with_capacity(wave.len());
-            for id in wave {
-                let made = |earlier: ActionId| match &forecasts[earlier.index()] {
-                    Some(Forecast::Hit { made, .. }) => Some(made),
-                    _ => None,
-                };
-                match input_digests(graph, id, made) {
-                    None => forecasts[id.index()] = Some(Forecast::Maybe),
-                    Some(inputs) => known.push((id, resolver.resolve(graph.spec(id), inputs)?)),
-                }
-            }
-            for (id, forecast) in forecast_all(graph, resolver, known, &forced)? {
+            let foreseen = |ids: &[ActionId]| forecast_some(graph, resolver, ids, &forecasts, &forced);
+            let pieces: Result<Vec<_>, ResolveError> = if wave.len() > AT_ONCE {
+                wave.par_chunks(AT_ONCE).map(foreseen).collect()
+            } else {
+                foreseen(&wave).map(|piece| vec![piece])
+            };
+            for (id, forecast) in pieces?.into_iter().flatten() {
                 forecasts[id.index()] = Some(forecast);
             }
         }
@@ -150,6 +149,30 @@ pub fn forecast(
     all[id.index()] = forced;
     let one = forecast_all(graph, resolver, vec![(id, resolved)], &all)?;
     Ok(one.into_iter().next().expect("one forecast for one action").1)
+}
+
+/// The forecasts of some actions that do not wait for each other; those of all that they wait for are there.
+fn forecast_some(
+    graph: &Graph,
+    resolver: &Resolver,
+    ids: &[ActionId],
+    forecasts: &[Option<Forecast>],
+    forced: &[bool],
+) -> Result<Vec<(ActionId, Forecast)>, ResolveError> {
+    let made = |earlier: ActionId| match &forecasts[earlier.index()] {
+        Some(Forecast::Hit { made, .. }) => Some(made),
+        _ => None,
+    };
+    let mut foreseen = Vec::with_capacity(ids.len());
+    let mut known = Vec::with_capacity(ids.len());
+    for &id in ids {
+        match input_digests(graph, id, made) {
+            None => foreseen.push((id, Forecast::Maybe)),
+            Some(inputs) => known.push((id, resolver.resolve(graph.spec(id), inputs)?)),
+        }
+    }
+    foreseen.extend(forecast_all(graph, resolver, known, forced)?);
+    Ok(foreseen)
 }
 
 /// The forecasts of actions whose inputs are known, from one look into the store.

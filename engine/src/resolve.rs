@@ -1,12 +1,15 @@
 //! From a spec and its inputs to a key, and from a key to a record: the one place where a hit is decided.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 use thiserror::Error;
-use vtbuild_cache::{Change, Digest, FileState, Hit, Last, Manifest, Observed, Store, StoreError};
+use vtbuild_cache::{
+    Change, Digest, FileState, Hit, Last, Manifest, Observations, Observed, Seen, Store, StoreError,
+};
 
 use crate::graph::{Graph, Link};
 use crate::key::{ActionKey, EVERYTHING, InputDigest, ParamReads, READS};
@@ -25,9 +28,6 @@ pub const FILE: RuleName = RuleName {
 pub const OPTIONAL: &str = "optional";
 /// The name of a [`FILE`] action's output.
 pub const FILE_OUTPUT: &str = "disk";
-
-/// How many keys are looked up at a time.
-const AT_ONCE: usize = 2048;
 
 /// Folders by the first part of the names under which their files enter keys and records.
 pub type Roots = BTreeMap<String, Utf8PathBuf>;
@@ -71,9 +71,7 @@ pub struct Resolver {
     store: Store,
     roots: Roots,
     /// States of files seen in this run. Kept because a thousand tests share a module; looked at again after a run.
-    seen: Mutex<FxHashMap<Utf8PathBuf, FileState>>,
-    /// Digests of parameters' values, by where they lie: thousands of tests share them.
-    values: Mutex<Values>,
+    seen: RwLock<FxHashMap<Utf8PathBuf, FileState>>,
     /// Whether only records are believed that observed all parameters.
     strict: bool,
 }
@@ -85,8 +83,7 @@ impl Resolver {
         Self {
             store,
             roots,
-            seen: Mutex::default(),
-            values: Mutex::default(),
+            seen: RwLock::default(),
             strict: false,
         }
     }
@@ -124,21 +121,23 @@ impl Resolver {
     /// # Errors
     /// When the store cannot be read.
     pub fn lookup(&self, wanted: &[(&Spec, Digest)]) -> Result<Vec<Option<Made>>, ResolveError> {
-        let mut served = Vec::with_capacity(wanted.len());
-        // Piece by piece: what records observed is only looked at.
-        for wanted in wanted.chunks(AT_ONCE) {
-            let keys: Vec<Digest> = wanted.iter().map(|(_, key)| *key).collect();
-            let records = self.store.lookup_many(&keys)?;
-            for (records, (spec, _)) in records.iter().zip(wanted) {
-                served.push(self.first_that_holds(spec, records)?);
-            }
-        }
-        Ok(served)
+        let keys: Vec<Digest> = wanted.iter().map(|(_, key)| *key).collect();
+        let records = self.store.lookup_many(&keys)?;
+        let mut today = Today::new(self);
+        let of_one = records.iter().zip(wanted);
+        of_one
+            .map(|(records, (spec, _))| self.first_that_holds(&mut today, spec, records))
+            .collect()
     }
 
-    fn first_that_holds(&self, spec: &Spec, records: &[Hit]) -> Result<Option<Made>, ResolveError> {
+    fn first_that_holds(
+        &self,
+        today: &mut Today<'_>,
+        spec: &Spec,
+        records: &[Hit],
+    ) -> Result<Option<Made>, ResolveError> {
         for hit in records {
-            if self.enough(spec, &hit.observed) && self.broken_observation(spec, &hit.observed)?.is_none() {
+            if self.enough(spec, &hit.observed) && today.broken(spec, hit.observed.iter())?.is_none() {
                 return Ok(Some(self.made(hit)));
             }
         }
@@ -146,48 +145,9 @@ impl Resolver {
     }
 
     /// Whether a record observed as much as is asked for.
-    fn enough(&self, spec: &Spec, observed: &[Observed]) -> bool {
-        let everything = Read::Everything.name();
-        !self.strict || spec.offered.is_empty() || observed.iter().any(|o| o.name == everything)
-    }
-
-    /// Which observation no longer holds.
-    fn broken_observation(&self, spec: &Spec, observed: &[Observed]) -> Result<Option<String>, ResolveError> {
-        for observed in observed {
-            if self.now(spec, &observed.name)? != observed.digest {
-                return Ok(Some(observed.name.clone()));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The digest of what an observation would see now. What nobody here can look at is not there.
-    fn now(&self, spec: &Spec, name: &str) -> Result<Option<Digest>, ResolveError> {
-        Ok(match Observation::parse(name) {
-            Some(Observation::File(name)) => match self.locate(name) {
-                Some(path) => digest_of(&self.state(&path)?),
-                None => None,
-            },
-            Some(Observation::Param(name)) => spec.offered.get(name).map(|value| self.value(value)),
-            Some(Observation::Suffix(name)) => spec.offered.repeated(name),
-            Some(Observation::Everything) => Some(spec.offered.everything()),
-            None => None,
-        })
-    }
-
-    /// The digest of a parameter's value.
-    fn value(&self, text: &Arc<str>) -> Digest {
-        let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = values.entry(text.as_ptr() as usize).or_default();
-        // Two texts begin at one place where one of them is empty.
-        match known.iter().find(|(have, _)| have.len() == text.len()) {
-            Some((_, digest)) => *digest,
-            None => {
-                let digest = Digest::of(text.as_bytes());
-                known.push((text.clone(), digest));
-                digest
-            }
-        }
+    fn enough(&self, spec: &Spec, observed: &Observations) -> bool {
+        let everything = || Read::Everything.name();
+        !self.strict || spec.offered.is_empty() || observed.iter().any(|seen| seen.name == everything())
     }
 
     /// What an action read, as it is kept with its record: sorted, without what its key holds already.
@@ -195,18 +155,16 @@ impl Resolver {
     /// # Errors
     /// When a file cannot be read.
     pub fn observations(&self, spec: &Spec, reads: &[Read]) -> Result<Vec<Observed>, ResolveError> {
+        let mut today = Today::new(self);
         let mut observed = Vec::new();
         for read in self.reads(spec, reads) {
+            let name = read.name();
             let digest = match &read {
+                // Not as remembered: it was read while the action ran.
                 Read::File { path, .. } => self.fresh(path)?,
-                Read::Param(name) => spec.offered.get(name).map(|value| self.value(value)),
-                Read::Suffix(name) => spec.offered.repeated(name),
-                Read::Everything => Some(spec.offered.everything()),
+                _ => today.sees(spec, &name)?,
             };
-            observed.push(Observed {
-                name: read.name(),
-                digest,
-            });
+            observed.push(Observed { name, digest });
         }
         Ok(observed)
     }
@@ -281,9 +239,9 @@ impl Resolver {
         }
         if let Some(trace) = &last.run.trace
             && let Some(record) = self.store.record_of(trace)?
-            && let Some(name) = self.broken_observation(spec, &record.observed)?
+            && let Some(name) = Today::new(self).broken(spec, record.observed.iter().map(Seen::from))?
         {
-            let file = name.strip_prefix("file:").unwrap_or(&name);
+            let file = name.strip_prefix("file:").unwrap_or(name);
             return Ok(Reason::Observed {
                 name: file.to_owned(),
             });
@@ -366,18 +324,76 @@ impl Resolver {
     }
 
     fn state(&self, path: &Utf8Path) -> Result<FileState, ResolveError> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(state) = seen.get(path) {
+        let known = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(state) = known.get(path) {
             return Ok(*state);
         }
+        drop(known);
         let state = self.store.file_digest(path)?;
-        seen.insert(path.to_owned(), state);
-        Ok(state)
+        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        // Where two looked at once, all go by the first answer.
+        Ok(*seen.entry(path.to_owned()).or_insert(state))
     }
 }
 
+/// What observations would see now.
+struct Today<'r> {
+    resolver: &'r Resolver,
+    /// Digests of parameters' values: thousands of tests share them.
+    values: Values,
+}
+
 /// Texts and their digests by the place of their first byte. That the texts are held keeps any other from coming to lie there.
-type Values = FxHashMap<usize, smallvec::SmallVec<[(Arc<str>, Digest); 1]>>;
+type Values = FxHashMap<usize, SmallVec<[(Arc<str>, Digest); 1]>>;
+
+impl<'r> Today<'r> {
+    fn new(resolver: &'r Resolver) -> Self {
+        let values = Values::default();
+        Self { resolver, values }
+    }
+
+    /// Which observation no longer holds.
+    fn broken<'o>(
+        &mut self,
+        spec: &Spec,
+        observed: impl Iterator<Item = Seen<'o>>,
+    ) -> Result<Option<&'o str>, ResolveError> {
+        for seen in observed {
+            if self.sees(spec, seen.name)? != seen.digest {
+                return Ok(Some(seen.name));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The digest of what an observation would see. What nobody here can look at is not there.
+    fn sees(&mut self, spec: &Spec, name: &str) -> Result<Option<Digest>, ResolveError> {
+        Ok(match Observation::parse(name) {
+            Some(Observation::Param(name)) => spec.offered.get(name).map(|value| self.value(value)),
+            Some(Observation::File(name)) => match self.resolver.locate(name) {
+                Some(path) => digest_of(&self.resolver.state(&path)?),
+                None => None,
+            },
+            Some(Observation::Suffix(name)) => spec.offered.repeated(name),
+            Some(Observation::Everything) => Some(spec.offered.everything()),
+            None => None,
+        })
+    }
+
+    /// The digest of a parameter's value.
+    fn value(&mut self, text: &Arc<str>) -> Digest {
+        let known = self.values.entry(text.as_ptr() as usize).or_default();
+        // Two texts begin at one place where one of them is empty.
+        match known.iter().find(|(have, _)| have.len() == text.len()) {
+            Some((_, digest)) => *digest,
+            None => {
+                let digest = Digest::of(text.as_bytes());
+                known.push((text.clone(), digest));
+                digest
+            }
+        }
+    }
+}
 
 /// How a manifest prints a parameter that was looked for and not there.
 const ABSENT: &str = "absent";

@@ -12,7 +12,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 
 use camino::Utf8Path;
 
-use crate::record::take;
+use crate::hit::take;
 
 const MAGIC: u32 = 0xBEEF_C0DE;
 const FILE_VERSION: u32 = 1;

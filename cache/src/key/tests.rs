@@ -5,12 +5,6 @@ use proptest::prelude::*;
 use super::*;
 use crate::manifest::ORDER;
 
-impl Sink for Vec<u8> {
-    fn write(&mut self, bytes: &[u8]) {
-        self.extend_from_slice(bytes);
-    }
-}
-
 /// An item of a key, as data.
 #[derive(Debug, Clone, PartialEq)]
 enum Item {
@@ -176,7 +170,7 @@ fn items() -> impl Strategy<Value = Vec<Item>> {
 }
 
 fn encoded(list: &List) -> Vec<u8> {
-    let mut encoder = Encoder::new(Vec::new(), list.domain());
+    let mut encoder = Encoder::new(list.domain());
     list.fields(&mut encoder);
     encoder.finish()
 }
