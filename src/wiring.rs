@@ -1,6 +1,6 @@
 //! Puts the rules together with what they need of the host, and variants together with rules.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use camino::Utf8Path;
@@ -11,11 +11,12 @@ use vtbuild_engine::variant::Variant;
 use vtbuild_providers::accel::Accel;
 use vtbuild_providers::host::Runtime;
 use vtbuild_providers::process::Launcher;
-use vtbuild_providers::qemu::find_program;
 use vtbuild_rules::deps::{DepsRule, ToolchainRule};
 use vtbuild_rules::image::ImageRule;
 use vtbuild_rules::python_env::{self, Interpreter, PythonRule};
-use vtbuild_rules::test::{HostFacts, Runnable, Survey, SurveySetup, TestRule, TestSetup, Visits};
+use vtbuild_rules::test::{
+    EMULATOR, HostFacts, Runnable, Survey, SurveySetup, TestRule, TestSetup, Tools, Visits,
+};
 
 use crate::cli::{AccelArg, RuntimeArg};
 use crate::command::warn;
@@ -62,14 +63,15 @@ impl Wiring {
             };
             variants.iter().find_map(value)
         };
-        let binary = param("qemu_binary").unwrap_or_else(|| "qemu-system-x86_64".into());
-        let with_machines = param("vms").is_some();
-        let qemu = find_program(&binary);
-        let accel = match (with_machines && qemu.is_some(), accel) {
-            (false, _) => None,
-            (true, AccelArg::Kvm) => Some(Accel::Kvm),
-            (true, AccelArg::Tcg) => Some(Accel::Tcg),
-            (true, AccelArg::Auto) => Some(probe(&launcher, &binary, &workspace.cache).await?),
+        let memory = workspace.cache.join("probes");
+        let emulators = emulators(variants);
+        let tools = Tools::find(&launcher, &emulators, &memory).await;
+        let first = emulators.iter().find(|name| tools.emulators.contains_key(*name));
+        let accel = match (first.filter(|_| param("vms").is_some()), accel) {
+            (None, _) => None,
+            (Some(_), AccelArg::Kvm) => Some(Accel::Kvm),
+            (Some(_), AccelArg::Tcg) => Some(Accel::Tcg),
+            (Some(binary), AccelArg::Auto) => Some(probe(&launcher, binary, &workspace.cache).await?),
         };
         let python = workspace.bundled.python();
         let runtime = runtime.asked();
@@ -80,7 +82,7 @@ impl Wiring {
         };
         let wanted = runtime.map_or_else(|| survey.needs_packages(), Runtime::needs_packages);
         let packages = if wanted || param("runtime").is_some() {
-            let interpreter = Interpreter::find(&launcher).await;
+            let interpreter = Interpreter::find(&launcher, &memory).await;
             let interpreter =
                 interpreter.map_err(|error| Failure::environment(format!("failed to {error}")))?;
             let host = python.clone();
@@ -93,7 +95,7 @@ impl Wiring {
             data_dir: workspace.data_dir(),
             recipes: workspace.recipe_dirs(),
             python: workspace.bundled.python_digest,
-            qemu,
+            tools: Arc::new(tools),
             accel,
             runtime,
             survey: Arc::new(survey),
@@ -154,6 +156,17 @@ impl Wiring {
         Graph::build(specs.into_iter().map(Arc::new).collect())
             .map_err(|error| Failure::config(error.to_string()))
     }
+}
+
+/// The emulators that variants name, and the one of those that name none.
+fn emulators(variants: &[Variant]) -> BTreeSet<String> {
+    let mut names: BTreeSet<&str> = [EMULATOR].into();
+    for variant in variants {
+        let named = variant.params.iter().filter(|(name, _)| &**name == "qemu_binary");
+        names.extend(named.map(|(_, value)| value.trim()));
+    }
+    names.remove("");
+    names.into_iter().map(str::to_owned).collect()
 }
 
 /// What the tests' modules need. Without it each test is run by our own package, and says itself what is missing.

@@ -288,3 +288,84 @@ fn diff_is_a_comment_for_a_pull_request() {
         "    colour: \"blue\" -> \"a|b\"\n```\n\n</details>\n",
     ]);
 }
+
+/// An emulator that answers questions and starts nothing.
+fn emulator(sandbox: &Sandbox, version: &str, machine: &str) {
+    let firmware = sandbox.root().join("firmware");
+    sandbox.program(
+        "qemu-system-x86_64",
+        &format!(
+            "case \"$*\" in
+--version) echo 'QEMU emulator version {version} (of the sandbox)' ;;
+'-machine help') echo 'Supported machines are:'; echo 'q35   Standard PC (Q35 + ICH9, 2009) (alias of {machine})' ;;
+'-L help') echo {firmware} ;;
+*) exit 1 ;;
+esac"
+        ),
+    );
+}
+
+#[test]
+fn tools_of_the_host_are_in_the_key_and_told_in_words() {
+    let sandbox = Sandbox::new();
+    sandbox.provide("- machine:\n    type = plain\n    images = \"\"\n    nics = nic1\n    start_vm = no\n    machine_type = q35\n    cpu_model = host\n- bare:\n    type = plain\n    vms = \"\"\n    images = \"\"\n    start_vm = no\n");
+    let firmware = |name: &str, text: &str| {
+        let folder = sandbox.root().join("firmware");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(name), text).unwrap();
+    };
+    emulator(&sandbox, "10.0.2", "pc-q35-10.0");
+    for name in ["bios-256k.bin", "efi-virtio.rom", "vgabios-qxl.bin"] {
+        firmware(name, "one");
+    }
+    let run = || sandbox.run("//... --accel tcg --progress plain").exit(0).ran();
+    let why = || sandbox.run("why //... --accel tcg").exit(0).stdout().to_owned();
+    assert_eq!(run(), ["bare", "machine"]);
+    assert!(run().is_empty());
+    sandbox.run("why //machine --accel tcg --key").exit(0).says(&[
+        "    host.QEMU = \"10.0.2 (of the sandbox)\"\n",
+        "    host.accelerator = \"tcg\"\n",
+        "    host.machine type of vm1 = \"pc-q35-10.0\"\n",
+        "    host.Python = \"cpython-",
+        "    host.Python test host = \"",
+    ]);
+
+    // A ROM that no machine here loads counts for nobody.
+    firmware("vgabios-qxl.bin", "two");
+    assert!(run().is_empty());
+    firmware("efi-virtio.rom", "two");
+    let told = why();
+    assert!(
+        told.contains("    host.\"firmware efi-virtio.rom\": blake3:"),
+        "{told}"
+    );
+    assert!(
+        told.contains("test mine.machine: would run: 1 field differs"),
+        "{told}"
+    );
+    assert_eq!(run(), ["machine"]);
+
+    emulator(&sandbox, "10.1.0", "pc-q35-10.1");
+    let told = why();
+    for line in [
+        "    host.QEMU: \"10.0.2 (of the sandbox)\" -> \"10.1.0 (of the sandbox)\"\n",
+        "    host.machine type of vm1: \"pc-q35-10.0\" -> \"pc-q35-10.1\"\n",
+        "    host.emulator: blake3:",
+    ] {
+        assert!(told.contains(line), "{line}: {told}");
+    }
+    assert_eq!(run(), ["bare", "machine"]);
+
+    // Under KVM the host's kernel and processor reach the guest.
+    let told = sandbox.run("why //... --accel kvm").exit(0).stdout().to_owned();
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    for line in [
+        "    host.accelerator: \"tcg\" -> \"kvm\"\n".to_owned(),
+        format!("    host.kernel: (none) -> {:?}\n", kernel.trim()),
+        "    host.processor: (none) -> \"".to_owned(),
+        "    host.processor flags: (none) -> \"".to_owned(),
+    ] {
+        assert!(told.contains(&line), "{line}: {told}");
+    }
+    assert!(told.contains("test mine.bare: is served"), "{told}");
+}

@@ -141,6 +141,7 @@ fn fill(store: &Store, tests: usize) {
         let key = ActionKey {
             spec,
             sources: &[],
+            host: &[],
             inputs: &inputs,
         }
         .digest();

@@ -6,6 +6,7 @@
 //! | `label` | two actions that differ in name alone are two actions: their records carry the name |
 //! | `params.NAME` | every parameter the rule read, absent ones included, sorted by name |
 //! | `sources.NAME` | digest of every file it reads, or that the file is absent |
+//! | `host.NAME` | what of the host and its tools the result depends on: facts as text, files by digest |
 //! | `inputs.ROLE` | for every input, the names and digests of what it is made of: its content, not its key, so that an input built again to the same bytes changes nothing (early cut-off) |
 //!
 //! Not in it: where files are on this machine, what the action claims from the host, who asked for it, and the order in
@@ -15,7 +16,7 @@ use std::sync::Arc;
 
 use vtbuild_cache::{Digest, Fields, FileState, Keyed, Manifest, Value, digest_of, manifest_of};
 
-use crate::spec::Spec;
+use crate::spec::{Host, Spec};
 
 /// One input as it enters a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub struct ActionKey<'a> {
     pub spec: &'a Spec,
     /// The state of each of `spec.sources`, in the same order.
     pub sources: &'a [FileState],
+    /// The state of each of `spec.host.files`, in the same order.
+    pub host: &'a [FileState],
     /// The inputs, in the order of `spec.needs` and then of `dep`.
     pub inputs: &'a [InputDigest],
 }
@@ -116,6 +119,16 @@ impl Keyed for ActionKey<'_> {
             sink.put(&source.name, source_value(state));
         }
         sink.close();
+        if *self.spec.host != Host::default() {
+            sink.open("host");
+            for (name, value) in &self.spec.host.facts {
+                sink.put(name, value.as_deref().map_or(Value::Absent, Value::Text));
+            }
+            for (file, state) in self.spec.host.files.iter().zip(self.host) {
+                sink.put(&file.name, source_value(state));
+            }
+            sink.close();
+        }
         sink.open("inputs");
         for input in self.inputs {
             sink.open(&input.role);
@@ -168,6 +181,7 @@ mod tests {
         ActionKey {
             spec,
             sources: &sources,
+            host: &[FileState::Absent],
             inputs: &inputs,
         }
         .digest()
@@ -181,12 +195,19 @@ mod tests {
         elsewhere.claim.vcpus = 7;
         assert_eq!(base, key(&elsewhere, "a", "image1"));
 
-        let changes: [fn(&mut Spec); 5] = [
+        let changes: [fn(&mut Spec); 7] = [
             |s| s.rule.version = 2,
             |s| s.label = Arc::from("bundled.reboot"),
             |s| s.declared[0].1 = Some(Arc::from("1024")),
             |s| s.declared[1].1 = Some(Arc::from("")),
             |s| s.sources[0].name = Arc::from("bundled/reboot.py"),
+            |s| {
+                Arc::make_mut(&mut s.host).facts = Box::new([(Arc::from("kernel"), Some(Arc::from("6.1")))]);
+            },
+            |s| {
+                Arc::make_mut(&mut s.host).files =
+                    Box::new([SourceFile::new("emulator", "/bin/qemu".into())]);
+            },
         ];
         for change in changes {
             let mut changed = spec();
@@ -204,6 +225,7 @@ mod tests {
         let manifest = ActionKey {
             spec: &spec,
             sources: &sources,
+            host: &[],
             inputs: &[],
         }
         .manifest();

@@ -36,6 +36,8 @@ pub enum Reason {
 
 /// How many changed fields are named before the rest is counted.
 const NAMED: usize = 3;
+/// From how many words on a value is a list that is compared word by word.
+const LIST: usize = 20;
 /// How much of a changed value is shown.
 const SHOWN: usize = 60;
 
@@ -58,12 +60,45 @@ impl fmt::Display for Reason {
 fn changed(f: &mut fmt::Formatter<'_>, changes: &[Change]) -> fmt::Result {
     for (at, change) in changes.iter().take(NAMED).enumerate() {
         let comma = if at == 0 { "" } else { ", " };
-        let (old, new) = (shown(change.old.as_deref()), shown(change.new.as_deref()));
-        write!(f, "{comma}{}: {old} -> {new}", change.field)?;
+        write!(f, "{comma}{}: ", change.field)?;
+        match words(change) {
+            Some(words) => f.write_str(&words)?,
+            None => {
+                let (old, new) = (shown(change.old.as_deref()), shown(change.new.as_deref()));
+                write!(f, "{old} -> {new}")?;
+            }
+        }
     }
     match changes.len().saturating_sub(NAMED) {
         0 => Ok(()),
         more => write!(f, " and {more} more"),
+    }
+}
+
+/// How two long lists of words differ, such as the flags of two processors: nobody compares them by eye.
+#[must_use]
+pub fn words(change: &Change) -> Option<String> {
+    let list = |value: &Option<String>| -> Option<Vec<String>> {
+        let text = value.as_deref()?.strip_prefix('"')?.strip_suffix('"')?;
+        let words = || text.split(' ').map(str::to_owned);
+        (words().count() >= LIST && words().all(|word| !word.is_empty())).then(|| words().collect())
+    };
+    let (old, new) = (list(&change.old)?, list(&change.new)?);
+    let only = |these: &[String], those: &[String]| {
+        let only: Vec<&str> = these
+            .iter()
+            .filter(|word| !those.contains(word))
+            .map(String::as_str)
+            .collect();
+        only.join(" ")
+    };
+    let (gone, come) = (only(&old, &new), only(&new, &old));
+    match (gone.is_empty(), come.is_empty()) {
+        // The same words in another order: that is for the eye.
+        (true, true) => None,
+        (false, true) => Some(format!("without {gone}")),
+        (true, false) => Some(format!("with {come}")),
+        (false, false) => Some(format!("without {gone}, with {come}")),
     }
 }
 
@@ -80,6 +115,24 @@ fn shown(value: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_lists_are_compared_word_by_word() {
+        let list = |extra: &str| {
+            let words: Vec<String> = (0..LIST).map(|at| format!("flag{at}")).collect();
+            Some(format!("\"{} {extra}\"", words.join(" ")))
+        };
+        let change = |old, new| Change {
+            field: "host.processor flags".into(),
+            old,
+            new,
+        };
+        let changed = Reason::Changed {
+            changes: vec![change(list("sgx"), list("avx"))],
+        };
+        assert_eq!(changed.to_string(), "host.processor flags: without sgx, with avx");
+        assert_eq!(words(&change(Some("\"a b\"".into()), list("avx"))), None);
+    }
 
     #[test]
     fn names_the_first_changes_and_counts_the_rest() {

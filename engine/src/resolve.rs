@@ -16,7 +16,7 @@ use crate::key::{ActionKey, EVERYTHING, InputDigest, ParamReads, READS};
 use crate::observe::{Observation, Read};
 use crate::outcome::Artefact;
 use crate::reason::Reason;
-use crate::spec::{ActionId, Declared, RuleName, Spec};
+use crate::spec::{ActionId, Declared, Host, RuleName, Spec};
 
 /// The rule of files that people own (an image that no rule makes). Such an action is never run: it is a hit where the
 /// file exists. Its one source is the file; its one output is called [`FILE_OUTPUT`].
@@ -54,6 +54,9 @@ pub struct Made {
     pub trace: Option<Digest>,
 }
 
+/// The states of a host's files, in their order.
+pub type HostFiles = Arc<[FileState]>;
+
 /// What is known of an action before it runs.
 #[derive(Debug)]
 pub struct Resolved {
@@ -61,6 +64,8 @@ pub struct Resolved {
     pub key: Digest,
     /// The states of its sources that the key was computed from.
     pub sources: Vec<FileState>,
+    /// The states of the host's files that the key was computed from.
+    pub host: HostFiles,
     /// Its inputs as they entered the key.
     pub inputs: Vec<InputDigest>,
 }
@@ -72,6 +77,8 @@ pub struct Resolver {
     roots: Roots,
     /// States of files seen in this run. Kept because a thousand tests share a module; looked at again after a run.
     seen: RwLock<FxHashMap<Utf8PathBuf, FileState>>,
+    /// States of the files of hosts.
+    hosts: RwLock<Vec<(Arc<Host>, HostFiles)>>,
     /// Whether only records are believed that observed all parameters.
     strict: bool,
 }
@@ -84,6 +91,7 @@ impl Resolver {
             store,
             roots,
             seen: RwLock::default(),
+            hosts: RwLock::default(),
             strict: false,
         }
     }
@@ -107,13 +115,37 @@ impl Resolver {
     pub fn resolve(&self, spec: &Spec, inputs: Vec<InputDigest>) -> Result<Resolved, ResolveError> {
         let sources = spec.sources.iter().map(|source| self.state(&source.path));
         let sources = sources.collect::<Result<Vec<_>, _>>()?;
+        let host = self.host(&spec.host)?;
         let key = ActionKey {
             spec,
             sources: &sources,
+            host: &host,
             inputs: &inputs,
         }
         .digest();
-        Ok(Resolved { key, sources, inputs })
+        Ok(Resolved {
+            key,
+            sources,
+            host,
+            inputs,
+        })
+    }
+
+    /// The states of the files of `host`, looked at once for all actions that share it.
+    fn host(&self, host: &Arc<Host>) -> Result<HostFiles, ResolveError> {
+        if host.files.is_empty() {
+            return Ok(Arc::default());
+        }
+        let known = self.hosts.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, states)) = known.iter().find(|(known, _)| Arc::ptr_eq(known, host)) {
+            return Ok(states.clone());
+        }
+        drop(known);
+        let states = host.files.iter().map(|file| self.state(&file.path));
+        let states: HostFiles = states.collect::<Result<_, _>>()?;
+        let mut known = self.hosts.write().unwrap_or_else(PoisonError::into_inner);
+        known.push((host.clone(), states.clone()));
+        Ok(states)
     }
 
     /// For each action and its key what the first of its records offers whose observations still hold.
@@ -302,7 +334,9 @@ impl Resolver {
     /// # Errors
     /// When one cannot be read.
     pub fn moved_since(&self, spec: &Spec, resolved: &Resolved) -> Result<Option<String>, ResolveError> {
-        for (source, then) in spec.sources.iter().zip(&resolved.sources) {
+        let sources = spec.sources.iter().zip(&resolved.sources);
+        let host = spec.host.files.iter().zip(&*resolved.host);
+        for (source, then) in sources.chain(host) {
             if self.store.file_digest(&source.path)? != *then {
                 return Ok(Some(source.path.to_string()));
             }
@@ -402,6 +436,7 @@ fn action_key<'a>(spec: &'a Spec, resolved: &'a Resolved) -> ActionKey<'a> {
     ActionKey {
         spec,
         sources: &resolved.sources,
+        host: &resolved.host,
         inputs: &resolved.inputs,
     }
 }

@@ -67,6 +67,16 @@ impl SourceFile {
     }
 }
 
+/// What of the host and its tools an action's result depends on, under names that people can read. Thousands of actions
+/// share one.
+#[derive(Clone, Default, PartialEq, Eq, Hash, Debug)]
+pub struct Host {
+    /// Facts: `machine type of vm1`, `accelerator`.
+    pub facts: Box<[Declared]>,
+    /// Files whose content counts: `emulator`, `firmware bios-256k.bin`.
+    pub files: Box<[SourceFile]>,
+}
+
 /// Something that must be there before an action runs, and what part it plays in it.
 #[derive(Clone, Debug)]
 pub struct Need {
@@ -104,6 +114,8 @@ pub struct Spec {
     pub offered: Arc<Offered>,
     /// Files read, sorted by name.
     pub sources: Box<[SourceFile]>,
+    /// What of the host it depends on.
+    pub host: Arc<Host>,
     /// Inputs that other actions make.
     pub needs: Box<[Need]>,
     /// `dep` entries: names of variants that come first when they are selected too.
@@ -143,6 +155,7 @@ impl Spec {
             declared: Box::default(),
             offered: Arc::default(),
             sources: Box::default(),
+            host: Arc::default(),
             needs: Box::default(),
             after: Box::default(),
             makes: Box::default(),
@@ -162,6 +175,7 @@ impl Spec {
             && self.declared == other.declared
             && self.offered == other.offered
             && self.sources == other.sources
+            && self.host == other.host
             && self.after == other.after
             && self.makes == other.makes
             && same_needs(&self.needs, &other.needs)

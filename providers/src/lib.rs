@@ -5,12 +5,14 @@
 
 pub mod accel;
 pub mod build;
+pub mod cpu;
 pub mod desk;
 pub mod download;
 pub mod host;
 pub mod image;
 pub mod ini;
 pub mod machine;
+pub mod memo;
 pub mod params;
 pub mod process;
 pub mod provider;

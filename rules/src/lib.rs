@@ -7,6 +7,7 @@
 //! | [`python_env`] | the Python packages beneath our own test host, from PyPI |
 //! | [`mod@test`] | a test: its machines on throw-away overlays, its Python in a host process, its verdict |
 
+mod asked;
 pub mod deps;
 pub mod image;
 pub mod python_env;

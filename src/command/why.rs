@@ -11,7 +11,7 @@ use vtbuild_cfg::Variant;
 use vtbuild_cfg::provenance::Explanation;
 use vtbuild_engine::graph::Graph;
 use vtbuild_engine::plan::{Forecast, Miss};
-use vtbuild_engine::reason::Reason;
+use vtbuild_engine::reason::{Reason, words};
 use vtbuild_engine::spec::{ActionId, Spec};
 
 use super::params::sources;
@@ -182,14 +182,7 @@ impl Told {
         };
         if let State::Runs { changes, .. } = &self.state {
             for (change, place) in changes {
-                let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "(none)".to_owned());
-                let _ = writeln!(
-                    text,
-                    "    {}: {} -> {}",
-                    change.field,
-                    value(&change.old),
-                    value(&change.new)
-                );
+                let _ = writeln!(text, "    {}: {}", change.field, values(change));
                 if let Some(place) = place {
                     let _ = writeln!(text, "        {place}");
                 }
@@ -234,6 +227,12 @@ impl Told {
         }
         told
     }
+}
+
+/// Old and new value of a field.
+fn values(change: &Change) -> String {
+    let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "(none)".to_owned());
+    words(change).unwrap_or_else(|| format!("{} -> {}", value(&change.old), value(&change.new)))
 }
 
 fn differ(count: usize) -> String {

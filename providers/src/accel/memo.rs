@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Finding;
+use crate::memo;
 use crate::qemu::Qemu;
 
 /// What a finding depends on.
@@ -38,7 +39,7 @@ impl Circumstances {
 
 /// The finding in the file, if it was made under these circumstances.
 pub(super) fn recall(path: &Utf8Path, now: &Circumstances) -> Option<Finding> {
-    let memo: Memo = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+    let memo: Memo = memo::recall(path)?;
     (memo.circumstances == *now).then_some(memo.finding)
 }
 
@@ -48,18 +49,7 @@ pub(super) fn remember(path: &Utf8Path, now: &Circumstances, finding: &Finding) 
         circumstances: now.clone(),
         finding: finding.clone(),
     };
-    let Ok(text) = serde_json::to_vec_pretty(&memo) else {
-        return;
-    };
-    let beside = path.with_extension(format!("{}.new", std::process::id()));
-    let written = path
-        .parent()
-        .map_or(Ok(()), fs::create_dir_all)
-        .and_then(|()| fs::write(&beside, text));
-    if written.and_then(|()| fs::rename(&beside, path)).is_err() {
-        // Nothing may be left beside, and there may be nothing.
-        let _ = fs::remove_file(&beside);
-    }
+    memo::remember(path, &memo);
 }
 
 #[cfg(test)]
@@ -92,13 +82,6 @@ mod tests {
                 }
             ),
             None
-        );
-        fs::write(&path, "{ torn").unwrap();
-        assert_eq!(recall(&path, &now), None);
-        assert_eq!(
-            fs::read_dir(path.parent().unwrap()).unwrap().count(),
-            1,
-            "a temporary file is left"
         );
     }
 }

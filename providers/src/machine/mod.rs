@@ -13,6 +13,7 @@
 
 mod argv;
 mod error;
+mod firmware;
 mod handle;
 pub mod migrate;
 mod ports;
@@ -25,6 +26,7 @@ mod state_file;
 
 pub use argv::{Places, argv, netdev_id};
 pub use error::MachineError;
+pub use firmware::HostCpu;
 pub use handle::{ExitInfo, Listen, Machine};
 pub use migrate::{MigrateError, Migrated, Migration, Transport};
 pub use serial::SerialPort;

@@ -1,11 +1,15 @@
 //! The QEMU programs of this host: where they are, which version, and what tells one installation from another.
 
+mod answers;
+
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::process::{Command, Launcher, OutputError};
+
+pub use answers::Answers;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -27,10 +31,12 @@ pub enum QemuError {
         param: &'static str,
     },
     /// It does not run.
-    #[error("run `{path} --version`: {source}")]
+    #[error("run `{path} {question}`: {source}")]
     Run {
         /// The program.
         path: Utf8PathBuf,
+        /// What it was asked.
+        question: String,
         /// Why.
         source: OutputError,
     },
@@ -108,6 +114,7 @@ impl Qemu {
         let img = require(img.unwrap_or("qemu-img"), "qemu-utils", "qemu_img_binary")?;
         let run = |source| QemuError::Run {
             path: binary.clone(),
+            question: "--version".to_owned(),
             source,
         };
         let output = launcher

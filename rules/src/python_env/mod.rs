@@ -10,13 +10,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
 use vtbuild_engine::outcome::{Keep, Outcome, Produced, Status};
 use vtbuild_engine::rule::{DeclareError, Job, Rule};
 use vtbuild_engine::spec::{Claim, RuleName, SourceFile, Spec};
 use vtbuild_engine::variant::Variant;
 use vtbuild_providers::process::{Command, Launcher};
+use vtbuild_providers::qemu::find_program;
 
-use crate::steps;
+use crate::{asked, steps};
 
 /// The rule's name and version.
 pub const NAME: RuleName = RuleName {
@@ -34,7 +36,7 @@ const ASKING: Duration = Duration::from_secs(30);
 const QUESTION: &str = "import sys; print(sys.executable, sys.implementation.cache_tag, '.'.join(map(str, sys.version_info[:3])))";
 
 /// A Python interpreter of this host.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Interpreter {
     /// The program itself, where `python3` leads to.
     pub path: Utf8PathBuf,
@@ -43,11 +45,16 @@ pub struct Interpreter {
 }
 
 impl Interpreter {
-    /// What `python3` is on this host.
+    /// What `python3` is on this host. Its answer is kept below `memory`.
     ///
     /// # Errors
     /// When there is none, or it does not answer.
-    pub async fn find(launcher: &Launcher) -> Result<Self, String> {
+    pub async fn find(launcher: &Launcher, memory: &Utf8Path) -> Result<Self, String> {
+        let program = find_program("python3").ok_or("find python3: it is not installed")?;
+        asked::once(&program, memory, Self::ask(launcher)).await
+    }
+
+    async fn ask(launcher: &Launcher) -> Result<Self, String> {
         let asked = launcher
             .output(Command::new("python3").args(["-I", "-c", QUESTION]), ASKING)
             .await

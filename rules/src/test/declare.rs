@@ -7,11 +7,12 @@ use camino::{Utf8Path, Utf8PathBuf};
 use vtbuild_cache::Digest;
 use vtbuild_engine::observe::Offered;
 use vtbuild_engine::rule::DeclareError;
-use vtbuild_engine::spec::{Claim, Declared, Need, SourceFile, Spec};
+use vtbuild_engine::spec::{Claim, Declared, Host, Need, SourceFile, Spec};
 use vtbuild_engine::variant::Variant;
 use vtbuild_providers::accel::Accel;
 use vtbuild_providers::host::Runtime;
 use vtbuild_providers::machine::MachineSpec;
+use vtbuild_providers::machine::spec::Device;
 use vtbuild_providers::params::{ParamError, Params};
 use vtbuild_providers::provider::{TestProvider, imports_of};
 
@@ -19,6 +20,7 @@ use super::images;
 use super::needs::Survey;
 use super::reads::is_parameter;
 use super::runtime::Choice;
+use super::tools::{Facts, Tools};
 use super::{NAME, TestPayload, params_of};
 use crate::deps::{self, BuildHost};
 use crate::python_env;
@@ -34,8 +36,8 @@ pub struct HostFacts {
     pub recipes: Vec<Utf8PathBuf>,
     /// The content of the Python test host.
     pub python: Digest,
-    /// The emulator, where there is one.
-    pub qemu: Option<Utf8PathBuf>,
+    /// The emulators and what else of this host counts.
+    pub tools: Arc<Tools>,
     /// How guests run.
     pub accel: Option<Accel>,
     /// The runtime that all tests are run by, where one was asked for.
@@ -57,7 +59,8 @@ pub(super) fn declare(
     facts: &HostFacts,
     providers: &[TestProvider],
 ) -> Result<Spec, DeclareError> {
-    let params = params_of(&variant.params).recording();
+    let plain = params_of(&variant.params);
+    let params = plain.recording();
     let wrong = |error: ParamError| DeclareError {
         variant: variant.name.to_string(),
         param: Some(error.key.clone()),
@@ -72,9 +75,12 @@ pub(super) fn declare(
         memory_mib: 64,
         vcpus: 0,
     };
+    let mut machines = Vec::new();
     for vm in params.objects("vms") {
         let view = params.object(vm);
-        let machine = MachineSpec::from_params(vm, &view, Utf8Path::new("")).map_err(wrong)?;
+        machines.push(MachineSpec::from_params(vm, &view, Utf8Path::new("")).map_err(wrong)?);
+    }
+    for machine in &machines {
         claim.memory_mib += u32::try_from(machine.mem_mib).unwrap_or(u32::MAX / 4);
         claim.vcpus += machine.smp.cpus;
     }
@@ -104,13 +110,14 @@ pub(super) fn declare(
         sources.extend(build.sources.iter().cloned());
     }
     sources.extend(boot_files(&params, facts));
-    sources.extend(facts.qemu.as_ref().map(|qemu| SourceFile::new("host/qemu", qemu)));
+    sources.extend(machines.iter().flat_map(|machine| media(machine, facts)));
     sources.sort();
     sources.dedup();
     let mut spec = Spec::new(NAME, variant.name.clone());
     spec.title = variant.test_id.clone();
     spec.variant = variant.name.clone();
-    spec.declared = declared(&params, facts, choice, built).into();
+    spec.declared = declared(&params, built).into();
+    spec.host = host(&plain, &machines, facts, choice);
     spec.offered = Arc::new(Offered::of(&variant.params, |name| !is_parameter(name)));
     spec.sources = sources.into();
     spec.needs = needs.into();
@@ -127,8 +134,8 @@ pub(super) fn declare(
     Ok(spec)
 }
 
-/// What was asked of the parameters so far, sorted by key; and the host.
-fn declared(params: &Params, facts: &HostFacts, choice: Choice, built: Vec<Declared>) -> Vec<Declared> {
+/// What was asked of the parameters so far, sorted by key.
+fn declared(params: &Params, built: Vec<Declared>) -> Vec<Declared> {
     let reads = params.reads();
     let value = |key: &String| params.get(key).map(Arc::from);
     let mut declared: Vec<Declared> = reads
@@ -137,21 +144,24 @@ fn declared(params: &Params, facts: &HostFacts, choice: Choice, built: Vec<Decla
         .filter(|key| is_parameter(key))
         .map(|key| (Arc::from(key.as_str()), value(key)))
         .collect();
-    // What makes guests quick means nothing to a test without machines.
-    let machines = !params.objects("vms").is_empty();
-    let accel = facts
-        .accel
-        .filter(|_| machines)
-        .map(|accel| Arc::from(accel.name()));
-    declared.push((Arc::from("host accelerator"), accel));
-    declared.push((
-        Arc::from("host python package"),
-        Some(Arc::from(facts.python.to_string())),
-    ));
-    declared.push((Arc::from("host runtime"), Some(Arc::from(choice.word()))));
     declared.extend(built);
     declared.sort();
     declared
+}
+
+/// What of the host the test depends on.
+fn host(plain: &Params, machines: &[MachineSpec], facts: &HostFacts, choice: Choice) -> Arc<Host> {
+    // Parameters that make no sense are told when a machine starts.
+    let wanted = Accel::from_params(plain).unwrap_or_default();
+    facts.tools.host(&Facts {
+        params: plain,
+        machines,
+        accel: wanted.or(facts.accel),
+        more: vec![
+            ("Python test host", facts.python.to_string()),
+            ("runtime", choice.word().to_owned()),
+        ],
+    })
 }
 
 /// The provider that the test's module is from; all that it may be from where there is none.
@@ -266,4 +276,16 @@ pub(crate) fn boot_files(params: &Params, facts: &HostFacts) -> Vec<SourceFile> 
         }
     }
     files
+}
+
+/// What is in the CD drives of a machine.
+fn media(machine: &MachineSpec, facts: &HostFacts) -> Vec<SourceFile> {
+    let file = |device: &Device| match device {
+        Device::Cdrom(cdrom) => cdrom.file.clone(),
+        _ => None,
+    };
+    let files = machine.devices.iter().filter_map(file);
+    files
+        .map(|file| SourceFile::new(file.as_str(), &facts.data_dir.join(&file)))
+        .collect()
 }

@@ -15,6 +15,7 @@ mod reads;
 mod remains;
 mod runnable;
 mod runtime;
+mod tools;
 mod visit;
 
 use std::collections::HashMap;
@@ -36,6 +37,7 @@ pub use declare::HostFacts;
 pub use needs::{Needs, Survey, SurveyError, SurveySetup};
 pub use runnable::{Lack, Runnable};
 pub use runtime::AUTO;
+pub use tools::{EMULATOR, Tools};
 pub use visit::{Scene, VISIT, Visitor, Visits};
 
 use crate::deps::DepsUse;
@@ -43,7 +45,7 @@ use crate::deps::DepsUse;
 /// The rule's name and version.
 pub const NAME: RuleName = RuleName {
     name: "test",
-    version: 2,
+    version: 3,
 };
 
 /// What the test rule works with.

@@ -16,6 +16,7 @@ use tokio::io::AsyncWriteExt;
 use vtbuild_cache::Digest;
 use vtbuild_engine::variant::Variant;
 use vtbuild_providers::host::Runtime;
+use vtbuild_providers::memo;
 use vtbuild_providers::provider::{TestProvider, imports_of};
 
 /// What a test module lacks in each runtime. Names are spelled as a person would look them up.
@@ -109,7 +110,7 @@ impl Survey {
             folders.extend(paths);
             survey.places.insert(module.clone(), place.clone());
             survey.files.insert(module.clone(), files.clone());
-            match recall(&place) {
+            match memo::recall(&place) {
                 Some(needs) => drop(survey.modules.insert(module, needs)),
                 None => open.push(Asked { module, files, place }),
             }
@@ -117,7 +118,7 @@ impl Survey {
         if !open.is_empty() {
             let answers = ask(&open, &folders, setup.python).await.map_err(SurveyError)?;
             for (asked, needs) in open.into_iter().zip(answers) {
-                keep(&asked.place, &needs);
+                memo::remember(&asked.place, &needs);
                 survey.modules.insert(asked.module, needs);
             }
         }
@@ -153,7 +154,7 @@ impl Survey {
             if let (Some(needs), Some(place)) = (self.modules.get(module), self.places.get(module)) {
                 let mut needs = needs.clone();
                 needs.layered.extend(missed.iter().cloned());
-                keep(place, &needs);
+                memo::remember(place, &needs);
             }
         }
     }
@@ -203,23 +204,6 @@ fn key(files: &BTreeSet<Utf8PathBuf>, python: Digest, digests: &mut BTreeMap<Utf
         text.push_str(&format!("{file} {digest}\n"));
     }
     format!("{}.json", Digest::of(text.as_bytes()).short())
-}
-
-fn recall(place: &Utf8Path) -> Option<Needs> {
-    serde_json::from_slice(&std::fs::read(place).ok()?).ok()
-}
-
-/// Keeps an answer. One that cannot be kept is asked for again.
-fn keep(place: &Utf8Path, needs: &Needs) {
-    let beside = place.with_extension(format!("{}.new", std::process::id()));
-    let folder = place.parent().unwrap_or(Utf8Path::new("."));
-    let text = serde_json::to_vec(needs).unwrap_or_default();
-    let written = std::fs::create_dir_all(folder)
-        .and_then(|()| std::fs::write(&beside, text))
-        .and_then(|()| std::fs::rename(&beside, place));
-    if written.is_err() {
-        let _ = std::fs::remove_file(&beside);
-    }
 }
 
 async fn ask(
@@ -293,6 +277,6 @@ mod tests {
             files: BTreeMap::new(),
         };
         survey.remember([&module], &["vm.fly".to_owned()]);
-        assert_eq!(recall(&place), Some(needs(&["a"], &["vm.fly"])));
+        assert_eq!(memo::recall(&place), Some(needs(&["a"], &["vm.fly"])));
     }
 }
