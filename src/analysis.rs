@@ -255,6 +255,17 @@ pub fn layout(workspace: &Workspace) -> Layout {
     }
 }
 
+/// All lines that are added to the configuration of a workspace.
+pub fn added(
+    workspace: &Workspace,
+    session: &Session,
+    select: &SelectArgs,
+) -> Result<Vec<ExtraLine>, Failure> {
+    let mut lines = lines(workspace, select)?;
+    lines.extend(without_foreign(session, &workspace.settings.vt_type));
+    Ok(lines)
+}
+
 /// The filter that drops the tests whose `virt_test_type` does not name the chosen backend.
 fn without_foreign(session: &Session, backend: &str) -> Option<ExtraLine> {
     let names: Vec<&str> = session.foreign_tests().iter().map(|name| &**name).collect();

@@ -13,7 +13,7 @@ pub use self::actions::{
     AccelArg, ActionArgs, HostArgs, LogArgs, PlanArgs, Progress, RunArgs, RuntimeArg, WhyArgs,
 };
 pub use self::begin::{GuestAddArgs, GuestArgs, GuestCommand, NewArgs, NewCommand, ShellArgs};
-pub use self::changes::{DiffArgs, DiffFormat};
+pub use self::changes::{DiffArgs, DiffFormat, WatchArgs};
 pub use self::look::{GraphArgs, GraphFormat, QueryArgs, QueryOutput};
 pub use self::sources::{BootstrapArgs, DownloadArgs, DownloadCommand, ProvidersArgs, ProvidersCommand};
 use crate::exit;
@@ -36,6 +36,7 @@ const EXAMPLES: &str = concat!(
     "  vtbuild why-not //migrate..unix        the filter that is in the way of what is not listed\n",
     "  vtbuild lint                           what is hardly meant in a configuration\n",
     "  vtbuild diff HEAD .                    what your edit does to the variants, and what would run because of it\n",
+    "  vtbuild watch //migrate                what each save changes, and the tests that it affects\n",
     "  vtbuild new provider && vtbuild new test uptime\n",
     "                                         the beginning of a test of your own: it passes at once\n",
     "  vtbuild shell //uptime                 a shell in the guest that the test would find\n",
@@ -95,6 +96,8 @@ pub enum Command {
     Fmt(FmtArgs),
     /// Say what a change does: to the variants of two folders or git revisions, and what would run because of it
     Diff(DiffArgs),
+    /// Stay, and on every save say what it changes, then run the tests that it affects
+    Watch(WatchArgs),
     /// Print the variants of a configuration file, with the options of the field's own tool for it
     Cartesian(CartesianArgs),
     /// Boot the guest of a test, exactly as the test would find it, and type commands to it

@@ -56,6 +56,8 @@ pub struct Execution<'a> {
     pub job: Option<Utf8PathBuf>,
     /// Who is told what happens.
     pub reporters: Vec<Box<dyn Reporter>>,
+    /// Who may stop it; without anybody signals do.
+    pub canceller: Option<Canceller>,
 }
 
 impl Execution<'_> {
@@ -84,7 +86,10 @@ impl Execution<'_> {
             graph: self.graph,
             plan: self.plan,
             resolver: self.resolver.clone(),
-            canceller: listen_for_signals()?,
+            canceller: match self.canceller {
+                Some(canceller) => canceller,
+                None => listen_for_signals()?,
+            },
         };
         let summary = run.go().await;
         // The stream has ended: every sender went with the run.
@@ -103,31 +108,36 @@ impl Execution<'_> {
     }
 }
 
-/// SIGINT, SIGTERM and SIGHUP stop the run in good order; a second one ends the process at once, and the guards of its
-/// children then do the rest.
+/// SIGINT, SIGTERM and SIGHUP stop the run in good order.
 fn listen_for_signals() -> Result<Canceller, Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
     let (canceller, _) = cancellation();
+    let stop = canceller.clone();
+    on_signal(move |name| stop.cancel(name))?;
+    Ok(canceller)
+}
+
+/// Tells of the first SIGINT, SIGTERM or SIGHUP; a second one ends the process at once, and the guards of its children then do
+/// the rest. For inside of a runtime.
+pub fn on_signal(told: impl FnOnce(&'static str) + Send + 'static) -> Result<(), Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
     let (mut interrupt, mut terminate, mut hangup) = (
         signal(SignalKind::interrupt())?,
         signal(SignalKind::terminate())?,
         signal(SignalKind::hangup())?,
     );
-    let stop = canceller.clone();
-    tokio::spawn(async move {
-        for again in [false, true] {
-            let name = tokio::select! {
-                _ = interrupt.recv() => "SIGINT",
-                _ = terminate.recv() => "SIGTERM",
-                _ = hangup.recv() => "SIGHUP",
-            };
-            if again {
-                end_at_once();
-            }
-            stop.cancel(name);
+    let mut next = async move || {
+        tokio::select! {
+            _ = interrupt.recv() => "SIGINT",
+            _ = terminate.recv() => "SIGTERM",
+            _ = hangup.recv() => "SIGHUP",
         }
+    };
+    tokio::spawn(async move {
+        told(next().await);
+        next().await;
+        end_at_once();
     });
-    Ok(canceller)
+    Ok(())
 }
 
 #[expect(

@@ -53,6 +53,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Some(Command::Lint(args)) => command::lint::lint(args),
         Some(Command::Fmt(args)) => command::fmt::fmt(args),
         Some(Command::Diff(args)) => command::diff::diff(args),
+        Some(Command::Watch(args)) => command::watch::watch(args),
         Some(Command::Cartesian(args)) => command::cartesian::cartesian(args),
         Some(Command::Shell(args)) => command::shell::shell(args),
         Some(Command::Guest(args)) => command::guest::guest(args),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 use vtbuild_cache::Store;
 use vtbuild_engine::graph::Graph;
 use vtbuild_engine::plan::{Plan, PlanOptions};
@@ -80,7 +80,7 @@ impl Planned {
                 ));
             }
         }
-        let foreseen = Foreseen::of(workspace, &variants, store, &runtime, args, purpose)?;
+        let foreseen = Foreseen::of(workspace, &variants, store, runtime.handle(), args, purpose)?;
         let Foreseen {
             wiring,
             graph,
@@ -116,7 +116,7 @@ impl Foreseen {
         workspace: &Workspace,
         variants: &[Variant],
         store: Store,
-        runtime: &Runtime,
+        runtime: &Handle,
         args: &ActionArgs,
         purpose: Purpose,
     ) -> Result<Self, Failure> {

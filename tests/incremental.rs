@@ -230,3 +230,112 @@ fn what_was_finished_before_a_kill_is_not_done_again() {
     std::fs::write(&gate, "").unwrap();
     assert_eq!(ran(&sandbox), ["two"]);
 }
+
+#[test]
+fn a_watch_tells_what_a_save_changes_and_runs_what_it_affects() {
+    let sandbox = three();
+    let watch = sandbox.start("watch //...");
+    let mut at = watch.says_after(0, "watching 3 tests, all of them known to pass; Ctrl-C ends it\n");
+
+    sandbox.edit(ALL, "colour = red", "colour = green");
+    at = watch.says_after(at, "one.i440fx\n    colour: \"red\" -> \"green\"\n");
+    at = watch.says_after(at, "0 added, 0 removed, 1 changed; 2 variants the same (");
+    at = watch.says_after(at, "1 test affected, about ");
+    at = watch.says_after(at, "(1/1) mine.plain.one: PASS");
+    at = watch.says_after(at, "RESULTS    : PASS 1 ");
+
+    // What nobody reads affects nothing; a mistake is told, and changes nothing.
+    sandbox.edit(ALL, "size = 1", "size = 2");
+    at = watch.says_after(at, "    size: \"1\" -> \"2\"\n");
+    at = watch.says_after(at, "no test is affected\n");
+    sandbox.edit(ALL, "- two:", "- two: a...b");
+    until(60, "a mistake is told", || {
+        watch.stderr().contains("too many dots").then_some(())
+    });
+    sandbox.edit(ALL, "- two: a...b", "- two:");
+    at = watch.says_after(at, "0 added, 0 removed, 0 changed; 3 variants the same (");
+
+    // Files count as well, and so does what is new.
+    sandbox.write("mine/generic/provider_lib/greeting.py", "TEXT = 'good day'\n");
+    at = watch.says_after(at, "the variants are the same (");
+    at = watch.says_after(at, "(1/1) mine.plain.three: PASS");
+    at = watch.says_after(at, "RESULTS    : PASS 1 ");
+    sandbox.write("mine/generic/tests/cfg/more/more.cfg", "- more:\n    virt_test_type = qemu\n    type = plain\n    vms = \"\"\n    images = \"\"\n    start_vm = no\n");
+    at = watch.says_after(at, "1 added, 0 removed, 0 changed; 3 variants the same (");
+    at = watch.says_after(at, "(1/1) mine.more: PASS");
+    watch.says_after(at, "RESULTS    : PASS 1 ");
+
+    watch.signal(Signal::INT);
+    let ended = watch.wait().exit(0);
+    ended.stdout();
+    ended.complains(&["the variants stay as they were until that is mended"]);
+    assert_eq!(sandbox.processes(), Vec::<String>::new());
+}
+
+/// Waits until there is a file of the name that it is told.
+const GATE: &str = "import os\nimport time\n\n\ndef run(test, params, env):\n    test.log.info('waits')\n    while not os.path.exists(params['gate']):\n        time.sleep(0.05)\n";
+
+#[test]
+fn an_edit_during_a_run_stops_what_it_affects_and_lets_all_else_wait() {
+    let sandbox = Sandbox::new();
+    sandbox.provide(&format!(
+        "- gate:\n{BARE}    variants:\n        - one:\n            type = gate\n            gate = {0}/a\n        - two:\n            type = plain\n            naps = 0\n",
+        sandbox.root()
+    ));
+    sandbox.write("mine/generic/tests/gate.py", GATE);
+    let watch = sandbox.start("watch //... --jobs 1");
+    let mut at = watch.says_after(0, "watching 2 tests, 2 of them not known to pass");
+    let runs = |name: &str| {
+        let name = name.to_owned();
+        move |sandbox: &Sandbox| {
+            let latest = sandbox.path("job-results/latest");
+            let events = std::fs::read_to_string(latest.join("events.jsonl")).unwrap_or_default();
+            let line = format!("\"event\":\"started\",\"label\":\"{name}\"");
+            events.contains(&line).then_some(())
+        }
+    };
+    sandbox.edit(ALL, "/a\n", "/b\n");
+    at = watch.says_after(at, "1 test affected");
+    until(60, "the first run", || runs("mine.gate.one")(&sandbox));
+
+    // It does not affect what runs: it waits, and the run goes on.
+    sandbox.edit(ALL, "naps = 0", "naps = 0.01");
+    at = watch.says_after(at, "1 test affected, about 30 s\n    mine.gate.two\n");
+    assert!(!watch.stdout().contains("stopping"), "{}", watch.stdout());
+
+    // It does: the run is stopped, and everything starts again.
+    std::fs::write(sandbox.root().join("c"), "").unwrap();
+    sandbox.edit(ALL, "/b\n", "/c\n");
+    at = watch.says_after(at, "stopping: an edit affects it\n");
+    at = watch.says_after(at, "TESTS      : 2\n");
+    watch.says_after(at, "RESULTS    : PASS 2 ");
+
+    // A watch that is ended takes its run along.
+    sandbox.edit(ALL, "/c\n", "/d\n");
+    until(60, "another run", || {
+        let done = sandbox.path("job-results/latest/results.json").exists();
+        runs("mine.gate.one")(&sandbox).filter(|()| !done)
+    });
+    watch.signal(Signal::INT);
+    watch.wait().exit(130).stdout();
+    until(60, "nothing is left", || {
+        sandbox.processes().is_empty().then_some(())
+    });
+    assert!(sandbox.scratch().is_empty(), "{:?}", sandbox.scratch());
+}
+
+#[test]
+fn a_watch_that_only_shows_runs_nothing() {
+    let sandbox = three();
+    let jobs = sandbox.latest();
+    let watch = sandbox.start("watch //... --no-run");
+    let at = watch.says_after(0, "watching 3 tests");
+    sandbox.edit(ALL, "colour = red", "colour = green");
+    let at = watch.says_after(at, "1 test affected");
+    watch.says_after(at, "    mine.plain.one\n");
+    sandbox.edit(ALL, "colour = green", "colour = red");
+    watch.says_after(at, "no test is affected\n");
+    watch.signal(Signal::TERM);
+    watch.wait().exit(0).stdout();
+    assert_eq!(sandbox.latest(), jobs, "no job was made");
+}

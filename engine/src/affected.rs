@@ -89,6 +89,13 @@ impl Standing {
         Ok(Self { by_name })
     }
 
+    /// Takes note that an action has passed meanwhile: were it to run later, that would be because of a change.
+    pub fn has_passed(&mut self, spec: &Spec) {
+        if let Some(stand) = self.by_name.get_mut(&(spec.rule, spec.label.clone())) {
+            stand.hit = true;
+        }
+    }
+
     /// What the change since then means to each action of a later plan; nothing where it is served, or was to run anyhow.
     ///
     /// # Errors

@@ -5,7 +5,7 @@
 //! | [`session`] | a workspace's files as inputs, and what they expand to; `salsa` stays behind it, in `db` |
 //! | [`shelf`] | linked programs kept on disk from one process to the next |
 //! | [`generate`] | `subtests.cfg` and `guest-os.cfg`, derived from the providers and the guest definitions |
-//! | [`variant`] | a variant as rules see it |
+//! | [`variant`], [`selected`] | a variant as rules see it; what is selected, and how that differs from before |
 //! | [`spec`], [`rule`] | what a rule declares about an action; the plug |
 //! | [`dep`], [`graph`] | which variants a `dep` entry means; the action graph; `petgraph` stays in it |
 //! | [`key`], [`observe`] | what a key contains; what is read beyond it |
@@ -35,6 +35,7 @@ pub mod reason;
 pub mod resolve;
 pub mod rule;
 pub mod schedule;
+pub mod selected;
 pub mod session;
 pub mod shelf;
 pub mod spec;

@@ -11,6 +11,7 @@ use crate::db::{
     Broken, Database, Selection, Setup, expanded, file, foreign_tests, generated_subtests, located, program,
     program_from, program_of, selected, with_lines,
 };
+use crate::selected::Selected;
 use crate::shelf::{Answer, Shelf};
 use crate::variant::{Texts, Variant};
 
@@ -181,20 +182,28 @@ impl Session {
     ///
     /// # Errors
     /// All that is wrong with its files or with a line, or what went wrong while expanding.
-    pub fn select(&self, lines: &[ExtraLine]) -> Result<Vec<Variant>, Diagnostics> {
+    pub fn select(&self, lines: &[ExtraLine]) -> Result<Selected, Diagnostics> {
         let selection = Selection::new(&self.db, lines.to_vec());
         let made = || {
-            let mut all = Vec::new();
-            for &shard in selected(&self.db, self.setup, selection)
-                .as_ref()
-                .map_err(|&b| b)?
-            {
-                all.extend_from_slice(expanded(&self.db, shard).as_ref().map_err(|&b| b)?);
-            }
-            Ok(all)
+            let shards = selected(&self.db, self.setup, selection);
+            let shards = shards.as_ref().map_err(|&broken| broken)?.iter();
+            let variants = |&shard| expanded(&self.db, shard).clone();
+            shards.map(variants).collect::<Result<Vec<_>, Broken>>()
         };
-        // What is wrong is told with its place, which only the whole program knows.
-        made().or_else(|Broken| self.variants(&self.program(lines)?, None))
+        match made() {
+            Ok(stretches) => Ok(Selected::new(stretches)),
+            // What is wrong is told with its place, which only the whole program knows.
+            Err(Broken) => {
+                let all = self.variants(&self.program(lines)?, None)?;
+                Ok(Selected::new(vec![all.into()]))
+            }
+        }
+    }
+
+    /// The files and folders that were looked at so far, absent ones included.
+    #[must_use]
+    pub fn looked_at(&self) -> Vec<Utf8PathBuf> {
+        self.db.looked_at()
     }
 
     /// The text of `subtests.cfg`, put together from the providers.

@@ -1,8 +1,9 @@
 //! Arguments of the commands that are about a change.
 
+use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
 
-use super::{AccelArg, HostArgs, RuntimeArg, SelectArgs};
+use super::{AccelArg, ActionArgs, HostArgs, Progress, RunArgs, RuntimeArg, SelectArgs};
 
 /// `vtbuild diff`.
 #[derive(Args, Debug, Clone)]
@@ -73,4 +74,58 @@ pub enum DiffFormat {
     Markdown,
     /// One object a line
     Json,
+}
+
+/// `vtbuild watch`.
+#[derive(Args, Debug, Clone)]
+#[command(after_help = "\
+Every save of a configuration file, of a provider's Python, of a recipe or of vtbuild.toml is looked at at once: which variants are
+new, gone or other ones, key by key, and how long it took to find out. Then the tests that it affects run: those whose verdict
+does not hold any more, and those that never passed and that the save reaches.
+
+An edit while tests run: one that affects an action of the run that is not done yet stops the run; what was left of it starts
+again with what the edit affects. Any other edit waits until the run is over. Mistakes in files are told, and the watch goes on.
+Ctrl-C stops what runs and ends the watch; a second one ends it at once.
+
+Examples:
+  vtbuild watch //migrate..tcp            edit, save, and see
+  vtbuild watch //... --no-run            only what each save changes and would run
+  vtbuild watch //boot --now              begin with the tests that have not passed yet")]
+pub struct WatchArgs {
+    /// Which actions
+    #[command(flatten)]
+    pub actions: ActionArgs,
+    /// What of the host
+    #[command(flatten)]
+    pub host: HostArgs,
+    /// Run nothing; only say what each save changes and would run
+    #[arg(long)]
+    pub no_run: bool,
+    /// Begin with the tests that are not known to pass
+    #[arg(long, conflicts_with = "no_run")]
+    pub now: bool,
+    /// Try a failed test again up to N times
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub retries: u32,
+    /// Stop a test that takes longer than this many seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub timeout: Option<u64>,
+    /// Where job results go [default: job-results in the workspace]
+    #[arg(long, value_name = "DIR")]
+    pub results: Option<Utf8PathBuf>,
+}
+
+impl WatchArgs {
+    /// How affected tests are run. A live view would be drawn over what is said of the next edit.
+    pub fn run(&self) -> RunArgs {
+        RunArgs {
+            actions: self.actions.clone(),
+            host: self.host.clone(),
+            retries: self.retries,
+            timeout: self.timeout,
+            results: self.results.clone(),
+            progress: Progress::Plain,
+            ..RunArgs::default()
+        }
+    }
 }

@@ -1,8 +1,12 @@
 //! What a change does to variants, told variant by variant and key by key.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde_json::{Map, Value as Json, json};
+use vtbuild_engine::variant::Variant;
+
+use super::cartesian::{Value, write_repr};
 
 /// Keys of a variant with their values as text, sorted by key.
 pub type Pairs = Vec<(String, String)>;
@@ -80,6 +84,23 @@ impl std::fmt::Display for Counts {
             "{added} added, {removed} removed, {changed} changed; {same} the same"
         )
     }
+}
+
+/// All that a variant says to a test.
+pub fn pairs_of(variant: &Variant) -> Pairs {
+    // Where a key stands twice the last value counts.
+    let params = variant.params.iter();
+    let mut pairs: BTreeMap<&str, String> = params.map(|(key, value)| (&**key, value.to_string())).collect();
+    if !variant.dep.is_empty() {
+        let mut text = String::new();
+        let names = variant.dep.iter().map(ToString::to_string).collect();
+        write_repr(&Value::List(names), &mut text);
+        pairs.insert("dep", text);
+    }
+    pairs
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
 }
 
 /// The keys whose values differ, sorted.

@@ -23,6 +23,7 @@ pub mod query;
 pub mod run;
 pub mod shell;
 mod visit;
+pub mod watch;
 mod ways;
 pub mod why;
 pub mod why_not;

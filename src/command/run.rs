@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
+use vtbuild_engine::cancel::Canceller;
 use vtbuild_engine::graph::Graph;
 use vtbuild_engine::outcome::Status;
 use vtbuild_engine::schedule::run::{RunOptions, Summary};
@@ -13,9 +15,10 @@ use super::{plan, print};
 use crate::cli::{Progress, RunArgs};
 use crate::execution::Execution;
 use crate::exit::{Exit, Failure};
-use crate::planned::{Planned, Purpose, capacity};
+use crate::planned::{Foreseen, Planned, Purpose, capacity};
 use crate::report::{self, Heading, Job, JobFolder, Reporter, Tally, seconds};
 use crate::wiring;
+use crate::workspace::Workspace;
 
 /// Runs what is selected, as far as the cache does not know the answer.
 pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
@@ -41,22 +44,70 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         plan,
         runtime,
     } = planned;
-    let workspace = &analysis.workspace;
     let wiring = if args.pause_on_fail {
         wiring.with_visits(Visits::WhenNotPassed(Arc::new(Pause::at_the_terminal()?)))
     } else {
         wiring
     };
+    let foreseen = Foreseen {
+        wiring,
+        graph,
+        resolver,
+        plan,
+    };
+    let told = Told {
+        began,
+        ..Told::default()
+    };
+    let summary = carry_out(&analysis.workspace, foreseen, args, runtime.handle(), told)?;
+    Ok(exit(&summary))
+}
+
+/// Who else has a part in a run.
+pub struct Told {
+    /// When it began to be thought about.
+    pub began: Instant,
+    /// Who is told what happens, beside the terminal and the job's folder.
+    pub reporters: Vec<Box<dyn Reporter>>,
+    /// Who may stop it; without anybody signals do.
+    pub canceller: Option<Canceller>,
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Self {
+            began: Instant::now(),
+            reporters: Vec::new(),
+            canceller: None,
+        }
+    }
+}
+
+/// Carries a plan out as a job: with a folder, a display, and the results at the end.
+pub fn carry_out(
+    workspace: &Workspace,
+    foreseen: Foreseen,
+    args: &RunArgs,
+    runtime: &Handle,
+    told: Told,
+) -> Result<Summary, Failure> {
+    let Foreseen {
+        wiring,
+        graph,
+        resolver,
+        plan,
+    } = foreseen;
     let results = args
         .results
         .clone()
         .unwrap_or_else(|| workspace.root.join("job-results"));
     let folder = JobFolder::make(&results)?;
     let heading = heading(args, &folder, &graph);
-    let reporters: Vec<Box<dyn Reporter>> = vec![
+    let mut reporters: Vec<Box<dyn Reporter>> = vec![
         report::display(progress(args), heading.clone()),
         Box::new(Job::open(&folder, heading)?),
     ];
+    reporters.extend(told.reporters);
     let execution = Execution {
         workspace,
         wiring,
@@ -66,12 +117,13 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         options: options(args),
         job: Some(folder.path.clone()),
         reporters,
+        canceller: told.canceller,
     };
     let summary = runtime.block_on(execution.carry_out())?;
-    let elapsed = began.elapsed().as_secs_f64();
+    let elapsed = told.began.elapsed().as_secs_f64();
     folder.write_results(&summary, elapsed)?;
     print(&closing(&summary, elapsed))?;
-    Ok(exit(&summary))
+    Ok(summary)
 }
 
 /// A live view would be drawn over what is said during a pause.

@@ -66,6 +66,7 @@ pub(super) fn aside(
         options: run::options(&RunArgs::default()),
         job: None,
         reporters: vec![Box::new(Steps)],
+        canceller: None,
     })
 }
 

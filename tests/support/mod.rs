@@ -286,6 +286,32 @@ impl Running {
         fs::read_to_string(self.logs.path().join("stdout")).unwrap()
     }
 
+    /// What it has complained about so far.
+    pub(crate) fn stderr(&self) -> String {
+        fs::read_to_string(self.logs.path().join("stderr")).unwrap()
+    }
+
+    /// Waits until what it has printed since `from` holds `text`. Returns where that ends.
+    #[track_caller]
+    pub(crate) fn says_after(&self, from: usize, text: &str) -> usize {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            let printed = self.stdout();
+            if let Some(at) = printed[from..].find(text) {
+                return from + at + text.len();
+            }
+            assert!(
+                Instant::now() < end,
+                "vtbuild {} does not say {text:?} after:\n{}\nbut:\n{}\n{}",
+                self.shown,
+                &printed[..from],
+                &printed[from..],
+                self.stderr()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Waits for its end.
     pub(crate) fn wait(self) -> Output {
         self.wait_for(DEADLINE)

@@ -199,6 +199,19 @@ impl Database {
         changed
     }
 
+    /// The paths that were looked at, sorted.
+    pub(crate) fn looked_at(&self) -> Vec<Utf8PathBuf> {
+        let known = lock(&self.known);
+        let mut paths: Vec<_> = known
+            .sources
+            .keys()
+            .chain(known.folders.keys())
+            .cloned()
+            .collect();
+        paths.sort();
+        paths
+    }
+
     /// All that was looked at, sorted by path; nothing if some of it could not be read.
     pub(crate) fn reads(&self) -> Option<Vec<Read>> {
         let known = lock(&self.known);

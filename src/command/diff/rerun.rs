@@ -176,7 +176,7 @@ fn foreseen(
     };
     let store = execution::open_store(workspace)?;
     let purpose = Purpose::look("plan");
-    Foreseen::of(workspace, &variants, store, runtime, &actions, purpose).map(Some)
+    Foreseen::of(workspace, &variants, store, runtime.handle(), &actions, purpose).map(Some)
 }
 
 struct Comparison {

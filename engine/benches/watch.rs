@@ -1,0 +1,156 @@
+//! How long it takes from a saved file to the difference that it makes, on a large configuration set in a process that stays.
+//!
+//! `VTBUILD_CORPUS` names the set: it is copied, and edits are saved to the copy. Timed is what `vtbuild watch` does then: to
+//! look at all files again, to expand what the edit reached, and to compare.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+
+use std::fs;
+use std::time::Instant;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use vtbuild_engine::selected::Selected;
+use vtbuild_engine::session::{ExtraLine, Layout, Session};
+
+/// What is selected: 4,692 variants.
+const LINES: [&str; 6] = [
+    "only smp2",
+    "only qcow2",
+    "only virtio_net",
+    "only virtio_blk",
+    "only i440fx",
+    "only JeOS.27",
+];
+/// How often each edit is made.
+const TIMES: usize = 15;
+/// From a saved file to the difference, in milliseconds.
+const LIMIT: f64 = 100.0;
+
+/// What is edited: what people call it, the file, how a line of it begins, and what is put behind that line.
+const EDITS: [(&str, &str, &str, &str); 5] = [
+    (
+        "a comment",
+        "subtests.cfg",
+        "- io-github-autotest-qemu.boot:",
+        "# edit N",
+    ),
+    (
+        "a parameter of one test",
+        "subtests.cfg",
+        "- io-github-autotest-qemu.boot:",
+        "    edited = N",
+    ),
+    (
+        "a variant of one test",
+        "subtests.cfg",
+        "- io-github-autotest-qemu.boot:",
+        "    variants:\n        - @edited:\n        - editedN:",
+    ),
+    (
+        "a parameter of one guest",
+        "guest-os.cfg",
+        "- JeOS:",
+        "    edited = N",
+    ),
+    ("a parameter of every test", "base.cfg", "", "edited = N\n"),
+];
+
+fn main() {
+    let Ok(corpus) = std::env::var("VTBUILD_CORPUS") else {
+        println!("SKIPPED: VTBUILD_CORPUS names no corpus");
+        return;
+    };
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let folder = Utf8Path::from_path(dir.path()).expect("a UTF-8 path");
+    copy(&Utf8Path::new(&corpus).join("qemu/cfg"), folder);
+    let mut session = Session::new(Layout {
+        config_dirs: vec![folder.to_owned()],
+        backend: "qemu".into(),
+        providers: Vec::new(),
+    });
+    let line = |text: &&str| ExtraLine {
+        origin: "bench".into(),
+        text: (*text).into(),
+    };
+    let lines: Vec<ExtraLine> = LINES.iter().map(line).collect();
+    let began = Instant::now();
+    let mut selected = session.select(&lines).expect("the set is correct");
+    println!("{} variants, read in {:.0} ms", selected.len(), ms(began));
+    println!(
+        "{:<28} {:>9} {:>9} {:>9}",
+        "edit", "median", "slowest", "variants"
+    );
+    let mut worst = 0.0_f64;
+    for (what, file, line, behind) in EDITS {
+        let path = folder.join(file);
+        let text = fs::read_to_string(&path).expect("the set has it");
+        let mut times = Vec::new();
+        let mut reached = 0;
+        for number in 0..TIMES {
+            fs::write(
+                &path,
+                edited(&text, line, &behind.replace('N', &number.to_string())),
+            )
+            .expect("a file");
+            let began = Instant::now();
+            session.refresh();
+            let now = session.select(&lines).expect("the edit is correct");
+            let differences = now.since(&selected);
+            reached = differences.rest.len() + differences.removed.len();
+            times.push(ms(began));
+            selected = now;
+        }
+        fs::write(&path, text).expect("a file");
+        selected = again(&mut session, &lines);
+        times.sort_by(f64::total_cmp);
+        worst = worst.max(times[TIMES / 2]);
+        println!(
+            "{what:<28} {:>6.0} ms {:>6.0} ms {reached:>9}",
+            times[TIMES / 2],
+            times[TIMES - 1]
+        );
+    }
+    println!(
+        "limit {LIMIT:.0} ms: {:.2} of it at the median of the slowest edit",
+        worst / LIMIT
+    );
+}
+
+fn ms(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1000.0
+}
+
+fn again(session: &mut Session, lines: &[ExtraLine]) -> Selected {
+    session.refresh();
+    session.select(lines).expect("the set is correct")
+}
+
+/// `text` with something behind the first line that begins with `line`, indented as that line is.
+fn edited(text: &str, line: &str, behind: &str) -> String {
+    if line.is_empty() {
+        return format!("{text}{behind}");
+    }
+    let mut out = String::new();
+    let mut done = false;
+    for each in text.lines() {
+        out.push_str(each);
+        out.push('\n');
+        if !done && each.trim().starts_with(line) {
+            let indent = &each[..each.len() - each.trim_start().len()];
+            behind
+                .lines()
+                .for_each(|new| out.push_str(&format!("{indent}{new}\n")));
+            done = true;
+        }
+    }
+    assert!(done, "no line begins with {line:?}");
+    out
+}
+
+fn copy(from: &Utf8Path, to: &Utf8Path) {
+    for entry in from.read_dir_utf8().expect("the corpus is readable") {
+        let path: Utf8PathBuf = entry.expect("the corpus is readable").into_path();
+        let name = path.file_name().expect("a file has a name");
+        fs::write(to.join(name), fs::read(&path).expect("a file")).expect("a file");
+    }
+}
