@@ -75,8 +75,9 @@ impl Execution<'_> {
         };
         let (sink, stream) = events();
         let relay = tokio::spawn(report::relay(stream, self.reporters));
+        let (rules, interpreters) = self.wiring.rules(&scratch.path);
         let run = Run {
-            rules: self.wiring.rules(&scratch.path),
+            rules,
             places: Places {
                 scratch: scratch.path.join("actions"),
                 job: self.job.unwrap_or_else(|| scratch.path.join("job")),
@@ -92,6 +93,7 @@ impl Execution<'_> {
             },
         };
         let summary = run.go().await;
+        interpreters.finish().await;
         // The stream has ended: every sender went with the run.
         let _ = relay.await;
         self.resolver

@@ -9,7 +9,7 @@ use vtbuild_engine::rule::{DeclareError, Rule, Rules};
 use vtbuild_engine::spec::Spec;
 use vtbuild_engine::variant::Variant;
 use vtbuild_providers::accel::Accel;
-use vtbuild_providers::host::Runtime;
+use vtbuild_providers::host::{Interpreters, Runtime};
 use vtbuild_providers::process::Launcher;
 use vtbuild_rules::deps::{DepsRule, ToolchainRule};
 use vtbuild_rules::image::ImageRule;
@@ -125,17 +125,20 @@ impl Wiring {
         TestRule::new(self.setup.clone(), "".into()).runnable(variant)
     }
 
-    /// The rules, which keep sockets and the like below `scratch`.
-    pub fn rules(&self, scratch: &Utf8Path) -> Rules {
+    /// The rules, which keep sockets and the like below `scratch`; and the interpreters that tests are forked from, which have
+    /// to be ended when nothing runs any more.
+    pub fn rules(&self, scratch: &Utf8Path) -> (Rules, Interpreters) {
         let image = ImageRule::new(self.launcher.clone(), self.setup.facts.recipes.clone());
         let test = Arc::new(TestRule::new(self.setup.clone(), scratch.join("s")));
         let python = PythonRule::new(self.launcher.clone());
-        Rules::default()
+        let interpreters = test.interpreters();
+        let rules = Rules::default()
             .with(Arc::new(image))
             .with(Arc::new(python))
             .with(Arc::new(DepsRule::new(test.clone())))
             .with(Arc::new(ToolchainRule))
-            .with(test)
+            .with(test);
+        (rules, interpreters)
     }
 
     /// The graph of the variants and all that they stand on.

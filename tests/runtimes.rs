@@ -3,8 +3,8 @@
 
 mod support;
 
-use support::Sandbox;
 use support::provider::BARE;
+use support::{Sandbox, until};
 
 /// Uses what our own package has.
 const PLAIN: &str = "from virttest import utils_misc\n\n\ndef run(test, params, env):\n    if not hasattr(params, 'reads'):\n        test.fail('these parameters are not ours')\n    utils_misc.wait_for(lambda: True, 1)\n";
@@ -89,6 +89,31 @@ fn each_test_is_run_the_first_way_that_has_all_it_needs() {
     let run = sandbox.run("//helped --runtime own").exit(1);
     let reason = run.verdict("mine.helped").reason.unwrap_or_default();
     assert!(reason.contains("not part of the built-in test host"), "{reason}");
+}
+
+#[test]
+fn a_run_that_is_killed_leaves_no_interpreter() {
+    let sandbox = Sandbox::new();
+    sandbox.provide(&format!(
+        "- slow:\n    type = plain\n    naps = 600\n{BARE}    variants:\n        - one:\n        - other:\n"
+    ));
+    let running = sandbox.start("//slow --jobs 2 --progress plain");
+    let interpreters = || {
+        let all = sandbox.processes();
+        all.iter()
+            .filter(|line| line.contains("vtbuild_host.forkserver") && !line.contains("__guard"))
+            .count()
+    };
+    // What the two tests are forked from, and the two.
+    until(120, "both tests run", || (interpreters() == 3).then_some(()));
+    running.signal(rustix::process::Signal::KILL);
+    drop(running.wait().says(&["JOB ID"]));
+    until(60, "no process is left", || {
+        sandbox.processes().is_empty().then_some(())
+    });
+    until(60, "no scratch folder is left", || {
+        sandbox.scratch().is_empty().then_some(())
+    });
 }
 
 #[test]

@@ -2,15 +2,19 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Map, Value, json};
-use support::{Scratch, eventually, launcher, runs};
+use support::{Scratch, alive, eventually, launcher, runs};
 use vtbuild_providers::host::protocol::{Dirs, PROTOCOL, Programs, StartedVm, Status, TestModule};
-use vtbuild_providers::host::{CallError, Ending, Finished, Handler, HostSetup, Note, Request, Start, run};
+use vtbuild_providers::host::{
+    CallError, Ending, Finished, Handler, HostSetup, Interpreters, Note, Packages, Request, Runtime, Start,
+    run,
+};
 use vtbuild_providers::process::Exit;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -36,11 +40,13 @@ impl Handler for Fake {
 
 fn setup(scratch: &Scratch, packages: impl Into<Utf8PathBuf>) -> HostSetup {
     HostSetup {
-        launcher: launcher(),
-        python: "python3".to_owned(),
-        packages: packages.into(),
-        runtime: vtbuild_providers::host::Runtime::Own,
-        upstream: None,
+        interpreters: Interpreters::new(launcher(), scratch.join("loading")),
+        packages: Packages {
+            python: "python3".to_owned(),
+            ours: packages.into(),
+            runtime: Runtime::Own,
+            upstream: None,
+        },
         work_dir: scratch.path().to_owned(),
         env: vec![("FROM_US".to_owned(), "yes".to_owned())],
         stdout: scratch.join("stdout"),
@@ -94,7 +100,7 @@ fn start(scratch: &Scratch, modules: Vec<TestModule>) -> Start {
     }
 }
 
-/// A package called `virttest` that is nothing but this script, with `ask` and `tell` for the protocol.
+/// A package called `virttest` whose runner is nothing but this script, with `ask` and `tell` for the protocol.
 fn script(scratch: &Scratch, body: &str) -> Utf8PathBuf {
     let prelude = concat!(
         "import json, os, socket, subprocess, sys, time\n",
@@ -105,11 +111,19 @@ fn script(scratch: &Scratch, body: &str) -> Utf8PathBuf {
         "def ask(call, **args):\n    tell(id=1, call=call, args=args); return json.loads(lines.readline())\n",
         "def verdict(status, reason=None):\n    tell(note='verdict', status=status, reason=reason)\n",
     );
-    let folder = scratch.join("packages/virttest");
-    fs::create_dir_all(&folder).expect("a folder");
-    fs::write(folder.join("__init__.py"), "").expect("written");
-    fs::write(folder.join("__main__.py"), format!("{prelude}{body}\n")).expect("written");
-    scratch.join("packages")
+    let packages = scratch.join("packages");
+    let write =
+        |name: &str, text: &str| fs::write(packages.join("virttest").join(name), text).expect("written");
+    fs::create_dir_all(packages.join("virttest")).expect("a folder");
+    let host = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("python/vtbuild_host");
+    std::os::unix::fs::symlink(host, packages.join("vtbuild_host")).expect("linked");
+    write("__init__.py", "");
+    write("body.py", &format!("{prelude}{body}\n"));
+    write(
+        "runner.py",
+        "def preload():\n    pass\n\n\ndef main():\n    import virttest.body\n",
+    );
+    packages
 }
 
 async fn run_script(scratch: &Scratch, body: &str, patience: Option<Duration>) -> Finished {
@@ -236,10 +250,8 @@ async fn nonsense_on_the_socket_is_an_error_of_ours() {
 #[tokio::test]
 async fn an_interpreter_that_is_missing_is_said() {
     let scratch = Scratch::new();
-    let setup = HostSetup {
-        python: "no-such-python3".to_owned(),
-        ..setup(&scratch, "/nowhere")
-    };
+    let mut setup = setup(&scratch, "/nowhere");
+    setup.packages.python = "no-such-python3".to_owned();
     let start = start(&scratch, Vec::new());
     let result = run(
         &setup,
@@ -250,6 +262,96 @@ async fn an_interpreter_that_is_missing_is_said() {
     );
     let error = result.await.expect_err("missing");
     assert!(error.to_string().contains("no-such-python3"), "{error}");
+}
+
+/// Notes in a file who loads it, and in another one what a test sees of itself.
+const LOOKS_AROUND: &str = "\
+    fds = sorted(int(fd) for fd in os.listdir('/proc/self/fd'))\n\
+    opened = [fd for fd in fds if os.path.exists(f'/proc/self/fd/{fd}')]\n\
+    server = int(open(f'/proc/{os.getppid()}/stat').read().rsplit(')')[1].split()[1])\n\
+    seen = [os.getpid(), server, os.getsid(0) == os.getppid(), os.getcwd(), os.environ.get('LEFT'), len(opened)]\n\
+    os.environ['LEFT'] = 'by a test before'\n\
+    subprocess.run(['true'], check=True)\n\
+    verdict('PASS', json.dumps(seen))";
+
+#[tokio::test]
+async fn what_is_loaded_once_is_forked_for_each_test() {
+    let scratch = Scratch::new();
+    let setup = setup(&scratch, script(&scratch, LOOKS_AROUND));
+    let loaded = scratch.join("loaded");
+    fs::write(
+        scratch.join("packages/virttest/__init__.py"),
+        format!("open({:?}, 'a').write('once')\n", loaded.as_str()),
+    )
+    .expect("written");
+    let start = start(&scratch, Vec::new());
+    let test = || {
+        run(
+            &setup,
+            &start,
+            Arc::new(Fake::default()),
+            Some(LONG),
+            std::future::pending(),
+        )
+    };
+    let (one, other) = tokio::join!(test(), test());
+    let (mut pids, mut servers) = (BTreeSet::new(), BTreeSet::new());
+    for finished in [
+        one.expect("starts"),
+        other.expect("starts"),
+        test().await.expect("starts"),
+    ] {
+        assert_eq!((finished.exit, finished.stderr.as_str()), (Exit::Code(0), ""));
+        let verdict = finished.verdict().expect("a verdict");
+        let seen: Value = serde_json::from_str(verdict.reason.as_deref().expect("a list")).expect("a list");
+        // Its guard leads the session; it has three streams, and the socket.
+        assert_eq!(
+            seen.as_array().expect("a list")[2..],
+            [json!(true), json!(scratch.path()), Value::Null, json!(4)],
+            "{seen}"
+        );
+        pids.insert(seen[0].as_u64());
+        servers.insert(seen[1].as_u64());
+    }
+    assert_eq!((pids.len(), servers.len()), (3, 1), "{pids:?} of {servers:?}");
+    assert_eq!(fs::read_to_string(&loaded).expect("loaded"), "once");
+    let server = servers.pop_first().flatten().expect("a number");
+    let server = u32::try_from(server).expect("the number of a process");
+    assert!(alive(server));
+    setup.interpreters.finish().await;
+    assert!(!alive(server));
+}
+
+#[tokio::test]
+async fn a_test_that_kills_what_it_was_forked_from_harms_no_other() {
+    let scratch = Scratch::new();
+    let body = "guard = int(open(f'/proc/{os.getppid()}/stat').read().rsplit(')')[1].split()[1])\n\
+                os.kill(guard, 9)\ntime.sleep(4545)";
+    let setup = setup(&scratch, script(&scratch, body));
+    let start = start(&scratch, Vec::new());
+    let test = || {
+        run(
+            &setup,
+            &start,
+            Arc::new(Fake::default()),
+            Some(LONG),
+            std::future::pending(),
+        )
+    };
+    let first = test().await.expect("starts");
+    assert!(matches!(first.ending, Ending::NoVerdict), "{first:?}");
+    fs::write(
+        scratch.join("packages/virttest/runner.py"),
+        "def preload():\n    raise OSError('a broken package')\n",
+    )
+    .expect("written");
+    let next = test().await.expect("a server is started again");
+    assert_eq!(next.exit, Exit::Code(1));
+    assert!(
+        next.stderr.contains("OSError: a broken package"),
+        "{}",
+        next.stderr
+    );
 }
 
 /// The package that is shipped, with a module that says `body`.

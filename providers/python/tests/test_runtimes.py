@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import textwrap
 import types
 import unittest
 from pathlib import Path
@@ -13,7 +14,47 @@ from unittest import mock
 
 from support import PACKAGES
 
-from vtbuild_host import make_environment, ports, probes
+from vtbuild_host import make_environment, places, ports, probes
+
+
+class PlacesTest(unittest.TestCase):
+    MODULE = """
+        import os, tempfile
+        LOCK = os.path.join(os.environ["TMPDIR"], "lock")
+        FOLDER = tempfile.gettempdir()
+        OTHER = "elsewhere"
+
+        def make(name, folder=os.environ["VIRTUAL_ENV"], mode=0o755):
+            return folder
+
+        class Store:
+            def path(self, base=FOLDER):
+                return base
+    """
+
+    def setUp(self):
+        self.before = dict(os.environ)
+        self.module = types.ModuleType("virttest.taken_down")
+        sys.modules[self.module.__name__] = self.module
+        with places.unsettled(VIRTUAL_ENV="{root}/data"):
+            places.stand_in({"data_dir": os.environ["VIRTUAL_ENV"]})
+            exec(textwrap.dedent(self.MODULE), vars(self.module))
+
+    def tearDown(self):
+        del sys.modules[self.module.__name__]
+        places._placeholders.clear()
+
+    def test_what_was_taken_down_becomes_the_folder_of_the_test(self):
+        standing = self.module.FOLDER
+        places.put_in_place({"tmpdir": "/t", "data_dir": "/d", "workdir": "/w"})
+        self.assertEqual((self.module.LOCK, self.module.FOLDER, self.module.OTHER), ("/t/lock", "/t", "elsewhere"))
+        self.assertEqual((self.module.make("x"), self.module.Store().path()), ("/d", "/t"))
+        self.assertEqual(places.folder("tmpdir"), "/t")
+        self.assertFalse(os.path.exists(standing))
+
+    def test_nothing_else_remembers_it(self):
+        self.assertEqual(dict(os.environ), self.before)
+        self.assertNotEqual(tempfile.gettempdir(), self.module.FOLDER)
 
 
 class PortsTest(unittest.TestCase):

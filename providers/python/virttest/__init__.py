@@ -1,7 +1,7 @@
 """The test host: what a test of a provider sees of vtbuild, under the names that such tests use.
 
-A test is ``def run(test, params, env)`` in a file of a test provider. vtbuild starts one interpreter for each test
-(``python3 -m virttest``), which loads that file and calls ``run``. Machines, monitors and sessions live in vtbuild's
+A test is ``def run(test, params, env)`` in a file of a test provider. vtbuild forks one process for each test
+(``vtbuild_host.forkserver``), which loads that file and calls ``run``. Machines, monitors and sessions live in vtbuild's
 core; the objects here are proxies that speak to it over a socket (``docs/host-protocol.md``).
 
 =====================  ==============================================================================================
@@ -14,7 +14,7 @@ for its imports        ``asset`` ``bootstrap`` ``data_dir`` ``env_process`` ``er
 the host itself        ``core`` (the socket) ``error_kinds`` (answers become exceptions) ``runner`` ``verdict``
 =====================  ==============================================================================================
 
-Everything is imported when it is first asked for: a test that needs little starts quickly. Only the standard library is
+What many tests use is imported before a process is forked, everything else when it is first asked for. Only the standard library is
 used. A name that is not here is an error that says so. Where the modules of the second row come from is decided by
 ``vtbuild_host.layers``: they are ours, or upstream's.
 """

@@ -7,6 +7,9 @@ from virttest import absent
 
 _absent = absent(__name__)
 
+#: The folders of a test, as the start message names them.
+FOLDERS = ("debugdir", "logdir", "outputdir", "tmpdir", "bindir", "srcdir", "data_dir", "workdir")
+
 _dirs = {}
 _deps_dirs = []
 _provider_folders = []

@@ -1,5 +1,6 @@
 """From the start message to the verdict: one test, once."""
 
+import os
 import sys
 
 import virttest
@@ -7,7 +8,7 @@ from virttest import core, data_dir
 from virttest.test_object import Test
 from virttest.utils_env import Env
 from virttest.utils_params import Params
-from vtbuild_host import layers, programs, stage
+from vtbuild_host import layers, places, programs, stage
 from vtbuild_host.verdict import Verdict
 
 LOG = stage.LOG
@@ -22,6 +23,15 @@ _programs = {}
 def qemu_programs():
     """The paths of QEMU's programs, by ``binary``, ``img`` and ``io``."""
     return _programs
+
+
+def preload():
+    """Import what many tests import. It sees folders that are replaced for each test."""
+    with places.unsettled() as root:
+        folders = {name: os.path.join(root, name) for name in data_dir.FOLDERS}  # the temporary one is there
+        places.stand_in(folders)
+        data_dir.configure(folders, [])
+        layers.preload()
 
 
 def main():
@@ -39,6 +49,7 @@ def serve(connection, start):
     data_dir.configure(
         start["dirs"], start.get("deps_dirs", []), start.get("module_paths", []), start.get("deps_builds", [])
     )
+    places.put_in_place(start["dirs"])
     params = Params(start["params"])
     folders = stage.extend_path(start)
     test = Test(start["name"], params, start["dirs"], start["log"])

@@ -13,6 +13,7 @@ layered      the same                                                    upstrea
 So what stands in the upper layer is ours in both; what tests may have from upstream stands in ``leaves``.
 """
 
+import importlib
 import os
 import sys
 
@@ -36,6 +37,24 @@ def extend(path, *package):
         sys.path.append(LOWER)
 
 
+#: What many tests import: loaded once, before the first test. Of the last ones we have none of our own.
+_PRELOADED = (
+    "virttest.env_process",
+    "virttest.error_event",
+    "virttest.funcatexit",
+    "virttest.qemu_io",
+    "virttest.qemu_monitor",
+    "virttest.qemu_storage",
+    "virttest.qemu_vm",
+    "virttest.remote_build",
+    "virttest.session",
+    "virttest.utils_net",
+    "avocado.utils.process",
+    "aexpect",
+)
+_PRELOADED_UPSTREAM = ("virttest.utils_disk", "virttest.utils_test")
+
+
 def enter():
     """Load what has to come first.
 
@@ -43,3 +62,10 @@ def enter():
     """
     if UPSTREAM:
         import virttest.utils_misc  # noqa: F401
+
+
+def preload():
+    """Load what many tests import. The folders of a test have to be known, or what stands for them."""
+    enter()
+    for name in (*_PRELOADED, *(_PRELOADED_UPSTREAM if UPSTREAM else ())):
+        importlib.import_module(name)

@@ -16,22 +16,21 @@ saves its environment as a pickle     keeps it in the process, which ends with t
 ====================================  ================================================================================
 
 The order of phases is that of upstream's own runner: preprocess, the modules of ``type``, functions at exit, what is to
-be done on an error, postprocess. A process runs one test.
+be done on an error, postprocess. The packages are imported once (:mod:`vtbuild_host.forkserver`); a process runs one test.
 """
 
 import importlib
 import logging
 import os
 import sys
-import tempfile
 
-from vtbuild_host import layers, ports, probes, programs, stage, world
+from vtbuild_host import layers, places, ports, probes, programs, stage, world
 from vtbuild_host.verdict import Verdict, one_line
 
 LOG = logging.getLogger("avocado.vtbuild.upstream")
 stage.is_of_the_host(__file__)
 
-#: What nearly every test imports: loaded before the first test, once. ``utils_misc`` comes first, as in ``layers``.
+#: What nearly every test imports: loaded once, before the first test. ``utils_misc`` comes first, as in ``layers``.
 _PRELOADED = (
     "virttest.utils_misc",
     "virttest.env_process",
@@ -71,20 +70,23 @@ _OPTIONS = {
 
 def preload():
     """Import upstream's packages. They see an empty configuration, and folders that are replaced for each test."""
-    root = tempfile.mkdtemp(prefix="vtbuild-upstream-")
-    kept = os.environ.get("VIRTUAL_ENV")
-    os.environ["VIRTUAL_ENV"] = root  # where upstream looks for configuration and keeps data, instead of the user's home
-    try:
+    if not layers.UPSTREAM:
+        raise RuntimeError(f"{layers.UPSTREAM_VARIABLE} names no folder of packages")
+    sys.path.insert(0, layers.UPSTREAM)
+    # Where upstream looks for configuration and keeps data, instead of the user's home.
+    with places.unsettled(VIRTUAL_ENV="{root}"):
         importlib.import_module("avocado")
-        world.stand_in(root)
+        _stand_in()
         for name in _PRELOADED:
             importlib.import_module(name)
-    finally:
-        if kept is None:
-            del os.environ["VIRTUAL_ENV"]
-        else:
-            os.environ["VIRTUAL_ENV"] = kept
-        world.clear(root)
+
+
+def _stand_in():
+    from virttest import data_dir
+
+    places.stand_in({"data_dir": data_dir.DATA_DIR})
+    # Whether other users may look into it is decided by the core, which makes the folder.
+    data_dir.get_tmp_dir = lambda public=True: places.folder("tmpdir")
 
 
 def serve(connection, start):
@@ -209,14 +211,5 @@ def _show_steps(connection):
 
 
 def main():
-    """Run one test in a process of its own."""
-    if not layers.UPSTREAM:
-        print(f"vtbuild_host: {layers.UPSTREAM_VARIABLE} names no folder of packages", file=sys.stderr)
-        return 4
-    sys.path.insert(0, layers.UPSTREAM)
-    preload()
+    """Serve the core that started this process; return the process's exit status."""
     return stage.converse(serve)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,76 +1,13 @@
-"""The world of a test under upstream's packages: its folders, and the object that stands for the test.
-
-Upstream's modules take down, while they are imported, where temporary files and data are: in globals and in defaults of
-arguments. They are imported once for many tests, so what they took down is a placeholder, and each test's process puts
-its own folders in the placeholder's place.
-"""
+"""The world of a test under upstream's packages: its folders, and the object that stands for the test."""
 
 import inspect
 import logging
 import os
-import shutil
-import sys
-import types
 import unittest
 
-#: What stands for the temporary folder and the data folder while modules are imported.
-_PLACEHOLDERS = {}
+from vtbuild_host import places
 
 _DEPTH = 10
-
-
-def stand_in(root):
-    """Have upstream's modules, which are imported from now on, take down folders below `root`."""
-    from virttest import data_dir
-
-    _PLACEHOLDERS.update(tmp=os.path.join(root, "tmp"), data=data_dir.DATA_DIR)
-    os.makedirs(_PLACEHOLDERS["tmp"], exist_ok=True)
-    data_dir.get_tmp_dir = _tmp_dir
-
-
-def clear(root):
-    """Remove what was written below `root` meanwhile."""
-    shutil.rmtree(root, ignore_errors=True)
-
-
-def _tmp_dir(public=True):
-    del public  # decided by the core, which made the folder
-    return _PLACEHOLDERS["tmp"]
-
-
-def put_in_place(folders):
-    """Replace, in every module of upstream's, a placeholder at the beginning of a text by the folder of that name."""
-    places = sorted(((_PLACEHOLDERS[name], path) for name, path in folders.items()), key=lambda pair: -len(pair[0]))
-
-    def placed(value):
-        for placeholder, path in places:
-            if isinstance(value, str) and (value == placeholder or value.startswith(placeholder + os.sep)):
-                return path + value[len(placeholder) :]
-        return value
-
-    for name, module in list(sys.modules.items()):
-        if name.split(".")[0] == "virttest" and module is not None:
-            _replace(vars(module), placed, name)
-    _PLACEHOLDERS.update(folders)
-
-
-def _replace(names, placed, module):
-    for name, value in list(names.items()):
-        if isinstance(value, str):
-            new = placed(value)
-            if new is not value:
-                names[name] = new
-        elif isinstance(value, types.FunctionType):
-            _replace_defaults(value, placed)
-        elif isinstance(value, type) and value.__module__ == module:
-            for function in vars(value).values():
-                if isinstance(function, types.FunctionType):
-                    _replace_defaults(function, placed)
-
-
-def _replace_defaults(function, placed):
-    if function.__defaults__ and any(isinstance(value, str) for value in function.__defaults__):
-        function.__defaults__ = tuple(placed(value) for value in function.__defaults__)
 
 
 class World:
@@ -85,14 +22,9 @@ class World:
         self.deps = []
         self._deps_dirs = start.get("deps_dirs", [])
         self._roots = [os.path.realpath(folder) for folder in folders]
-        put_in_place({"tmp": self.dirs["tmpdir"], "data": self.dirs["data_dir"]})
+        places.put_in_place(self.dirs)
         utils_logfile.set_log_file_dir(self.dirs["logdir"])
         data_dir.get_deps_dir = self.get_deps_dir
-        # What tests and upstream start keeps its files where they go with the test.
-        os.environ["TMPDIR"] = self.dirs["tmpdir"]
-        from aexpect import shared
-
-        shared.BASE_DIR = self.dirs["tmpdir"]
         os.environ["LANG"] = "C"
 
     def test(self, start, params):

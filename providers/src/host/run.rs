@@ -9,15 +9,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 use tokio::net::UnixStream;
 
 use super::Handler;
+use super::interpreters::{Interpreters, Packages};
 use super::protocol::{Start, Verdict};
-use super::runtime::Runtime;
 use super::serve::{ServeError, Served, lock, serve};
-use crate::process::{Child, Command, Exit, Launcher, SpawnError, Stream};
+use crate::process::{Child, Command, Exit, SpawnError, Stream};
 
-/// The module that `python3 -m` runs.
-pub const PYTHON_PACKAGE_MODULE: &str = "virttest";
-/// The same for a test that upstream's packages run.
-const UPSTREAM_MODULE: &str = "vtbuild_host.upstream";
 /// How long the interpreter may take to end after it closed the socket.
 const GOODBYE: Duration = Duration::from_secs(20);
 /// How long the socket is read after the interpreter has ended.
@@ -28,16 +24,10 @@ const STDERR_TAIL: usize = 8 << 10;
 /// What a test host is started with.
 #[derive(Clone, Debug)]
 pub struct HostSetup {
-    /// Starts it behind a guard.
-    pub launcher: Launcher,
-    /// The interpreter: `python3`.
-    pub python: String,
-    /// The folder with our packages.
-    pub packages: Utf8PathBuf,
-    /// Which packages the test sees.
-    pub runtime: Runtime,
-    /// Upstream's packages, for the runtimes that need them.
-    pub upstream: Option<Utf8PathBuf>,
+    /// Where it is forked from.
+    pub interpreters: Interpreters,
+    /// What it has loaded.
+    pub packages: Packages,
     /// The working directory.
     pub work_dir: Utf8PathBuf,
     /// More for the environment.
@@ -54,8 +44,8 @@ pub enum HostError {
     /// The interpreter.
     #[error("start the test host: {0} (is python3 installed?)")]
     Spawn(#[from] SpawnError),
-    /// The socket.
-    #[error("make the socket for the test host: {0}")]
+    /// The socket, or a folder.
+    #[error("make the socket and the folder of the test host: {0}")]
     Socket(#[from] std::io::Error),
 }
 
@@ -125,7 +115,7 @@ impl Finished {
     }
 }
 
-/// Runs one test to its end: starts the interpreter, serves it, and waits until it is gone.
+/// Runs one test to its end: forks the interpreter, serves it, and waits until it is gone.
 ///
 /// It is killed, with everything that it started, when `patience` is over, when `cancelled` completes, and when this
 /// future is dropped.
@@ -139,7 +129,8 @@ pub async fn run<H: Handler + ?Sized>(
     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let ours = UnixStream::from_std(ours)?;
-    let child = setup.launcher.spawn(command(setup, theirs.into())).await?;
+    let server = setup.interpreters.of(&setup.packages).await?;
+    let child = server.spawn(command(setup, theirs.into())).await?;
     let deadline = async {
         match patience {
             Some(patience) => tokio::time::sleep(patience).await,
@@ -179,23 +170,10 @@ pub async fn run<H: Handler + ?Sized>(
 }
 
 fn command(setup: &HostSetup, socket: OwnedFd) -> Command {
-    let module = match setup.runtime {
-        Runtime::Own | Runtime::Layered => PYTHON_PACKAGE_MODULE,
-        Runtime::Upstream => UPSTREAM_MODULE,
-    };
-    let mut command = Command::new(&setup.python)
-        .args(["-B", "-s", "-m", module])
-        .env("PYTHONPATH", &setup.packages)
-        .env("PYTHONUNBUFFERED", "1")
-        .without_env("PYTHONHOME")
-        .without_env("PYTHONSTARTUP")
+    let mut command = Command::new(&setup.packages.python)
         .dir(&setup.work_dir)
         .stdout(Stream::File(setup.stdout.clone()))
         .stderr(Stream::File(setup.stderr.clone()));
-    command = match &setup.upstream {
-        Some(folder) => command.env("VTBUILD_UPSTREAM", folder),
-        None => command.without_env("VTBUILD_UPSTREAM"),
-    };
     for (key, value) in &setup.env {
         command = command.env(key, value);
     }

@@ -44,11 +44,12 @@ pub(super) struct Link {
     pid: u32,
     lines: Lines<BufReader<OwnedReadHalf>>,
     hold: OwnedWriteHalf,
-    guard: tokio::process::Child,
+    /// None where the guard is the child of a fork server, which reaps it.
+    guard: Option<tokio::process::Child>,
 }
 
 impl Link {
-    pub(super) fn new(ours: StdUnixStream, guard: tokio::process::Child) -> io::Result<Link> {
+    pub(super) fn new(ours: StdUnixStream, guard: Option<tokio::process::Child>) -> io::Result<Link> {
         ours.set_nonblocking(true)?;
         let (read, hold) = UnixStream::from_std(ours)?.into_split();
         Ok(Link {
@@ -68,15 +69,24 @@ impl Link {
                 Ok(Ok(self))
             }
             Some(("failed", reason)) => {
-                self.guard.wait().await?;
+                self.reap().await?;
                 Ok(Err(reason.to_owned()))
             }
             _ => {
-                let status = self.guard.wait().await?;
+                let status = self.reap().await?;
+                let status =
+                    status.map_or_else(|| "nobody knows how".to_owned(), |status| status.to_string());
                 Err(io::Error::other(format!(
                     "it ended at once ({status}); does its main call run_if_asked?"
                 )))
             }
+        }
+    }
+
+    async fn reap(&mut self) -> io::Result<Option<std::process::ExitStatus>> {
+        match &mut self.guard {
+            Some(guard) => guard.wait().await.map(Some),
+            None => Ok(None),
         }
     }
 }
@@ -102,9 +112,10 @@ impl Child {
         let (tell, exit) = watch::channel(None);
         tokio::spawn(async move {
             let exit = last_words(lines).await;
-            let mut guard = guard;
-            // Reaped here; what it had to say it said over the link.
-            let _ = guard.wait().await;
+            if let Some(mut guard) = guard {
+                // Reaped here; what it had to say it said over the link.
+                let _ = guard.wait().await;
+            }
             tell.send_replace(Some(exit));
         });
         Child {

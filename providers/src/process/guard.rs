@@ -53,7 +53,9 @@ struct Orders {
     /// Descriptors that the command inherits under their own number.
     fds: Vec<RawFd>,
     remove: Vec<PathBuf>,
-    /// The command; without one, the guard is a janitor.
+    /// A child that a fork server made before it became this guard: the command.
+    adopt: Option<Pid>,
+    /// The command; without any, the guard is a janitor.
     command: Vec<OsString>,
 }
 
@@ -73,6 +75,7 @@ impl Orders {
                 Some("--stdout") => orders.streams[1] = Some(number(&value)?),
                 Some("--stderr") => orders.streams[2] = Some(number(&value)?),
                 Some("--fd") => orders.fds.push(number(&value)?),
+                Some("--adopt") => orders.adopt = number(&value).map(Pid::from_raw)?,
                 _ => return Err(invalid()),
             }
         }
@@ -160,7 +163,7 @@ async fn guard(link: OwnedFd, orders: Orders) -> io::Result<()> {
     let remove = orders.remove.clone();
     let mut status = None;
     let child = if orders.command.is_empty() {
-        None
+        orders.adopt
     } else {
         match start(orders) {
             Ok(pid) => Some(pid),
@@ -178,6 +181,8 @@ async fn guard(link: OwnedFd, orders: Orders) -> io::Result<()> {
     // We may have been left already; the read below says so.
     let _ = say(&mut link, &format!("started {started}")).await;
     let mut farewell = false;
+    // A child that was adopted may have ended before anybody listened.
+    descent::reap(&mut note(child, &mut status));
     while status.is_none() {
         tokio::select! {
             end = link.read_u8() => match end {
@@ -296,6 +301,8 @@ mod tests {
         assert_eq!((orders.link, orders.fds.as_slice()), (Some(7), [9].as_slice()));
         assert_eq!(orders.command, ["qemu", "--fd", "3"]);
         assert_eq!(orders.remove, [PathBuf::from("/x")]);
+        let adopts = parse(&["--link", "7", "--adopt", "4711"]).unwrap();
+        assert_eq!((adopts.adopt, adopts.command.len()), (Pid::from_raw(4711), 0));
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub enum SpawnError {
 /// Starts commands, each behind a guard.
 #[derive(Debug, Clone)]
 pub struct Launcher {
-    exe: Utf8PathBuf,
+    pub(super) exe: Utf8PathBuf,
 }
 
 impl Launcher {
@@ -108,8 +108,7 @@ impl Launcher {
 
     /// Starts the guard process and returns our end of the link to it.
     fn guard(&self, prepared: &mut Prepared) -> io::Result<Link> {
-        let (ours, theirs) = UnixStream::pair()?;
-        prepared.pass("--link", theirs.into());
+        let ours = prepared.link()?;
         let mut guard = tokio::process::Command::new(&self.exe);
         guard.arg(guard::WORD).args(&prepared.options);
         let command = &prepared.command;
@@ -135,7 +134,7 @@ impl Launcher {
         let numbers: Vec<RawFd> = prepared.passed.iter().map(AsRawFd::as_raw_fd).collect();
         // SAFETY: `leave_session` makes system calls only: no allocation, no lock.
         let process = unsafe { guard.pre_exec(move || leave_session(&numbers)) }.spawn()?;
-        Link::new(ours, process)
+        Link::new(ours, Some(process))
     }
 }
 
@@ -151,17 +150,19 @@ fn leave_session(passed: &[RawFd]) -> io::Result<()> {
 }
 
 /// A command with its streams opened and the guard's options written.
-struct Prepared {
-    command: Command,
-    options: Vec<OsString>,
-    /// All descriptors that the guard inherits. They are closed on our side when this is dropped.
-    passed: Vec<OwnedFd>,
-    stdout: Option<pipe::Receiver>,
-    stderr: Option<pipe::Receiver>,
+pub(super) struct Prepared {
+    pub(super) command: Command,
+    /// Pairs of an option and its value.
+    pub(super) options: Vec<OsString>,
+    /// All descriptors that the guard inherits, in the order of the options that name them. They are closed on our side when
+    /// this is dropped.
+    pub(super) passed: Vec<OwnedFd>,
+    pub(super) stdout: Option<pipe::Receiver>,
+    pub(super) stderr: Option<pipe::Receiver>,
 }
 
 impl Prepared {
-    fn new(mut command: Command) -> Result<Prepared, SpawnError> {
+    pub(super) fn new(mut command: Command) -> Result<Prepared, SpawnError> {
         let (stdin, fds) = (command.stdin.take(), std::mem::take(&mut command.fds));
         let mut prepared = Prepared {
             command,
@@ -183,6 +184,13 @@ impl Prepared {
             prepared.options.push(absolute(&path).into());
         }
         Ok(prepared)
+    }
+
+    /// Makes the link, and gives our end of it.
+    pub(super) fn link(&mut self) -> io::Result<UnixStream> {
+        let (ours, theirs) = UnixStream::pair()?;
+        self.pass("--link", theirs.into());
+        Ok(ours)
     }
 
     fn pass(&mut self, option: &str, fd: OwnedFd) {

@@ -15,10 +15,20 @@
 //! - A child holds no descriptor but the three standard ones and those it was given on purpose.
 //!
 //! A guard without a command is a [`Janitor`]: it removes a scratch folder when we are gone.
+//!
+//! A command that takes long to load can be a [`ForkServer`], a process that loads once and then forks. Between it and every
+//! process that it forks stands a guard like any other:
+//!
+//! ```text
+//! vtbuild ---- link ---- guard ---- fork server
+//!    |                                  | forks
+//!    +-------- link -------------- guard ---- command ---- whatever the command starts
+//! ```
 
 mod child;
 mod command;
 mod descent;
+mod fork_server;
 pub mod guard;
 mod janitor;
 mod launcher;
@@ -27,6 +37,7 @@ mod remove;
 
 pub use child::{Child, Exit};
 pub use command::{Command, Stream};
+pub use fork_server::ForkServer;
 pub use janitor::Janitor;
 pub use launcher::{Launcher, SpawnError};
 pub use output::{Output, OutputError};

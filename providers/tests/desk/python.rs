@@ -6,7 +6,7 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Map, Value, json};
 use vtbuild_providers::host::protocol::{Dirs, PROTOCOL, Programs, StartedVm, Status, TestModule};
-use vtbuild_providers::host::{HostSetup, Start, run};
+use vtbuild_providers::host::{HostSetup, Interpreters, Packages, Runtime, Start, run};
 
 use crate::bench::{Bench, boots, guest};
 use crate::support::launcher;
@@ -70,11 +70,13 @@ async fn passes(bench: &Bench, folder: &Utf8Path, module: &str, more: &[(&str, &
     }
     params.extend(more.iter().map(|(key, value)| ((*key).to_owned(), json!(value))));
     let setup = HostSetup {
-        launcher: launcher(),
-        python: "python3".to_owned(),
-        packages: Utf8PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("python"),
-        runtime: vtbuild_providers::host::Runtime::Own,
-        upstream: None,
+        interpreters: Interpreters::new(launcher(), bench.scratch.join("loading")),
+        packages: Packages {
+            python: "python3".to_owned(),
+            ours: Utf8PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("python"),
+            runtime: Runtime::Own,
+            upstream: None,
+        },
         work_dir: bench.scratch.path().to_owned(),
         env: Vec::new(),
         stdout: bench.scratch.join("stdout"),

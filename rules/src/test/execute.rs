@@ -10,7 +10,9 @@ use vtbuild_engine::outcome::{Keep, Outcome, Status};
 use vtbuild_engine::rule::Job;
 use vtbuild_providers::desk::{Desk, DeskSetup};
 use vtbuild_providers::host::protocol::{self, Dirs, Programs, StartedVm, TestModule, Verdict};
-use vtbuild_providers::host::{self, CallError, Finished, Handler, HostSetup, Note, Request, Runtime, Start};
+use vtbuild_providers::host::{
+    self, CallError, Finished, Handler, HostSetup, Note, Packages, Request, Runtime, Start,
+};
 use vtbuild_providers::image::QemuImg;
 use vtbuild_providers::machine::Launch;
 use vtbuild_providers::params::Params;
@@ -92,7 +94,7 @@ async fn in_turn(rule: &TestRule, job: &Job, payload: &TestPayload) -> Result<Ou
             job,
             payload,
             runtime: *runtime,
-            packages: packages.clone(),
+            upstream: packages.clone(),
             scratch,
         };
         let (mut outcome, missing) = attempt.run().await?;
@@ -127,7 +129,7 @@ struct Attempt<'a> {
     payload: &'a TestPayload,
     runtime: Runtime,
     /// Upstream's packages.
-    packages: Option<Utf8PathBuf>,
+    upstream: Option<Utf8PathBuf>,
     /// The attempt's own part of the action's scratch folder.
     scratch: Utf8PathBuf,
 }
@@ -137,6 +139,19 @@ impl Attempt<'_> {
     fn is_upstreams(&self) -> bool {
         let visited = matches!(self.rule.setup.visits, Visits::InsteadOfBody(_));
         self.runtime == Runtime::Upstream && !visited
+    }
+
+    /// What the test's Python has loaded. The interpreter is the one that upstream's packages were compiled for, where there
+    /// is one: what `python3` leads to.
+    fn packages(&self) -> Packages {
+        let recipe = self.rule.setup.facts.packages.as_ref();
+        let python = recipe.map_or_else(|| "python3".into(), |recipe| recipe.interpreter.path.to_string());
+        Packages {
+            python,
+            ours: self.rule.setup.python.clone(),
+            runtime: self.runtime,
+            upstream: self.upstream.clone(),
+        }
     }
 
     /// Runs the test; gives its outcome, and the names that it asked for in vain.
@@ -347,11 +362,8 @@ async fn body(
     let start = start(this, launch, folder, vms).map_err(error)?;
     job.events.step("running");
     let setup = HostSetup {
-        launcher: launch.launcher.clone(),
-        python: interpreter(rule),
-        packages: rule.setup.python.clone(),
-        runtime: this.runtime,
-        upstream: this.packages.clone(),
+        interpreters: rule.interpreters(),
+        packages: this.packages(),
         work_dir: start.dirs.workdir.clone(),
         env: vec![("TMPDIR".into(), start.dirs.tmpdir.to_string())],
         stdout: job.logs.join("stdout.log"),
@@ -366,12 +378,6 @@ async fn body(
     host::run(&setup, &start, watched.clone(), patience, cancelled)
         .await
         .map_err(error)
-}
-
-/// The interpreter that upstream's packages were compiled for, where there is one: what `python3` leads to.
-fn interpreter(rule: &TestRule) -> String {
-    let recipe = rule.setup.facts.packages.as_ref();
-    recipe.map_or_else(|| "python3".into(), |recipe| recipe.interpreter.path.to_string())
 }
 
 async fn start_machine(job: &Job, payload: &TestPayload, watched: &Watched, vm: &str) -> Result<(), Stopped> {

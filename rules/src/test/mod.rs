@@ -28,6 +28,7 @@ use vtbuild_engine::outcome::Outcome;
 use vtbuild_engine::rule::{DeclareError, Job, Rule};
 use vtbuild_engine::spec::{RuleName, Spec};
 use vtbuild_engine::variant::Variant;
+use vtbuild_providers::host::Interpreters;
 use vtbuild_providers::params::Params;
 use vtbuild_providers::process::Launcher;
 use vtbuild_providers::provider::TestProvider;
@@ -69,6 +70,7 @@ pub struct TestSetup {
 pub struct TestRule {
     setup: TestSetup,
     sockets: Utf8PathBuf,
+    interpreters: Interpreters,
     /// Installations of QEMU by the names that parameters give them. Looked for once.
     qemus: Mutex<HashMap<QemuNames, Qemu>>,
 }
@@ -81,10 +83,17 @@ impl TestRule {
     #[must_use]
     pub fn new(setup: TestSetup, sockets: Utf8PathBuf) -> Self {
         Self {
+            interpreters: Interpreters::new(setup.launcher.clone(), sockets.clone()),
             setup,
             sockets,
             qemus: Mutex::default(),
         }
+    }
+
+    /// What tests are forked from. Somebody has to end them when the last test has ended.
+    #[must_use]
+    pub fn interpreters(&self) -> Interpreters {
+        self.interpreters.clone()
     }
 
     /// What it works with.
