@@ -79,7 +79,7 @@ impl Execution<'_> {
         let run = Run {
             rules,
             places: Places {
-                scratch: scratch.path.join("actions"),
+                scratch: scratch.path.join("a"),
                 job: self.job.unwrap_or_else(|| scratch.path.join("job")),
             },
             options: self.options,

@@ -16,11 +16,11 @@ class BlockCommands:
     # What is there.
 
     def info_block(self, debug=True):
-        """What ``query-block`` tells, by the name of each disk's node, or of its drive where it has no node."""
+        """What ``query-block`` tells, by the name of each disk's drive, or of its node where it has no drive."""
         blocks = {}
         for entry in self.query("block"):
             inserted = entry.get("inserted", {})
-            name = inserted.get("node-name") or entry.get("device") or entry.get("qdev")
+            name = entry.get("device") or inserted.get("node-name") or entry.get("qdev")
             rest = {key: value for key, value in entry.items() if key != "inserted"}
             blocks[name] = {**rest, **inserted} if inserted else {**rest, "not-inserted": True}
         return blocks

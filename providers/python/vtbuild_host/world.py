@@ -65,7 +65,8 @@ class Test:
         self.workdir = dirs["workdir"]
         self.tmpdir = dirs["tmpdir"]
         self.srcdir = dirs["srcdir"]
-        self.bindir = self.virtdir = data_dir.get_root_dir()
+        self.bindir = data_dir.get_root_dir()
+        self.virtdir = data_dir.get_shared_dir()
         self.builddir = os.path.join(self.workdir, "backends", params.get("vm_type", ""))
         self.logfile = os.path.join(self.logdir, "debug.log")
         self.iteration = 0

@@ -162,6 +162,9 @@ pub struct Disk {
     pub discard: Option<bool>,
     /// Properties appended to the device.
     pub extra: Option<String>,
+    /// As one `-drive` with a name of its own instead of as a block graph of named nodes.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub classic: bool,
 }
 
 /// The classical cache modes of a disk.
@@ -191,6 +194,9 @@ pub struct Cdrom {
     pub bus: DiskBus,
     /// Position in the order of booting.
     pub bootindex: Option<u32>,
+    /// As one `-drive` with a name of its own instead of as a block graph of named nodes.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub classic: bool,
 }
 
 /// A network card on QEMU's user network.
@@ -252,6 +258,19 @@ pub struct Monitor {
     pub name: String,
     /// What it speaks.
     pub kind: MonitorKind,
+}
+
+impl CacheMode {
+    /// How `-drive` spells it.
+    pub fn word(self) -> &'static str {
+        match self {
+            CacheMode::None => "none",
+            CacheMode::Writeback => "writeback",
+            CacheMode::Writethrough => "writethrough",
+            CacheMode::Directsync => "directsync",
+            CacheMode::Unsafe => "unsafe",
+        }
+    }
 }
 
 impl Device {

@@ -68,7 +68,7 @@ pub(super) fn declare(
     };
     let mut payload = TestPayload::new(variant, params.clone());
     let mut sources = modules(&mut payload, facts, providers);
-    let needed = || facts.survey.needs(payload.paths()).runtime();
+    let needed = || images::runtime(&params).unwrap_or_else(|| facts.survey.needs(payload.paths()).runtime());
     let choice = Choice::of(variant, &params, facts.runtime, needed)?;
     payload.choice = choice;
     let mut claim = Claim {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use camino::Utf8Path;
 use vtbuild_engine::resolve::FILE;
 use vtbuild_engine::spec::{Need, SourceFile, Spec};
+use vtbuild_providers::host::Runtime;
 use vtbuild_providers::image::ImageSpec;
 use vtbuild_providers::params::{ParamError, Params};
 
@@ -43,6 +44,16 @@ pub(crate) enum Origin {
     Ignored,
 }
 
+/// Parameters that put an image onto a server: it is no file of the data folder.
+const SERVERS: [&str; 6] = [
+    "enable_nbd",
+    "enable_iscsi",
+    "enable_ceph",
+    "enable_gluster",
+    "enable_curl",
+    "enable_ssh",
+];
+
 /// The images of all machines, or where a test has no machine, its own.
 pub(crate) fn all(params: &Params) -> Result<Vec<ImageUse>, ParamError> {
     let machines = params.objects("vms");
@@ -65,15 +76,18 @@ fn images(vm: Option<&str>, view: &Params) -> Result<Vec<ImageUse>, ParamError> 
         let spec = ImageSpec::from_params(&name, &params, Utf8Path::new(""))?;
         let on = |key: &str| Ok::<_, ParamError>(params.switch(key)?.unwrap_or(false));
         let origin = match (
-            untouched,
+            untouched || is_served(&params),
             on("force_create_image")? || spec.backing().is_some(),
             on("create_image")?,
         ) {
             (true, ..) => Origin::Ignored,
             (_, true, _) => Origin::Created,
             (_, _, true) => Origin::InputOrCreated,
-            // Nothing starts on it: whether it is missed is for the test to say.
+            // Nothing starts on it: whether it is missed is for the test to say, which may be about to make it.
             _ if vm.is_none() => Origin::InputIfThere,
+            _ if is_another(&params, view) && !view.switch("start_vm")?.unwrap_or(false) => {
+                Origin::InputIfThere
+            }
             _ => Origin::Input,
         };
         let made = origin == Origin::Created && spec.backing().is_none();
@@ -114,6 +128,32 @@ fn with_chains(view: &Params) -> Result<Vec<String>, ParamError> {
     Ok(names)
 }
 
+/// Whether an image is reached over a network.
+fn is_served(image: &Params) -> bool {
+    SERVERS.iter().any(|key| image.text(key) == Some("yes"))
+}
+
+/// The one runtime whose machines can reach their images, where that is not all of them: upstream's, where a machine has one
+/// over a network.
+pub(crate) fn runtime(params: &Params) -> Option<Runtime> {
+    let served = |vm: &str| {
+        let view = params.object(vm);
+        view.objects("images")
+            .into_iter()
+            .any(|image| is_served(&view.object(image)))
+    };
+    params
+        .objects("vms")
+        .into_iter()
+        .any(served)
+        .then_some(Runtime::Upstream)
+}
+
+/// Whether an image is not the one that its machine has without being asked: the guest's own.
+fn is_another(image: &Params, machine: &Params) -> bool {
+    image.text("image_name") != machine.text("image_name")
+}
+
 /// What an image stands on: the one that a dependency made, else a recipe's disk, else the file in the data folder.
 pub(crate) fn need(image: &ImageUse, params: &Params, facts: &HostFacts) -> Result<Option<Need>, String> {
     if matches!(image.origin, Origin::Created | Origin::Ignored) {
@@ -122,10 +162,8 @@ pub(crate) fn need(image: &ImageUse, params: &Params, facts: &HostFacts) -> Resu
     let machine = params.object(image.vm.as_deref().unwrap_or_default());
     let view = machine.object(&image.spec.name);
     // A recipe makes the file that is named beside it, not every file of a machine.
-    let of_another = || {
-        view.text("image_name") != machine.text("image_name")
-            && view.text("image_recipe") == machine.text("image_recipe")
-    };
+    let of_another =
+        || is_another(&view, &machine) && view.text("image_recipe") == machine.text("image_recipe");
     let otherwise = match view.text("image_recipe").filter(|_| !of_another()) {
         Some(recipe) => {
             let recipe =
@@ -157,4 +195,40 @@ fn owned_file(file: &Utf8Path, facts: &HostFacts, optional: bool) -> Spec {
 /// The name under which an image is passed on: its file, relative to the data folder.
 pub(crate) fn output_name(image: &ImageSpec) -> Arc<str> {
     Arc::from(image.file.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origins(entries: &[(&str, &str)]) -> Vec<Origin> {
+        let given = [
+            ("vms", "vm1"),
+            ("images", "image1"),
+            ("image_name", "images/guest"),
+            ("image_name_data", "images/data"),
+        ];
+        let params: Params = given.iter().chain(entries).copied().collect();
+        let images = all(&params).unwrap();
+        images.iter().map(|image| image.origin).collect()
+    }
+
+    #[test]
+    fn what_nothing_starts_on_may_be_made_by_the_test() {
+        let data = ("images", "image1 data");
+        let both = |start| origins(&[data, ("start_vm", start)]);
+        assert_eq!(both("yes"), [Origin::Input, Origin::Input]);
+        assert_eq!(both("no"), [Origin::Input, Origin::InputIfThere]);
+        assert_eq!(origins(&[("vms", "")]), [Origin::InputIfThere]);
+    }
+
+    #[test]
+    fn what_a_server_has_is_no_file() {
+        let data = [("images", "image1 data"), ("enable_nbd_data", "yes")];
+        assert_eq!(origins(&data), [Origin::Input, Origin::Ignored]);
+        let params: Params = data.into_iter().chain([("vms", "vm1")]).collect();
+        assert_eq!(runtime(&params), Some(Runtime::Upstream));
+        let files = [("vms", "vm1"), ("images", "image1")];
+        assert_eq!(runtime(&files.into_iter().collect()), None);
+    }
 }

@@ -61,7 +61,8 @@ pub(super) fn look(variant: &Variant, setup: &TestSetup) -> Runnable {
     declare::modules(&mut payload, &setup.facts, &setup.providers);
     let mut lacks: Vec<Lack> = payload.missing_modules.drain(..).map(Lack::Module).collect();
     let needs = setup.facts.survey.needs(payload.paths());
-    let runtime = match Choice::of(variant, &params, setup.facts.runtime, || needs.runtime()) {
+    let needed = || images::runtime(&params).unwrap_or_else(|| needs.runtime());
+    let runtime = match Choice::of(variant, &params, setup.facts.runtime, needed) {
         Ok(choice) => Some(choice.first),
         Err(error) => {
             lacks.push(Lack::Parameter(error.message));

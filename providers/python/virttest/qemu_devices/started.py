@@ -109,6 +109,14 @@ def _blockdev(text, nodes):
     return node
 
 
+def _drive(text, nodes):
+    fields = _words(text, "file")
+    drive = qdevices.QDrive(fields.pop("id").partition("_")[2])
+    for key, value in fields.items():
+        drive.set_param(key, value)
+    return drive
+
+
 _NODES = {
     "qcow2": qdevices.QBlockdevFormatQcow2,
     "raw": qdevices.QBlockdevFormatRaw,
@@ -146,7 +154,14 @@ def _netdev(text, nodes):
     return qdevices.QNetdev(fields.pop("type"), fields)
 
 
-_READERS = {"-device": _device, "-blockdev": _blockdev, "-object": _object, "-chardev": _chardev, "-netdev": _netdev}
+_READERS = {
+    "-device": _device,
+    "-blockdev": _blockdev,
+    "-drive": _drive,
+    "-object": _object,
+    "-chardev": _chardev,
+    "-netdev": _netdev,
+}
 
 
 def _bus_of(container, device):

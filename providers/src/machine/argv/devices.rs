@@ -125,8 +125,12 @@ fn extra(text: Option<&String>) -> String {
 }
 
 fn add_disk(line: &mut Line, disk: &Disk, buses: &mut Buses) {
-    for node in blockdevs(disk) {
-        line.push("-blockdev", node.to_string());
+    if disk.classic {
+        line.push("-drive", drive(disk));
+    } else {
+        for node in blockdevs(disk) {
+            line.push("-blockdev", node.to_string());
+        }
     }
     let (device, place) = buses.place(line, &disk.bus, false);
     let name = &disk.name;
@@ -154,6 +158,30 @@ fn add_disk(line: &mut Line, disk: &Disk, buses: &mut Buses) {
         extra(disk.extra.as_ref())
     );
     line.push("-device", format!("{device},id={name},drive=drive_{name}{tail}"));
+}
+
+/// The same as [`blockdevs`] in one option, whose nodes QEMU names itself.
+fn drive(disk: &Disk) -> String {
+    let mut text = format!("id=drive_{},if=none,format={}", disk.name, disk.format);
+    if let Some(cache) = disk.cache {
+        text += &format!(",cache={}", cache.word());
+    }
+    text += &disk
+        .aio
+        .as_ref()
+        .map(|aio| format!(",aio={aio}"))
+        .unwrap_or_default();
+    if let Some(discard) = disk.discard {
+        text += if discard {
+            ",discard=unmap"
+        } else {
+            ",discard=ignore"
+        };
+    }
+    if disk.readonly {
+        text += ",readonly=on";
+    }
+    text + ",file=" + &escape(disk.file.as_str())
 }
 
 /// The block graph of a disk: the file, and the format over it. Two nodes with the names that tests of the field know
@@ -194,7 +222,13 @@ fn blockdevs(disk: &Disk) -> [Value; 2] {
 
 fn add_cdrom(line: &mut Line, cdrom: &Cdrom, buses: &mut Buses) {
     let name = &cdrom.name;
-    if let Some(path) = &cdrom.file {
+    if let Some(path) = cdrom.file.as_ref().filter(|_| cdrom.classic) {
+        let path = escape(path.as_str());
+        line.push(
+            "-drive",
+            format!("id=drive_{name},if=none,media=cdrom,readonly=on,file={path}"),
+        );
+    } else if let Some(path) = &cdrom.file {
         let file = json!({ "driver": "file", "filename": path, "read-only": true });
         let node =
             json!({ "driver": "raw", "node-name": format!("drive_{name}"), "read-only": true, "file": file });
@@ -282,7 +316,7 @@ mod tests {
     use crate::machine::argv::argv;
     use crate::params::Params;
 
-    /// The values of `-device`, `-blockdev`, `-netdev` and the chardevs of serial ports.
+    /// The values of `-device`, `-blockdev`, `-drive`, `-netdev` and the chardevs of serial ports.
     fn devices(entries: &[(&str, &str)]) -> Vec<String> {
         let mut params: Params = [("virtio_rngs", ""), ("image_name", "disk")]
             .into_iter()
@@ -294,7 +328,12 @@ mod tests {
             logs: "/lo,gs".into(),
         };
         let argv = argv(&spec, &places, Accel::Tcg, false);
-        let wanted = |option: &str| matches!(option, "-device" | "-blockdev" | "-netdev" | "-chardev");
+        let wanted = |option: &str| {
+            matches!(
+                option,
+                "-device" | "-blockdev" | "-drive" | "-netdev" | "-chardev"
+            )
+        };
         let pairs = argv
             .windows(2)
             .filter(|pair| wanted(&pair[0]) && !pair[1].contains("id=mon-"));
@@ -315,6 +354,27 @@ mod tests {
                 r#"{"driver":"file","filename":"/data/disk.qcow2","node-name":"file_image1","cache":{"direct":false,"no-flush":true}}"#,
                 r#"{"driver":"qcow2","node-name":"drive_image1","read-only":false,"cache":{"direct":false,"no-flush":true},"file":"file_image1"}"#,
                 "virtio-blk-pci,id=image1,drive=drive_image1,serial=S,,1,write-cache=on,bootindex=0",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_disk_is_one_drive_where_a_test_asks_for_it() {
+        let entries = [
+            ("images", "image1"),
+            ("drive_cache", "none"),
+            ("image_aio", "native"),
+            ("qemu_force_use_drive_expression", "yes"),
+            ("cdroms", "cd1"),
+            ("cdrom_cd1", "isos/a,b.iso"),
+        ];
+        assert_eq!(
+            devices(&entries),
+            [
+                "id=drive_image1,if=none,format=qcow2,cache=none,aio=native,file=/data/disk.qcow2",
+                "virtio-blk-pci,id=image1,drive=drive_image1,write-cache=on",
+                "id=drive_cd1,if=none,media=cdrom,readonly=on,file=/data/isos/a,,b.iso",
+                "ide-cd,id=cd1,drive=drive_cd1,bus=ide.0,unit=0",
             ]
         );
     }

@@ -105,7 +105,14 @@ fn disk(name: &str, params: &Params, data_dir: &Utf8Path) -> Result<Disk, ParamE
         discard: one_of(params, "drive_discard", &["ignore", "off", "unmap", "on"])?
             .map(|word| matches!(word.as_str(), "unmap" | "on")),
         extra: disk_extra(params),
+        classic: classic(params)?,
     })
+}
+
+/// Whether images are given by `-drive`, which tests of the older commands for jobs on disks ask for: a drive's name is
+/// the device of those.
+fn classic(params: &Params) -> Result<bool, ParamError> {
+    Ok(params.switch("qemu_force_use_drive_expression")?.unwrap_or(false))
 }
 
 /// Properties appended to a disk's device, and the I/O thread that serves it.
@@ -167,6 +174,7 @@ fn cdrom(name: &str, params: &Params, data_dir: &Utf8Path) -> Result<Option<Cdro
         file,
         bus,
         bootindex: bootindex(params)?,
+        classic: classic(params)?,
     }))
 }
 
