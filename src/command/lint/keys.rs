@@ -12,7 +12,7 @@ use vtbuild_cfg::{Diagnostic, Program, Severity};
 /// The code of these notes.
 pub const CODE: &str = "unread-key";
 /// The keys that rules and providers read, without the names of objects.
-const KNOWN: [&str; 154] = [
+const KNOWN: [&str; 161] = [
     "backend",
     "balloon",
     "bios_path",
