@@ -11,6 +11,7 @@ mod lsp;
 mod planned;
 mod report;
 mod scratch;
+mod ui;
 mod wiring;
 mod workspace;
 

@@ -1,4 +1,4 @@
-//! The page of `vtbuild graph --html`, looked at in a real browser: it loads without a complaint and without a request, finds,
+//! The page of `vtbuild graph --html` and of `vtbuild run --ui`, looked at in a real browser: it loads without a complaint and without a request, finds,
 //! shows what is clicked, and stays usable with ten thousand actions.
 
 mod support;
@@ -8,8 +8,9 @@ use std::time::Instant;
 
 use camino::Utf8PathBuf;
 use serde_json::Value;
-use support::Sandbox;
 use support::chromium::{Chromium, say};
+use support::provider::BARE;
+use support::{Sandbox, until};
 
 /// A sandbox in which one test passed, one failed, and a parameter of a third has changed since.
 fn lived_in() -> Sandbox {
@@ -54,11 +55,17 @@ fn picture(browser: &mut Chromium, name: &str) {
     );
 }
 
+/// The page complained about nothing, and asked nobody for anything.
 #[track_caller]
 fn quiet(browser: &Chromium) {
+    asks_only(browser, "file:");
+}
+
+/// The page complained about nothing, and asked nobody for anything but what begins so.
+#[track_caller]
+fn asks_only(browser: &Chromium, own: &str) {
     assert_eq!(browser.complaints(), Vec::<String>::new());
-    let outside =
-        |url: &String| !url.starts_with("file:") && !url.starts_with("data:") && url != "about:blank";
+    let outside = |url: &String| !url.starts_with(own) && !url.starts_with("data:") && url != "about:blank";
     assert_eq!(
         browser.requests().into_iter().filter(outside).collect::<Vec<_>>(),
         Vec::<String>::new()
@@ -213,4 +220,84 @@ fn ten_thousand_actions_are_drawn_in_groups_that_open() {
         start.elapsed().as_secs_f64()
     ));
     quiet(&browser);
+}
+
+/// Waits until there is a file of the name that it is told, and then ends as it is told.
+const GATE: &str = "import os\nimport time\n\n\ndef run(test, params, env):\n    while not os.path.exists(params['gate']):\n        time.sleep(0.05)\n    if params['outcome'] == 'fail':\n        test.fail('as asked')\n";
+
+#[test]
+fn a_run_is_followed_from_its_first_test_to_its_end() {
+    let sandbox = Sandbox::new();
+    let gate = sandbox.root().join("gate");
+    let test = |name: &str, outcome: &str, gate: &str| {
+        format!("        - {name}:\n            outcome = {outcome}\n            gate = {gate}\n")
+    };
+    let tests = [
+        test("known", "pass", "/"),
+        test("waits", "pass", gate.as_str()),
+        test("fails", "fail", gate.as_str()),
+    ];
+    sandbox.provide(&format!(
+        "- gate:\n    type = gate\n{BARE}    variants:\n{}",
+        tests.concat()
+    ));
+    sandbox.write("mine/generic/tests/gate.py", GATE);
+    sandbox.run("//known --progress plain").exit(0).ran();
+    let browser = Chromium::start();
+
+    let run = sandbox.start("run //... --ui --jobs 1 --progress plain");
+    run.says_after(0, "JOB ID");
+    let printed = run.stdout();
+    let url = printed
+        .lines()
+        .find_map(|line| line.strip_prefix("PAGE       : "));
+    let url = url.unwrap_or_else(|| panic!("no page: {printed}")).to_owned();
+    assert!(url.starts_with("http://127.0.0.1:"), "{url}");
+    let Some(mut browser) = browser else {
+        std::fs::write(&gate, "").unwrap();
+        run.wait().exit(1).stdout();
+        return;
+    };
+    browser.visit(&url);
+    let state = |browser: &mut Chromium, name: &str| {
+        let told = browser.value(&format!("graphPage.state('mine.gate.{name}')"));
+        told[0].as_str().unwrap_or_default().to_owned()
+    };
+    until(60, "a test runs", || {
+        (state(&mut browser, "waits") == "running").then_some(())
+    });
+    assert_eq!(
+        [state(&mut browser, "known"), state(&mut browser, "fails")],
+        ["cached", "queued"]
+    );
+    assert!(text(&mut browser, "run").contains("1 of 3 tests done, 1 running"));
+    click_on(&mut browser, "mine.gate.waits");
+    assert!(text(&mut browser, "panel").contains("Runs for "));
+    picture(&mut browser, "run-running.png");
+
+    std::fs::write(&gate, "").unwrap();
+    until(60, "the page says that the run is over", || {
+        text(&mut browser, "run")
+            .starts_with("the run is over")
+            .then_some(())
+    });
+    let over = text(&mut browser, "run");
+    assert!(over.contains("PASS 2 | ERROR 0 | FAIL 1"), "{over}");
+    run.wait().exit(1).stdout();
+    assert_eq!(
+        [state(&mut browser, "waits"), state(&mut browser, "fails")],
+        ["PASS", "FAIL"]
+    );
+    let label = browser.value("graphPage.state('mine.gate.fails')[1]");
+    assert!(label.as_str().unwrap().starts_with("✗ FAIL "), "{label}");
+
+    // Nobody serves it any more, and it can still be read.
+    click_on(&mut browser, "mine.gate.fails");
+    let panel = text(&mut browser, "panel");
+    assert!(
+        panel.contains("FAIL after ") && panel.contains("as asked"),
+        "{panel}"
+    );
+    picture(&mut browser, "run-over.png");
+    asks_only(&browser, &url);
 }

@@ -76,6 +76,9 @@ pub struct RunArgs {
     /// Where job results go [default: job-results in the workspace]
     #[arg(long, value_name = "DIR")]
     pub results: Option<Utf8PathBuf>,
+    /// Serve a live view of the graph to a browser on this machine, and say where; it ends with the run
+    #[arg(long, conflicts_with = "dry_run")]
+    pub ui: bool,
     /// How progress is shown
     #[arg(long, value_enum, default_value_t = Progress::Auto)]
     pub progress: Progress,

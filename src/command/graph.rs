@@ -78,6 +78,13 @@ fn to_look_at(args: &GraphArgs) -> Result<Exit, Failure> {
     Ok(Exit::Good)
 }
 
+/// The page of a run that is about to begin.
+pub fn live(planned: &Planned, targets: &[String]) -> Result<String, Failure> {
+    let mut facts = facts::facts(planned, targets)?;
+    facts["live"] = true.into();
+    Ok(page::page(&facts))
+}
+
 fn write(path: &Utf8Path, text: &str) -> Result<(), Failure> {
     std::fs::write(path, text)
         .map_err(|error| Failure::environment(format!("failed to write {path}: {error}")))

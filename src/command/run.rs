@@ -11,12 +11,13 @@ use vtbuild_engine::schedule::run::{RunOptions, Summary};
 use vtbuild_rules::test::Visits;
 
 use super::pause::Pause;
-use super::{plan, print};
+use super::{graph, plan, print};
 use crate::cli::{Progress, RunArgs};
 use crate::execution::Execution;
 use crate::exit::{Exit, Failure};
 use crate::planned::{Foreseen, Planned, Purpose, capacity};
 use crate::report::{self, Heading, Job, JobFolder, Reporter, Tally, seconds};
+use crate::ui::Ui;
 use crate::wiring;
 use crate::workspace::Workspace;
 
@@ -36,6 +37,14 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     if args.dry_run {
         return plan::dry_run(&planned, &args.host);
     }
+    let ui = if args.ui {
+        let page = graph::live(&planned, &args.actions.select.targets)?;
+        let ui = planned.runtime.block_on(Ui::serve(page))?;
+        print(&format!("PAGE       : {}\n", ui.url()))?;
+        Some(ui)
+    } else {
+        None
+    };
     let Planned {
         analysis,
         wiring,
@@ -57,9 +66,13 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     };
     let told = Told {
         began,
-        ..Told::default()
+        reporters: ui.iter().map(Ui::reporter).collect(),
+        canceller: None,
     };
     let summary = carry_out(&analysis.workspace, foreseen, args, runtime.handle(), told)?;
+    if let Some(ui) = ui {
+        runtime.block_on(ui.finish());
+    }
     Ok(exit(&summary))
 }
 

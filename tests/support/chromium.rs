@@ -140,7 +140,12 @@ impl Chromium {
 
     /// Opens a file and waits until it is loaded.
     pub(crate) fn open(&mut self, path: &Utf8Path) {
-        self.call("Page.navigate", &json!({ "url": format!("file://{path}") }));
+        self.visit(&format!("file://{path}"));
+    }
+
+    /// Opens an address and waits until it is loaded.
+    pub(crate) fn visit(&mut self, url: &str) {
+        self.call("Page.navigate", &json!({ "url": url }));
         let until = Instant::now() + DEADLINE;
         while !self
             .events

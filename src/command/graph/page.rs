@@ -9,18 +9,25 @@ const FRAME: &str = include_str!("page/page.html");
 /// How it looks.
 const STYLE: &str = include_str!("page/page.css");
 /// What it does: the libraries first, then ours, each after those that it calls.
-const SCRIPTS: [&str; 7] = [
+const SCRIPTS: [&str; 8] = [
     include_str!("vendor/cytoscape.min.js"),
     include_str!("vendor/cytoscape-dagre.min.js"),
     include_str!("page/model.js"),
     include_str!("page/look.js"),
     include_str!("page/layout.js"),
+    include_str!("page/live.js"),
     include_str!("page/panel.js"),
     include_str!("page/main.js"),
 ];
 
-/// The page for these facts.
+/// The page for these facts. Facts of a run that goes on say `live`: then the page listens to whoever serves it, and to nobody
+/// else.
 pub fn page(facts: &Json) -> String {
+    let connect = if facts["live"] == true {
+        " connect-src 'self';"
+    } else {
+        ""
+    };
     let hashes: Vec<String> = SCRIPTS
         .iter()
         .map(|script| format!("'sha256-{}'", BASE64.encode(&Sha256::digest(script))))
@@ -32,6 +39,7 @@ pub fn page(facts: &Json) -> String {
     // One pass from the front, so that nothing that is put in is looked at again.
     let parts = [
         ("{{hashes}}", hashes.join(" ")),
+        ("{{connect}}", connect.to_owned()),
         ("{{style}}", STYLE.to_owned()),
         ("{{facts}}", embedded(facts)),
         ("{{scripts}}", scripts.concat()),
@@ -93,7 +101,10 @@ mod tests {
         let (policy, _) = policy.split_once('"').unwrap();
         assert!(policy.starts_with("default-src 'none';"), "{policy}");
         assert_eq!(policy.matches("'sha256-").count(), SCRIPTS.len());
-        assert!(!policy.contains("http"), "{policy}");
+        assert!(
+            !policy.contains("http") && !policy.contains("connect-src"),
+            "{policy}"
+        );
     }
 
     #[test]

@@ -16,6 +16,9 @@ const STATES = {
   FAIL: { sign: "✗", word: "failed", light: "#ffd3d0", dark: "#7a2326", border: "solid", width: 3 },
   ERROR: { sign: "!", word: "error", light: "#ffc9e3", dark: "#752355", border: "solid", width: 3 },
   SKIP: { sign: "–", word: "skipped", light: "#e9ebee", dark: "#363d47", border: "dashed", width: 1.5 },
+  queued: { sign: "…", word: "has not started", light: "#e1e3fb", dark: "#343a70", border: "dashed", width: 1.5 },
+  running: { sign: "▶", word: "runs", light: "#ffdfb5", dark: "#69400f", border: "solid", width: 4 },
+  cached: { sign: "✓", word: "from the cache", light: "#d3eef2", dark: "#17454d", border: "solid", width: 1.5 },
   other: { sign: "•", word: "other", light: "#fff0b8", dark: "#5c4c0c", border: "dashed", width: 1.5 },
   none: { sign: "", word: "nothing known", light: "#f1f2f3", dark: "#2a2f37", border: "dotted", width: 1.5 },
 };
@@ -36,6 +39,7 @@ function secondsText(seconds) {
 /** The state of one action in the chosen colouring: a name in `STATES`. */
 function stateOf(node, mode) {
   if (mode === "plan") return node.plan;
+  if (mode === "run") return node.now.state in STATES ? node.now.state : "other";
   if (!node.last) return "none";
   return node.last.status in STATES ? node.last.status : "other";
 }
@@ -53,7 +57,17 @@ function shortened(title) {
   return title.length > 32 ? `…${title.slice(-31)}` : title;
 }
 
+/** How an action of a run stands, for its label. */
+function runWords({ now, seconds }) {
+  if (now.state === "running") {
+    const expected = now.expected ?? seconds;
+    return `running${expected ? `, about ${secondsText(expected)}` : ""}`;
+  }
+  return now.state === "queued" || now.state === "cached" || now.attempts === 0 ? now.state : `${now.state} ${secondsText(now.seconds)}`;
+}
+
 function labelOf(node, title, mode) {
+  if (mode === "run") return `${shortened(title)}\n${STATES[stateOf(node, mode)].sign} ${runWords(node)}`;
   // A last verdict has the time of its own run, not of the next one.
   const past = mode !== "plan" && mode !== "time" && node.last?.seconds !== undefined;
   const time = secondsText(past ? node.last.seconds : (node.seconds ?? node.last?.seconds));
@@ -139,7 +153,9 @@ function legend(kinds, mode, add) {
     HEAT_STEPS.forEach((from, at) => add("state", `from ${secondsText(from)}`, HEAT[theme()][at], "solid"));
     return;
   }
-  const states = mode === "plan" ? ["hit", "run", "maybe"] : ["PASS", "FAIL", "ERROR", "SKIP", "other", "none"];
+  const states = {
+    plan: ["hit", "run", "maybe"], run: ["queued", "running", "cached", "PASS", "FAIL", "ERROR", "SKIP", "other"],
+  }[mode] ?? ["PASS", "FAIL", "ERROR", "SKIP", "other", "none"];
   for (const name of states) {
     const state = STATES[name];
     add("state", `${state.sign} ${state.word}`, state[theme()], state.border, state.width > 2);

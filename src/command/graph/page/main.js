@@ -68,6 +68,25 @@ function draw() {
   byId("sum").textContent = groups > 0 ? `${count} actions, ${groups} groups closed` : `${count} action${count === 1 ? "" : "s"}`;
 }
 
+/** New looks for what stands for these actions; while nothing is chosen, the panel tells of the run. */
+function update(ids) {
+  const changed = new Set(ids);
+  const shown = [...parts].filter(([, part]) => part.members.some((node) => changed.has(node.id)));
+  cy.batch(() => shown.forEach(([name, part]) => cy.getElementById(name).data(dataOf(part))));
+  const node = parts.get(chosen)?.node;
+  if (node) panel.now(node.id);
+  else if (chosen === null) panel.overview();
+}
+
+/** Follows the run that this page was made for. */
+function followRun() {
+  byId("mode").prepend(element("option", { value: "run" }, "this run"));
+  byId("mode").value = "run";
+  mode = "run";
+  byId("follow").hidden = false;
+  panel.run = new Run(model, { text: byId("run"), progress: byId("progress") }, update);
+}
+
 /** New colours and labels; everything stays where it is. */
 function recolour() {
   cy.batch(() => cy.nodes().forEach((node) => {
@@ -226,9 +245,11 @@ function begin() {
   byId("search").addEventListener("focus", search);
   document.addEventListener("keydown", key);
   darkQuery.addEventListener("change", recolour);
+  if (model.facts.live) followRun();
   draw();
   drawLegend();
   panel.overview();
+  panel.run?.follow();
 }
 
 begin();
@@ -237,6 +258,11 @@ begin();
 window.graphPage = {
   drawn: () => cy.nodes().length,
   chosen: () => (parts.get(chosen)?.node ?? parts.get(chosen))?.[parts.get(chosen)?.node ? "title" : "name"] ?? null,
+  /** How an action stands in the run, and the second line of its label. */
+  state(title) {
+    const found = [...parts].find(([, part]) => part.node?.title === title);
+    return found ? [found[1].node.now?.state ?? null, cy.getElementById(found[0]).data("label").split("\n")[1]] : null;
+  },
   place(title) {
     const found = cy.nodes().filter((node) => (parts.get(node.id()).node?.title ?? parts.get(node.id()).name) === title);
     if (found.length === 0) return null;

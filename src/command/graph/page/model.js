@@ -107,7 +107,7 @@ class Model {
     const words = text.toLowerCase().split(/\s+/).filter(Boolean);
     if (words.length === 0) return [];
     const has = (node) => {
-      const hay = [node.rule, node.title, node.label, node.plan, node.last?.status ?? ""].join(" ").toLowerCase();
+      const hay = [node.rule, node.title, node.label, node.plan, node.last?.status ?? "", node.now?.state ?? ""].join(" ").toLowerCase();
       return words.every((word) => hay.includes(word));
     };
     return this.facts.nodes.filter(has).sort((a, b) => a.title.length - b.title.length);

@@ -27,6 +27,8 @@ class Panel {
   /** What is there before anything is chosen. */
   overview() {
     const { nodes, job } = this.model.facts;
+    const at = (...states) => nodes.filter((node) => states.includes(node.now?.state));
+    const [running, broken] = [at("running"), at("FAIL", "ERROR", "INTERRUPT")];
     const runs = nodes.filter((node) => node.plan === "run");
     const slowest = nodes.filter((node) => node.known !== false && (node.seconds ?? 0) > 0).sort((a, b) => b.seconds - a.seconds).slice(0, 10);
     const failed = nodes.filter((node) => ["FAIL", "ERROR"].includes(node.last?.status));
@@ -35,6 +37,8 @@ class Panel {
       element("p", {}, "Click it, or search for it. Arrow keys: left to what it waits for, right to what waits for it, up and down among its neighbours. "
         + "Enter opens a group, / searches, f fits, c closes groups, + and - zoom, Escape lets go."),
       element("p", {}, job ? `The last job here is ${job}.` : "No job has run here yet, so there are no last verdicts."),
+      ...this.#list(`Running (${running.length})`, running),
+      ...this.#list(`Failed (${broken.length})`, broken),
       ...this.#list(`Failed last time (${failed.length})`, failed),
       ...this.#list(`Would run (${runs.length})`, runs),
       ...this.#list("Slowest", slowest, (node) => `${secondsText(node.seconds)}  ${node.title}`),
@@ -57,6 +61,7 @@ class Panel {
       element("h2", {}, breakable(node.title)),
       badge(node.rule), badge(`${STATES[node.plan].sign} ${node.plan}`), node.last ? badge(`last: ${node.last.status}`) : "",
       element("p", { class: "label" }, breakable(node.label)),
+      node.now ? element("div", { id: "now" }) : "",
       group ? element("button", { type: "button", onclick: () => this.toggle(group) }, "Close its group") : "",
       ...this.#why(node),
       ...this.#times(node),
@@ -65,6 +70,15 @@ class Panel {
       this.#facts(node.plan === "maybe" ? "Key, as far as it is known" : "Key", this.#placed(node)),
       this.#facts("Parameters", node.params ?? []),
     );
+    this.now(id);
+  }
+
+  /** How an action that is shown stands in the run that goes on; all else that is told of it stays as it is. */
+  now(id) {
+    const place = this.place.querySelector("#now");
+    if (place === null || this.run === undefined) return;
+    const lines = nowLines(this.model.nodes.get(id), this.run.now());
+    place.replaceChildren(element("h3", {}, "This run"), ...lines.map((line) => element("p", {}, line)));
   }
 
   #why(node) {
