@@ -4,6 +4,7 @@
 mod support;
 
 use support::provider::BARE;
+use support::sshd::Sshd;
 use support::{Sandbox, until};
 
 /// Uses what our own package has.
@@ -16,12 +17,12 @@ const HELPED: &str = "import os\nimport shutil\nimport aexpect\nfrom virttest im
 const STUMBLES: &str = "from virttest import utils_version\n\n\ndef run(test, params, env):\n    assert utils_version\n    getattr(env, 'get_' + 'lvmdev')('none')\n";
 
 /// Runs under upstream's packages alone.
-const WHOLE: &str = "import os\n\nimport virttest\nfrom virttest import data_dir, utils_misc\n\n\ndef run(test, params, env):\n    if hasattr(params, 'reads'):\n        test.fail('these parameters are ours')\n    ports = utils_misc.find_free_ports(5000, 5899, 3)\n    if len(set(ports)) != 3:\n        test.fail('the same port twice')\n    if not test.tmpdir.startswith(os.path.dirname(data_dir.get_tmp_dir())):\n        test.fail('the temporary folder is not the test\\'s own: %s' % data_dir.get_tmp_dir())\n    test.log.info('run by %s', os.path.dirname(virttest.__file__))\n    if params.get('outcome') == 'fail':\n        test.fail('as asked')\n    if params.get('outcome') == 'skip':\n        params['absent']\n";
+const WHOLE: &str = "import os\n\nimport virttest\nfrom virttest import data_dir, utils_misc\n\n\ndef run(test, params, env):\n    if hasattr(params, 'reads'):\n        test.fail('these parameters are ours')\n    ports = utils_misc.find_free_ports(5000, 5899, 3)\n    if len(set(ports)) != 3:\n        test.fail('the same port twice')\n    if not test.tmpdir.startswith(os.path.dirname(data_dir.get_tmp_dir())):\n        test.fail('the temporary folder is not the test\\'s own: %s' % data_dir.get_tmp_dir())\n    test.log.info('run by %s', os.path.dirname(virttest.__file__))\n    if params.get('deps_build'):\n        test.log.info('built: %s', os.listdir(data_dir.get_deps_dir('app')))\n        if os.system(data_dir.get_deps_dir('app') + '/prog'):\n            test.fail('what was built is not there')\n    if params.get('outcome') == 'fail':\n        test.fail('as asked')\n    if params.get('outcome') == 'skip':\n        params['absent']\n";
 
-fn sandbox() -> Sandbox {
+fn sandbox() -> (Sandbox, Sshd) {
     let sandbox = Sandbox::new();
     let cfg = format!(
-        "- plain_one:\n    type = plain_one\n{BARE}- helped:\n    type = helped\n{BARE}- stumbles:\n    type = stumbles\n{BARE}- whole:\n    type = whole\n    runtime = upstream\n{BARE}    variants:\n        - ends_well:\n        - ends_badly:\n            outcome = fail\n        - does_not_apply:\n            outcome = skip\n"
+        "- plain_one:\n    type = plain_one\n{BARE}- helped:\n    type = helped\n{BARE}- stumbles:\n    type = stumbles\n{BARE}- whole:\n    type = whole\n    runtime = upstream\n{BARE}    variants:\n        - ends_well:\n            deps_build = app\n            deps_build_host = lab\n        - ends_badly:\n            outcome = fail\n        - does_not_apply:\n            outcome = skip\n"
     );
     sandbox.provide(&cfg);
     for (name, text) in [
@@ -32,7 +33,17 @@ fn sandbox() -> Sandbox {
     ] {
         sandbox.write(&format!("mine/generic/tests/{name}.py"), text);
     }
-    sandbox
+    let sshd = Sshd::start(&sandbox);
+    sandbox.write(
+        "vtbuild.toml",
+        &format!("bundled-tests = false\n{}", sshd.settings()),
+    );
+    sandbox.write("mine/generic/deps/app/Makefile", "all: prog\n");
+    sandbox.write(
+        "mine/generic/deps/app/prog.c",
+        "int main(void)\n{\n\treturn 0;\n}\n",
+    );
+    (sandbox, sshd)
 }
 
 /// No package can be installed here.
@@ -44,7 +55,7 @@ fn without_network(sandbox: &Sandbox) {
 
 #[test]
 fn each_test_is_run_the_first_way_that_has_all_it_needs() {
-    let sandbox = sandbox();
+    let (sandbox, _sshd) = sandbox();
     let listed = sandbox.run("list //... --runnable").exit(0);
     for line in [
         "own       mine.plain_one",
@@ -67,11 +78,9 @@ fn each_test_is_run_the_first_way_that_has_all_it_needs() {
     }
     let reason = run.verdict("mine.whole.ends_badly").reason;
     assert_eq!(reason.as_deref(), Some("as asked"));
-    assert_eq!(
-        sandbox.processes(),
-        Vec::<String>::new(),
-        "nothing is left behind"
-    );
+    let left = sandbox.processes();
+    let left: Vec<_> = left.iter().filter(|line| !line.contains("sshd")).collect();
+    assert_eq!(left, Vec::<&String>::new(), "nothing is left behind");
     // What only running could tell is known from now on, and moves no key.
     sandbox
         .run("list //stumbles --runnable")
@@ -118,7 +127,7 @@ fn a_run_that_is_killed_leaves_no_interpreter() {
 
 #[test]
 fn packages_that_cannot_be_installed_block_only_the_tests_that_need_them() {
-    let sandbox = sandbox();
+    let (sandbox, _sshd) = sandbox();
     without_network(&sandbox);
     let run = sandbox.run("//plain_one,helped --progress plain").exit(1);
     assert_eq!(run.verdict("mine.plain_one").status, "PASS");
@@ -132,7 +141,7 @@ fn packages_that_cannot_be_installed_block_only_the_tests_that_need_them() {
 
 #[test]
 fn a_runtime_that_does_not_exist_is_told_with_its_parameter() {
-    let sandbox = sandbox();
+    let (sandbox, _sshd) = sandbox();
     drop(
         sandbox
             .run("//plain_one -p runtime=fastest")

@@ -14,7 +14,7 @@ from unittest import mock
 
 from support import PACKAGES
 
-from vtbuild_host import make_environment, places, ports, probes
+from vtbuild_host import deps, loopback, make_environment, places, ports, probes
 
 
 class PlacesTest(unittest.TestCase):
@@ -88,6 +88,43 @@ class PortsTest(unittest.TestCase):
             self.assertEqual(ports.find_free_ports(port, port + 1, 1), [])
 
 
+class LoopbackTest(unittest.TestCase):
+    def test_what_names_no_address_listens_on_this_host_alone(self):
+        said = "qemu -netdev user,hostfwd=tcp::5002-:22,hostfwd=udp::7-:7 -vnc :0,password=on"
+        wanted = (
+            "qemu -netdev user,hostfwd=tcp:127.0.0.1:5002-:22,hostfwd=udp:127.0.0.1:7-:7 -vnc 127.0.0.1:0,password=on"
+        )
+        self.assertEqual(loopback.command(said), wanted)
+        self.assertEqual(loopback.incoming("tcp:[::]:5200"), "tcp:127.0.0.1:5200")
+        self.assertEqual(loopback.incoming("tcp:0:5200"), "tcp:127.0.0.1:5200")
+
+    def test_what_was_asked_for_stays(self):
+        for said in ("hostfwd=tcp:10.0.0.1:5002-:22", "-vnc unix:/x", "-vnc none", "-serial :1"):
+            self.assertEqual(loopback.command(said), said)
+        for said in ("tcp:10.0.0.1:5200", "unix:/x", "defer"):
+            self.assertEqual(loopback.incoming(said), said)
+
+
+class DepsTest(unittest.TestCase):
+    def test_what_was_built_is_given_instead_of_the_sources(self):
+        with tempfile.TemporaryDirectory() as root:
+            caller = os.path.join(root, "tests", "case.py")
+            for folder in ("tests", "deps/app", "deps/plain", "built"):
+                os.makedirs(os.path.join(root, folder))
+            source, built = os.path.join(root, "deps", "app"), os.path.join(root, "built")
+            build = {"source": source, "folder": built, "make_flags": ["all"], "with_source": False}
+            known = deps.Deps.of({"module_paths": [root], "deps_builds": [build]})
+            self.assertEqual(known.find(caller, "app"), built)
+            self.assertEqual(known.used, [])
+            plain = os.path.join(root, "deps", "plain")
+            self.assertEqual((known.find(caller, "plain"), known.used), (plain, [plain]))
+            self.assertIsNone(known.find(caller, "absent"))
+            self.assertIn("deps/absent", known.missing(caller, "absent"))
+            self.assertTrue(known.is_built(os.path.join(built, "prog")))
+            self.assertFalse(known.is_built(plain))
+            self.assertIsNone(known.build(source, ["other"]))
+
+
 class ProbesTest(unittest.TestCase):
     def test_questions_are_told_from_work(self):
         questions = (
@@ -150,7 +187,9 @@ class NeedsTest(unittest.TestCase):
             return answer
 
     def test_what_our_package_has_needs_nothing(self):
-        text = "import os\nfrom virttest import utils_misc\ndef run(test, params, env):\n    test.fail(params.get('x'))\n"
+        text = (
+            "import os\nfrom virttest import utils_misc\ndef run(test, params, env):\n    test.fail(params.get('x'))\n"
+        )
         self.assertEqual(self.ask(text), {"own": [], "layered": [], "python": []})
 
     def test_a_helper_module_is_lacking_in_our_own_package_alone(self):
@@ -163,7 +202,9 @@ class NeedsTest(unittest.TestCase):
         self.assertEqual((answer["own"], answer["layered"]), (["vm.fly_away"], ["vm.fly_away"]))
 
     def test_packages_of_others_are_named(self):
-        answer = self.ask("import six\nimport nowhere_at_all\ndef run(test, params, env):\n    six.x(nowhere_at_all.y)\n")
+        answer = self.ask(
+            "import six\nimport nowhere_at_all\ndef run(test, params, env):\n    six.x(nowhere_at_all.y)\n"
+        )
         self.assertEqual(answer["python"], ["nowhere_at_all"])
         self.assertIn("six", answer["own"])
 

@@ -4,6 +4,7 @@ import os
 import sys
 
 from virttest import absent
+from vtbuild_host.deps import Deps
 
 _absent = absent(__name__)
 
@@ -11,10 +12,7 @@ _absent = absent(__name__)
 FOLDERS = ("debugdir", "logdir", "outputdir", "tmpdir", "bindir", "srcdir", "data_dir", "workdir")
 
 _dirs = {}
-_deps_dirs = []
-_provider_folders = []
-_used_deps = []
-_deps_builds = []
+_deps = Deps()
 
 
 class MissingDepsDirError(Exception):
@@ -26,46 +24,37 @@ def configure(dirs, deps_dirs, provider_folders=(), deps_builds=()):
 
     :param deps_builds: what was built before the test began, as the start message has it.
     """
+    global _deps
     _dirs.clear()
     _dirs.update(dirs)
-    _deps_dirs[:] = deps_dirs
-    _provider_folders[:] = dict.fromkeys(os.path.realpath(folder) for folder in provider_folders)
-    _used_deps.clear()
-    _deps_builds[:] = deps_builds
+    _deps = Deps(deps_dirs, provider_folders, deps_builds)
 
 
 def provider_folders():
     """The folders of the test's provider and of those beside it: roots, backends, and their ``tests``."""
-    return list(_provider_folders)
+    return _deps.provider_folders()
 
 
 def used_deps():
     """What :func:`get_deps_dir` has returned: the test depends on what is in there."""
-    return list(_used_deps)
+    return list(_deps.used)
 
 
 def get_deps_dir(target=None):
     """Return the ``deps`` folder nearest to the file that calls, or `target` inside the nearest one that holds it.
 
-    The folders above the calling file are searched first, up to the provider's root or one that holds ``.git``; then
-    those that the provider names. For a folder that the parameter ``deps_build`` names it is a folder of the test's own
-    with what was built of it; the test then depends on that, not on the sources.
+    What was built of it before the test began, where the parameter ``deps_build`` names it.
     """
-    caller = os.path.dirname(os.path.realpath(sys._getframe(1).f_code.co_filename))
-    for folder in [*_deps_above(caller), *_deps_dirs]:
-        found = os.path.join(folder, target) if target else folder
-        if os.path.exists(found):
-            build = deps_build(found)
-            return build["folder"] if build else use_deps(found)
-    wanted = f"deps/{target}" if target else "deps"
-    raise MissingDepsDirError(f"there is no {wanted} in or above {caller}, nor in {_deps_dirs or 'the provider'}")
+    caller = sys._getframe(1).f_code.co_filename
+    found = _deps.find(caller, target)
+    if found is None:
+        raise MissingDepsDirError(_deps.missing(caller, target))
+    return found
 
 
 def use_deps(folder):
     """Take note that the test depends on all that is in `folder`; return it."""
-    if folder not in _used_deps:
-        _used_deps.append(folder)
-    return folder
+    return _deps.use(folder)
 
 
 def deps_build(folder, make_flags=None):
@@ -73,35 +62,12 @@ def deps_build(folder, make_flags=None):
 
     :param make_flags: with these words for ``make`` and no others.
     """
-    real = os.path.realpath(folder)
-    for build in _deps_builds:
-        if real in (os.path.realpath(build["source"]), os.path.realpath(build["folder"])):
-            if make_flags is None or build["make_flags"] == make_flags:
-                return build
-    return None
+    return _deps.build(folder, make_flags)
 
 
 def is_built(path):
     """Whether `path` is in a folder with what was built before the test began: the times of its files matter."""
-    real = os.path.join(os.path.realpath(path), "")
-    return any(real.startswith(os.path.join(os.path.realpath(build["folder"]), "")) for build in _deps_builds)
-
-
-def _deps_above(folder):
-    inside = False
-    while True:
-        was_inside, inside = inside, _is_in_provider(folder)
-        if was_inside and not inside:
-            return
-        yield os.path.join(folder, "deps")
-        above = os.path.dirname(folder)
-        if above == folder or os.path.exists(os.path.join(folder, ".git")):
-            return
-        folder = above
-
-
-def _is_in_provider(folder):
-    return any(folder == root or folder.startswith(os.path.join(root, "")) for root in _provider_folders)
+    return _deps.is_built(path)
 
 
 def _folder(name):

@@ -1,21 +1,22 @@
 """The fork server: an interpreter that has imported what tests use, and becomes a test by forking.
 
-``python3 -m vtbuild_host.forkserver MODULE ORDERS GUARD`` imports MODULE, calls its ``preload()``, and then waits at the
-socket with the descriptor ORDERS. Each order makes two processes::
+``python3 -m vtbuild_host.forkserver MODULE ORDERS GUARD`` imports MODULE, calls its ``preload()``, and then waits at
+the socket with the descriptor ORDERS. Each order makes two processes::
 
     server ── guard ── test
 
-The *guard* replaces itself by the program behind the descriptor GUARD, which from then on looks after the test as after any
-other command of the core: it tells how it ended, and ends it with all that it started. The *test* returns from
-:func:`become`, sets up what is its own, and calls MODULE's ``main()``.
+The *guard* replaces itself by the program behind the descriptor GUARD, which from then on looks after the test as
+after any other command of the core: it tells how it ended, and ends it with all that it started. The *test* returns
+from :func:`become`, sets up what is its own, and calls MODULE's ``main()``.
 
-What is imported here is the same for all tests of a run: packages whose content is in their keys. Nothing of a test provider is.
+What is imported here is the same for all tests of a run: packages whose content is in their keys. Nothing of a test
+provider is.
 
 An order is one message: JSON, and the descriptors that it names, in its order.
 
 ===========  ========================================================================================================
-``options``  what a guard is started with, as pairs: ``--link``, ``--stdin``, ``--stdout``, ``--stderr`` and ``--fd`` with a
-             number that stands for a descriptor; ``--remove`` with a path
+``options``  what a guard is started with, as pairs: ``--link``, ``--stdin``, ``--stdout``, ``--stderr`` and ``--fd``
+             with a number that stands for a descriptor; ``--remove`` with a path
 ``env``      variables of the test's environment: a text, or null where it is to be taken out
 ``dir``      the test's working directory
 ===========  ========================================================================================================

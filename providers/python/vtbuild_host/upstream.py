@@ -9,6 +9,7 @@ upstream                              here
 reads the user's avocado.conf         reads none (:func:`preload`)
 one temporary folder a process        a short one of the test's own
 ports and displays: first free one    leased from all tests of this host (:mod:`vtbuild_host.ports`)
+forwards ports on all addresses       on the loopback address (:mod:`vtbuild_host.loopback`)
 asks QEMU dozens of questions         asks each once per binary (:mod:`vtbuild_host.probes`)
 listens to the network with tcpdump   not with user networking, where there is nothing to hear
 saves its environment as a pickle     keeps it in the process, which ends with the test
@@ -16,15 +17,14 @@ saves its environment as a pickle     keeps it in the process, which ends with t
 ====================================  ================================================================================
 
 The order of phases is that of upstream's own runner: preprocess, the modules of ``type``, functions at exit, what is to
-be done on an error, postprocess. The packages are imported once (:mod:`vtbuild_host.forkserver`); a process runs one test.
+be done on an error, postprocess. The packages are imported once (:mod:`vtbuild_host.forkserver`); each test is a process.
 """
 
 import importlib
 import logging
-import os
 import sys
 
-from vtbuild_host import layers, places, ports, probes, programs, stage, world
+from vtbuild_host import layers, loopback, places, ports, probes, programs, stage, world
 from vtbuild_host.verdict import Verdict, one_line
 
 LOG = logging.getLogger("avocado.vtbuild.upstream")
@@ -94,13 +94,14 @@ def serve(connection, start):
     stage.set_up_log(start["log"])
     folders = stage.extend_path(start)
     try:
-        scene = world.World(start, folders)
+        scene = world.World(start)
         programs.offer("aexpect_helper", start["dirs"]["tmpdir"])
         probes.remember(start.get("probes"))
         ports.lease_for_this_process()
+        loopback.listen_there()
         _show_steps(connection)
         verdict = _run(scene, start)
-        deps = scene.deps
+        deps = scene.deps.used
     except BaseException as error:  # a fault of ours, or of the packages
         verdict, deps = stage.log_error(error), []
     reads = {**stage.NO_READS, "all": True}

@@ -3,50 +3,56 @@
 import inspect
 import logging
 import os
+import shlex
 import unittest
 
 from vtbuild_host import places
-
-_DEPTH = 10
+from vtbuild_host.deps import Deps
 
 
 class World:
     """The folders of one test."""
 
-    def __init__(self, start, folders):
-        """Put the folders of `start` where upstream's modules look for them. `folders` are the provider's."""
+    def __init__(self, start):
+        """Put the folders of `start` where upstream's modules look for them."""
         from virttest import data_dir, utils_logfile
 
         self.dirs = start["dirs"]
-        #: What the test got from ``data_dir.get_deps_dir``.
-        self.deps = []
-        self._deps_dirs = start.get("deps_dirs", [])
-        self._roots = [os.path.realpath(folder) for folder in folders]
+        #: What the test asks for with ``data_dir.get_deps_dir``.
+        self.deps = Deps.of(start)
         places.put_in_place(self.dirs)
         utils_logfile.set_log_file_dir(self.dirs["logdir"])
         data_dir.get_deps_dir = self.get_deps_dir
+        self._keep_times()
         os.environ["LANG"] = "C"
 
     def test(self, start, params):
         """The first argument of ``run``."""
         return Test(start["name"], params, self.dirs)
 
+    def _keep_times(self):
+        """Have what was built arrive in a guest with its times, by which ``make`` sees that it has nothing to do."""
+        from aexpect import remote
+
+        copy = remote.remote_copy
+
+        def remote_copy(command, *args, **kwargs):
+            program, *words = shlex.split(command)
+            if program == "scp" and any(self.deps.is_built(word) for word in words):
+                command = command.replace("scp", "scp -p", 1)
+            return copy(command, *args, **kwargs)
+
+        remote.remote_copy = remote_copy
+
     def get_deps_dir(self, target=None):
-        """The ``deps`` folder nearest to the file that calls, or `target` in the nearest one that holds it."""
+        """As upstream's function of this name, for the file that calls."""
         from virttest.data_dir import MissingDepsDirError
 
         caller = inspect.currentframe().f_back.f_code.co_filename
-        folder = os.path.dirname(os.path.realpath(caller))
-        for _ in range(_DEPTH):
-            for deps in (os.path.join(folder, "shared", "deps"), os.path.join(folder, "deps")):
-                found = os.path.join(deps, target) if target else deps
-                if os.path.exists(found):
-                    self.deps.append(found)
-                    return found
-            if os.path.exists(os.path.join(folder, ".git")) or folder == os.path.dirname(folder):
-                break
-            folder = os.path.dirname(folder)
-        raise MissingDepsDirError(f"no deps folder in or above {os.path.dirname(caller)} holds {target or 'anything'}")
+        found = self.deps.find(caller, target)
+        if found is None:
+            raise MissingDepsDirError(self.deps.missing(caller, target))
+        return found
 
 
 class Test:
