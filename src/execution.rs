@@ -8,9 +8,10 @@ use vtbuild_engine::cancel::{Canceller, cancellation};
 use vtbuild_engine::event::events;
 use vtbuild_engine::graph::Graph;
 use vtbuild_engine::plan::Plan;
-use vtbuild_engine::resolve::{Resolver, Roots};
+use vtbuild_engine::resolve::{Facts, Resolver, Roots};
 use vtbuild_engine::schedule::run::{Places, Run, RunOptions, Summary};
 use vtbuild_providers::process::Launcher;
+use vtbuild_rules::test::{DATA_ROOT, host_fact};
 
 use crate::command::warn;
 use crate::exit::{Exit, Failure};
@@ -29,13 +30,19 @@ pub fn open_store(workspace: &Workspace) -> Result<Store, Failure> {
     Ok(store)
 }
 
-/// Where providers' files are on this host.
-pub fn roots(workspace: &Workspace) -> Roots {
+/// Where the files of providers and of the data folder are on this host.
+fn roots(workspace: &Workspace) -> Roots {
     workspace
         .providers
         .iter()
         .map(|provider| (provider.name.clone(), provider.root.clone()))
+        .chain([(DATA_ROOT.to_owned(), workspace.data_dir())])
         .collect()
+}
+
+/// Who says what the cache knows today.
+pub fn resolver(store: Store, workspace: &Workspace) -> Resolver {
+    Resolver::new(store, roots(workspace)).with_facts(Facts(Arc::new(host_fact)))
 }
 
 /// A plan and everything that it is carried out with.

@@ -125,7 +125,7 @@ impl Foreseen {
         if purpose.fetch {
             downloads::fetch_missing(workspace, &graph, args.select.config.place.locked)?;
         }
-        let resolver = Resolver::new(store, execution::roots(workspace)).strict(args.strict_keys);
+        let resolver = execution::resolver(store, workspace).strict(args.strict_keys);
         let resolver = Arc::new(resolver);
         let force = args.force || purpose.again;
         let plan =

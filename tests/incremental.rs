@@ -199,6 +199,106 @@ fn a_file_read_at_run_time_counts_too() {
     assert_eq!(ran(&sandbox), ["plain"]);
 }
 
+/// Looks at files of its provider and of the data folder, by whatever way `looks` names.
+const LOOKER: &str = r#"import os
+import pathlib
+import subprocess
+
+from virttest import data_dir
+
+HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def run(test, params, env):
+    for look in params.objects("looks"):
+        way, _, name = look.partition(":")
+        path = os.path.join(data_dir.get_data_dir() if way.endswith("data") else HERE, name)
+        if way.startswith("read"):
+            pathlib.Path(path).read_bytes()
+        elif way.startswith("there"):
+            os.path.exists(path)
+        elif way.startswith("list"):
+            os.listdir(path)
+        elif way.startswith("command"):
+            subprocess.check_call(["cat", path], stdout=subprocess.DEVNULL)
+        elif way == "write":
+            pathlib.Path(data_dir.get_data_dir(), name).write_text("mine")
+            pathlib.Path(data_dir.get_data_dir(), name).read_text()
+"#;
+
+#[test]
+fn files_that_a_test_finds_by_itself_count_present_and_absent() {
+    let sandbox = Sandbox::new();
+    let looks = [
+        ("reads", "read:words/text"),
+        ("asks", "there:words/later"),
+        ("lists", "list:words"),
+        ("starts", "command:words/text"),
+        ("data", "readdata:isos/disc.iso"),
+        ("gone", "theredata:isos/late.iso"),
+        ("own", "write:scratch.txt"),
+    ];
+    let variants = looks.map(|(name, looks)| format!("        - {name}:\n            looks = {looks}\n"));
+    sandbox.provide(&format!(
+        "- look:\n    type = looker\n{BARE}    variants:\n{}",
+        variants.concat()
+    ));
+    sandbox.write("mine/generic/tests/looker.py", LOOKER);
+    sandbox.write("mine/generic/words/text", "one");
+    sandbox.write("isos/disc.iso", "one");
+    let mut names: Vec<&str> = looks.iter().map(|(name, _)| *name).collect();
+    names.sort_unstable();
+    assert_eq!(ran(&sandbox), names);
+    assert!(ran(&sandbox).is_empty());
+
+    let edits: [(&str, &str, &[&str]); 6] = [
+        ("mine/generic/words/text", "two", &["reads", "starts"]),
+        ("mine/generic/words/later", "one", &["asks", "lists"]),
+        ("mine/generic/others", "one", &[]),
+        ("isos/disc.iso", "two", &["data"]),
+        ("isos/late.iso", "one", &["gone"]),
+        ("isos/other.iso", "one", &[]),
+    ];
+    for (file, text, expected) in edits {
+        sandbox.write(file, text);
+        assert_eq!(ran(&sandbox), expected, "after writing {file}");
+        assert!(ran(&sandbox).is_empty(), "twice after writing {file}");
+    }
+    // What was there is gone: as it was at first, which is still known.
+    std::fs::remove_file(sandbox.path("isos/late.iso")).unwrap();
+    assert!(ran(&sandbox).is_empty());
+    std::fs::remove_file(sandbox.path("mine/generic/words/text")).unwrap();
+    let why = sandbox.run("why //...").exit(0);
+    let why = why.says(&[
+        "look.reads: would run: mine/generic/words/text changed",
+        "look.lists: would run: the list of files in mine/generic/words changed",
+    ]);
+    drop(why);
+}
+
+#[test]
+fn what_is_asked_of_the_host_counts() {
+    let sandbox = Sandbox::new();
+    sandbox.program("of-the-sandbox", "");
+    sandbox.provide(&format!(
+        "- plain:\n    type = plain\n{BARE}    variants:\n        - needs:\n            cmds_installed_host = of-the-sandbox\n        - apart:\n"
+    ));
+    assert_eq!(ran(&sandbox), ["apart", "needs"]);
+    assert!(ran(&sandbox).is_empty());
+    std::fs::remove_file(sandbox.root().join("bin/of-the-sandbox")).unwrap();
+    sandbox
+        .run("why //needs")
+        .exit(0)
+        .says(&["plain.needs: would run: the host's program of-the-sandbox changed"]);
+    sandbox
+        .run("//needs --progress plain")
+        .exit(0)
+        .says(&["needs: SKIP", "SKIP 1"]);
+    // What was skipped is looked at again, and the pass from before holds once the program is back.
+    sandbox.program("of-the-sandbox", "");
+    assert!(ran(&sandbox).is_empty());
+}
+
 #[test]
 fn what_was_finished_before_a_kill_is_not_done_again() {
     let sandbox = Sandbox::new();

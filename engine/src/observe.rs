@@ -6,7 +6,9 @@
 //!
 //! | stored name | what | digest of |
 //! |---|---|---|
-//! | `file:NAME` | a file below a test provider | its content |
+//! | `file:NAME` | a file below a test provider or the data folder, or that it is absent | its content |
+//! | `list:NAME` | a folder there that was looked through | the names in it, or that it is absent |
+//! | `host:NAME` | something of the host that a rule asks for while it runs | the answer as text, or that there is none |
 //! | `param:NAME` | a parameter; absent is a value too | its text |
 //! | `suffix:NAME` | that the names ending in `_NAME` were turned into an object's view | the names in which `_NAME` stands more than once: they alone reach a view under another name than their own |
 //! | `params` | all of them | all names and values |
@@ -21,6 +23,8 @@ use vtbuild_cache::{Digest, Fields, Keyed, Value, digest_of};
 use crate::variant::Params;
 
 const FILE: &str = "file:";
+const LISTING: &str = "list:";
+const HOST: &str = "host:";
 const PARAM: &str = "param:";
 const SUFFIX: &str = "suffix:";
 const EVERYTHING: &str = "params";
@@ -28,12 +32,29 @@ const EVERYTHING: &str = "params";
 /// One thing that was read.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Read {
-    /// A file: the name that is the same on every machine, and where it is on this one.
+    /// A file: the name that is the same on every machine, and where it is on this one. What is there now is what was read,
+    /// where it has not been touched since.
     File {
-        /// Its name, beginning with its provider's.
+        /// Its name, beginning with that of a root.
         name: String,
         /// Where it is.
         path: Utf8PathBuf,
+    },
+    /// The name of a file that was looked for and was not there, whatever is there now.
+    Absent(String),
+    /// A folder whose names were read.
+    Listing {
+        /// Its name, beginning with that of a root.
+        name: String,
+        /// Where it is.
+        path: Utf8PathBuf,
+    },
+    /// A question to the host, and the answer that was given.
+    Host {
+        /// The question, as the resolver's [`Facts`](crate::resolve::Facts) know it.
+        name: String,
+        /// The answer.
+        answer: Option<String>,
     },
     /// A parameter, there or not.
     Param(Arc<str>),
@@ -48,7 +69,9 @@ impl Read {
     #[must_use]
     pub fn name(&self) -> String {
         match self {
-            Self::File { name, .. } => format!("{FILE}{name}"),
+            Self::File { name, .. } | Self::Absent(name) => format!("{FILE}{name}"),
+            Self::Listing { name, .. } => format!("{LISTING}{name}"),
+            Self::Host { name, .. } => format!("{HOST}{name}"),
             Self::Param(name) => format!("{PARAM}{name}"),
             Self::Suffix(name) => format!("{SUFFIX}{name}"),
             Self::Everything => EVERYTHING.to_owned(),
@@ -60,6 +83,8 @@ impl Read {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Observation<'a> {
     File(&'a str),
+    Listing(&'a str),
+    Host(&'a str),
     Param(&'a str),
     Suffix(&'a str),
     Everything,
@@ -73,7 +98,27 @@ impl<'a> Observation<'a> {
         let file = || name.strip_prefix(FILE).map(Self::File);
         let suffix = || name.strip_prefix(SUFFIX).map(Self::Suffix);
         let everything = || (name == EVERYTHING).then_some(Self::Everything);
-        param.or_else(file).or_else(suffix).or_else(everything)
+        let listing = || name.strip_prefix(LISTING).map(Self::Listing);
+        let host = || name.strip_prefix(HOST).map(Self::Host);
+        param
+            .or_else(file)
+            .or_else(suffix)
+            .or_else(everything)
+            .or_else(listing)
+            .or_else(host)
+    }
+}
+
+impl std::fmt::Display for Observation<'_> {
+    /// What was looked at, as a person calls it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(name) | Self::Param(name) => f.write_str(name),
+            Self::Listing(name) => write!(f, "the list of files in {name}"),
+            Self::Host(name) => write!(f, "the host's {name}"),
+            Self::Suffix(name) => write!(f, "which parameters are {name}'s"),
+            Self::Everything => f.write_str("a parameter"),
+        }
     }
 }
 
@@ -248,6 +293,15 @@ mod tests {
         };
         let reads = [
             file,
+            Read::Absent("bundled/none.py".into()),
+            Read::Listing {
+                name: "bundled/deps".into(),
+                path: "/x".into(),
+            },
+            Read::Host {
+                name: "kernel".into(),
+                answer: None,
+            },
             Read::Param("mem".into()),
             Read::Suffix("vm1".into()),
             Read::Everything,
@@ -256,11 +310,14 @@ mod tests {
         let parsed: Vec<_> = names.iter().map(|name| Observation::parse(name)).collect();
         let expected = [
             Observation::File("bundled/boot.py"),
+            Observation::File("bundled/none.py"),
+            Observation::Listing("bundled/deps"),
+            Observation::Host("kernel"),
             Observation::Param("mem"),
             Observation::Suffix("vm1"),
             Observation::Everything,
         ];
         assert_eq!(parsed, expected.map(Some));
-        assert_eq!(Observation::parse("host:kernel"), None);
+        assert_eq!(Observation::parse("moon:phase"), None);
     }
 }

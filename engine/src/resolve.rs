@@ -11,6 +11,7 @@ use vtbuild_cache::{
     Change, Digest, FileState, Hit, Last, Manifest, Observations, Observed, Seen, Store, StoreError,
 };
 
+use crate::db::FolderList;
 use crate::graph::{Graph, Link};
 use crate::key::{ActionKey, EVERYTHING, InputDigest, ParamReads, READS};
 use crate::observe::{Observation, Read};
@@ -31,6 +32,19 @@ pub const FILE_OUTPUT: &str = "disk";
 
 /// Folders by the first part of the names under which their files enter keys and records.
 pub type Roots = BTreeMap<String, Utf8PathBuf>;
+
+/// Answers to the questions of `host:` observations: what a rule asks the host while it runs, asked again.
+#[derive(Clone)]
+pub struct Facts(pub Arc<Answer>);
+
+/// What answers a question; `None` where there is no answer.
+pub type Answer = dyn Fn(&str) -> Option<String> + Send + Sync;
+
+impl std::fmt::Debug for Facts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Facts")
+    }
+}
 
 /// Why an action could not be looked up.
 #[derive(Debug, Error)]
@@ -79,6 +93,8 @@ pub struct Resolver {
     seen: RwLock<FxHashMap<Utf8PathBuf, FileState>>,
     /// States of the files of hosts.
     hosts: RwLock<Vec<(Arc<Host>, HostFiles)>>,
+    /// Who answers questions to the host.
+    facts: Option<Facts>,
     /// Whether only records are believed that observed all parameters.
     strict: bool,
 }
@@ -92,8 +108,16 @@ impl Resolver {
             roots,
             seen: RwLock::default(),
             hosts: RwLock::default(),
+            facts: None,
             strict: false,
         }
+    }
+
+    /// With somebody who answers questions to the host; without, no `host:` observation holds.
+    #[must_use]
+    pub fn with_facts(self, facts: Facts) -> Self {
+        let facts = Some(facts);
+        Self { facts, ..self }
     }
 
     /// With `strict`, every parameter of a test counts, whether it was read or not: for those who doubt the recording.
@@ -193,7 +217,10 @@ impl Resolver {
             let name = read.name();
             let digest = match &read {
                 // Not as remembered: it was read while the action ran.
-                Read::File { path, .. } => self.fresh(path)?,
+                Read::File { path, .. } => content_of(&self.store.file_digest(path)?),
+                Read::Absent(_) => None,
+                Read::Listing { path, .. } => listing(path),
+                Read::Host { answer, .. } => answer.as_ref().map(|answer| Digest::of(answer.as_bytes())),
                 _ => today.sees(spec, &name)?,
             };
             observed.push(Observed { name, digest });
@@ -206,6 +233,8 @@ impl Resolver {
         let in_key = |read: &&Read| match read {
             Read::Param(name) => spec.declares(name),
             Read::File { name, .. } => spec.sources.binary_search_by(|s| (*s.name).cmp(name)).is_ok(),
+            // One of another content than the key's: it must never hold.
+            Read::Absent(_) | Read::Listing { .. } | Read::Host { .. } => false,
             Read::Suffix(_) | Read::Everything => false,
         };
         let mut reads: BTreeSet<Read> = reads.iter().filter(|read| !in_key(read)).cloned().collect();
@@ -273,10 +302,8 @@ impl Resolver {
             && let Some(record) = self.store.record_of(trace)?
             && let Some(name) = Today::new(self).broken(spec, record.observed.iter().map(Seen::from))?
         {
-            let file = name.strip_prefix("file:").unwrap_or(name);
-            return Ok(Reason::Observed {
-                name: file.to_owned(),
-            });
+            let name = Observation::parse(name).map_or_else(|| name.to_owned(), |seen| seen.to_string());
+            return Ok(Reason::Observed { name });
         }
         if self.strict && last.run.status == "PASS" && last.manifest.get(EVERYTHING).is_none() {
             return Ok(Reason::Strict);
@@ -344,14 +371,6 @@ impl Resolver {
         Ok(None)
     }
 
-    /// The digest of a file now, not as remembered.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn fresh(&self, path: &Utf8Path) -> Result<Option<Digest>, ResolveError> {
-        Ok(digest_of(&self.store.file_digest(path)?))
-    }
-
     fn locate(&self, name: &str) -> Option<Utf8PathBuf> {
         let (root, rest) = name.split_once('/')?;
         Some(self.roots.get(root)?.join(rest))
@@ -375,6 +394,8 @@ struct Today<'r> {
     resolver: &'r Resolver,
     /// Digests of parameters' values: thousands of tests share them.
     values: Values,
+    /// What folders list and what the host says, by the names of the observations.
+    looks: FxHashMap<String, Option<Digest>>,
 }
 
 /// Texts and their digests by the place of their first byte. That the texts are held keeps any other from coming to lie there.
@@ -382,8 +403,11 @@ type Values = FxHashMap<usize, SmallVec<[(Arc<str>, Digest); 1]>>;
 
 impl<'r> Today<'r> {
     fn new(resolver: &'r Resolver) -> Self {
-        let values = Values::default();
-        Self { resolver, values }
+        Self {
+            resolver,
+            values: Values::default(),
+            looks: FxHashMap::default(),
+        }
     }
 
     /// Which observation no longer holds.
@@ -405,13 +429,31 @@ impl<'r> Today<'r> {
         Ok(match Observation::parse(name) {
             Some(Observation::Param(name)) => spec.offered.get(name).map(|value| self.value(value)),
             Some(Observation::File(name)) => match self.resolver.locate(name) {
-                Some(path) => digest_of(&self.resolver.state(&path)?),
+                Some(path) => content_of(&self.resolver.state(&path)?),
                 None => None,
             },
+            Some(Observation::Listing(folder)) => {
+                let path = self.resolver.locate(folder);
+                self.once(name, || listing(&path?))
+            }
+            Some(Observation::Host(question)) => {
+                let facts = self.resolver.facts.clone();
+                self.once(name, || Some(Digest::of((facts?.0)(question)?.as_bytes())))
+            }
             Some(Observation::Suffix(name)) => spec.offered.repeated(name),
             Some(Observation::Everything) => Some(spec.offered.everything()),
             None => None,
         })
+    }
+
+    /// What `look` gives, looked at once.
+    fn once(&mut self, name: &str, look: impl FnOnce() -> Option<Digest>) -> Option<Digest> {
+        if let Some(known) = self.looks.get(name) {
+            return *known;
+        }
+        let found = look();
+        self.looks.insert(name.to_owned(), found);
+        found
     }
 
     /// The digest of a parameter's value.
@@ -493,11 +535,21 @@ fn taken<'m>(made: &'m Made, output: Option<&str>) -> impl Iterator<Item = &'m A
         .filter(move |artefact| output.is_none_or(|name| artefact.name == name))
 }
 
-fn digest_of(state: &FileState) -> Option<Digest> {
+/// What an observed file is known by. A folder is not the same as nothing.
+fn content_of(state: &FileState) -> Option<Digest> {
     match state {
         FileState::File { digest, .. } => Some(*digest),
-        FileState::Absent | FileState::NotAFile => None,
+        FileState::NotAFile => Some(Digest::of(NOT_A_FILE)),
+        FileState::Absent => None,
     }
+}
+
+/// The content of what is there and is no file.
+const NOT_A_FILE: &[u8] = b"\0vtbuild: a folder";
+
+/// The digest of the names in a folder; `None` where there is no folder.
+fn listing(path: &Utf8Path) -> Option<Digest> {
+    path.is_dir().then(|| FolderList::read(path).digest())
 }
 
 fn verdict_reason(last: Last) -> Reason {

@@ -97,6 +97,7 @@ fn start(scratch: &Scratch, modules: Vec<TestModule>) -> Start {
         },
         accelerator: "tcg",
         probes: None,
+        watched: Vec::new(),
     }
 }
 

@@ -7,7 +7,6 @@ use vtbuild_engine::event::Event;
 use vtbuild_engine::graph::Graph;
 use vtbuild_engine::outcome::Status;
 use vtbuild_engine::plan::{Plan, PlanOptions};
-use vtbuild_engine::resolve::Resolver;
 use vtbuild_engine::variant::Variant;
 use vtbuild_rules::test::{Visitor, Visits};
 
@@ -54,7 +53,7 @@ pub(super) fn aside(
     options: PlanOptions,
 ) -> Result<Execution<'_>, Failure> {
     let store = execution::open_store(workspace)?;
-    let resolver = Arc::new(Resolver::new(store, execution::roots(workspace)));
+    let resolver = Arc::new(execution::resolver(store, workspace));
     let plan = Plan::make(&graph, &resolver, options)
         .map_err(|error| Failure::environment(format!("failed to {error}")))?;
     Ok(Execution {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use vtbuild_cache::Identity;
+use vtbuild_cache::{Digest, Identity};
 use vtbuild_cfg::Unit;
 
 use crate::session::Layout;
@@ -112,6 +112,20 @@ impl FolderList {
         list.files.sort();
         list.folders.sort();
         list
+    }
+
+    /// The digest of all names.
+    pub(crate) fn digest(&self) -> Digest {
+        let mut text = String::new();
+        for (kind, names) in [('f', &self.files), ('d', &self.folders)] {
+            for name in names {
+                // A name holds no NUL.
+                text.push(kind);
+                text.push_str(name);
+                text.push('\0');
+            }
+        }
+        Digest::of(text.as_bytes())
     }
 
     /// Adds a file that is not on disk.

@@ -63,7 +63,7 @@ impl Read {
     pub(crate) fn of_folder(path: &Utf8Path, list: &FolderList) -> Self {
         Self {
             path: path.to_owned(),
-            seen: Seen::Folder(digest_of(list)),
+            seen: Seen::Folder(list.digest()),
         }
     }
 
@@ -76,9 +76,7 @@ impl Read {
             } if std::fs::metadata(&self.path).is_ok_and(|found| Identity::of(&found) == *identity) => {
                 Some(self.clone())
             }
-            Seen::Folder(digest) => {
-                (digest_of(&FolderList::read(&self.path)) == *digest).then(|| self.clone())
-            }
+            Seen::Folder(digest) => (FolderList::read(&self.path).digest() == *digest).then(|| self.clone()),
             Seen::Absent => {
                 let found = std::fs::metadata(&self.path);
                 found
@@ -106,17 +104,4 @@ impl Seen {
 /// What was read, as found now; nothing if any of it is other than it was.
 pub(super) fn again(reads: &[Read]) -> Option<Vec<Read>> {
     reads.iter().map(Read::again).collect()
-}
-
-fn digest_of(list: &FolderList) -> Digest {
-    let mut text = String::new();
-    for (kind, names) in [('f', &list.files), ('d', &list.folders)] {
-        for name in names {
-            // A name holds no NUL.
-            text.push(kind);
-            text.push_str(name);
-            text.push('\0');
-        }
-    }
-    Digest::of(text.as_bytes())
 }

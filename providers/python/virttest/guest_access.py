@@ -2,6 +2,7 @@
 
 from virttest import absent, core, data_dir, virt_vm
 from virttest.session import DEFAULT_PROMPT, ShellSession
+from vtbuild_host import files
 
 __getattr__ = absent(__name__)
 
@@ -144,6 +145,7 @@ class GuestAccess:
         Files that were built before the test began keep their times, so that ``make`` in the guest finds nothing to do.
         """
         times = data_dir.is_built(host_path) or None
+        files.hand_over(host_path)
         self._copy("vm.copy_to", host_path, guest_path, nic_index, limit, timeout, username, password, times=times)
 
     def copy_files_from(

@@ -17,6 +17,7 @@ import shlex
 
 from virttest import absent, core, data_dir
 from virttest.remote import TransferError
+from vtbuild_host import files
 
 __getattr__ = absent(__name__)
 
@@ -74,11 +75,13 @@ class Builder:
 
         :raise BuildError: where that is not possible.
         """
+        folder = self.built["folder"] if self.built else self.source
+        files.hand_over(folder)
         try:
             done = core.call(
                 "vm.mirror",
                 vm=self.vm.name,
-                host_path=self.built["folder"] if self.built else self.source,
+                host_path=folder,
                 guest_path=self.full_build_path,
                 timeout=float(self.SYNC_TIMEOUT),
             )

@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 
-from vtbuild_host import wire
+from vtbuild_host import files, wire
 from vtbuild_host.verdict import Verdict, judge
 
 LOG = logging.getLogger("avocado.virttest.runner")
@@ -38,6 +38,7 @@ def converse(serve, connection=None):
         send_verdict(connection, Verdict("ERROR", reason))
         return wire.EXIT_LOST
     connection.listen()
+    files.watch(start)
     serve(connection, start)
     _leave()
     return 0
@@ -53,6 +54,7 @@ def send_verdict(connection, verdict, modules=(), deps=(), reads=None, missing=(
         deps=list(deps),
         reads=reads or NO_READS,
         missing=list(missing),
+        files=files.report(),
     )
     connection.close()
 

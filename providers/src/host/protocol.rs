@@ -42,6 +42,20 @@ pub struct Start {
     /// A folder for what QEMU's programs answer, where such answers are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probes: Option<Utf8PathBuf>,
+    /// Folders whose files count where the test looks at them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub watched: Vec<Watched>,
+}
+
+/// A folder whose files count.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Watched {
+    /// Where it is.
+    pub folder: Utf8PathBuf,
+    /// What the names of its files begin with.
+    pub name: String,
+    /// Whether it is the test's own copy, in which only links lead to what counts.
+    pub own: bool,
 }
 
 /// Programs that were built from a folder of sources.
@@ -159,9 +173,26 @@ pub struct Verdict {
     /// What the test asked its parameters; everything, where that is not told.
     #[serde(default = "Reads::everything")]
     pub reads: Reads,
+    /// Which files it looked at.
+    #[serde(default)]
+    pub files: Files,
     /// Names that the test asked for and this host does not have, where it did not end well.
     #[serde(default)]
     pub missing: Vec<String>,
+}
+
+/// Files that a test looked at by itself, by the names that [`Watched`] gives them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Files {
+    /// Opened, or found where they were looked for.
+    pub read: Vec<String>,
+    /// Looked for and not there.
+    pub absent: Vec<String>,
+    /// Folders whose names were read.
+    pub listed: Vec<String>,
+    /// Folders that were handed to a program or a guest with all that is in them.
+    pub trees: Vec<String>,
 }
 
 /// What a test asked its parameters.

@@ -37,6 +37,7 @@ pub(crate) fn start() -> Start {
         },
         accelerator: "tcg",
         probes: None,
+        watched: Vec::new(),
     }
 }
 

@@ -54,6 +54,7 @@ fn start(bench: &Bench, module: &str, params: Map<String, Value>) -> Start {
         },
         accelerator: "tcg",
         probes: None,
+        watched: Vec::new(),
     }
 }
 

@@ -8,6 +8,7 @@ use vtbuild_cache::Digest;
 use vtbuild_engine::event::Sink;
 use vtbuild_engine::outcome::{Keep, Outcome, Status};
 use vtbuild_engine::rule::Job;
+use vtbuild_engine::spec::Spec;
 use vtbuild_providers::desk::{Desk, DeskSetup};
 use vtbuild_providers::host::protocol::{self, Dirs, Programs, StartedVm, TestModule, Verdict};
 use vtbuild_providers::host::{
@@ -184,6 +185,8 @@ async fn attempt(
     } else {
         around::before(&payload.params).map_err(error)?
     };
+    // Asked before the requirements are looked at: an answer that changes meanwhile is not believed later.
+    let facts = around::facts(&payload.params);
     let (around, ready) = Around::set_up(steps, &host(payload.params.clone())).await;
     let (mut outcome, missing) = match ready {
         Ok(()) => with_images(this, &launch).await,
@@ -194,6 +197,7 @@ async fn attempt(
     for (status, reason) in around.clean_up(&host(after)).await {
         worse(&mut outcome, status, reason);
     }
+    outcome.observed.extend(facts);
     Ok((outcome, missing))
 }
 
@@ -300,7 +304,7 @@ async fn inside(
     let finished = body(this, launch, folder, watched).await?;
     match finished.verdict() {
         Some(verdict) => {
-            let outcome = judge(verdict, &finished, rule, payload, folder);
+            let outcome = judge(verdict, &finished, rule, (&job.spec, payload), folder);
             Ok((outcome, verdict.missing.clone()))
         }
         None => Err(without_verdict(&finished)),
@@ -461,6 +465,7 @@ fn start(
             img: launch.qemu.img.clone(),
             io: launch.qemu.io.clone(),
         },
+        watched: roots(rule).watched(folder.path()),
     })
 }
 
@@ -528,11 +533,19 @@ fn without_verdict(finished: &Finished) -> Stopped {
     (status, reason)
 }
 
+/// Where the files are that tests may look at.
+fn roots(rule: &TestRule) -> reads::Roots<'_> {
+    reads::Roots {
+        providers: &rule.setup.providers,
+        data_dir: &rule.setup.facts.data_dir,
+    }
+}
+
 fn judge(
     verdict: &Verdict,
     finished: &Finished,
     rule: &TestRule,
-    payload: &TestPayload,
+    (spec, payload): (&Spec, &TestPayload),
     folder: &DataFolder,
 ) -> Outcome {
     let status = match verdict.status {
@@ -543,7 +556,8 @@ fn judge(
         protocol::Status::Skip => Status::Skip,
         protocol::Status::Cancel => Status::Cancel,
     };
-    let observed = reads::observed(verdict, &payload.params, &rule.setup.providers);
+    let declared = (spec, payload.module_paths.as_slice());
+    let observed = reads::observed(verdict, &payload.params, declared, roots(rule));
     let evidence = json!({
         "requests": finished.requests,
         "whiteboard": finished.whiteboard,

@@ -34,8 +34,10 @@ use vtbuild_providers::process::Launcher;
 use vtbuild_providers::provider::TestProvider;
 use vtbuild_providers::qemu::{Qemu, QemuError};
 
+pub use around::host_fact;
 pub use declare::HostFacts;
 pub use needs::{Needs, Survey, SurveyError, SurveySetup};
+pub use reads::DATA_ROOT;
 pub use runnable::{Lack, Runnable};
 pub use runtime::AUTO;
 pub use tools::{EMULATOR, Tools};

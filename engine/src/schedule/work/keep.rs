@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use camino::Utf8PathBuf;
+use camino::Utf8Path;
 use vtbuild_cache::{Last, Output, Record, Reservation, Run};
 
 use super::{Ended, Try, Work, blocking, remove_scratch};
@@ -151,7 +151,7 @@ impl Work {
             return Ok(Some(format!("{path} changed while it ran")));
         }
         for read in &outcome.observed {
-            if let Read::File { path, .. } = read
+            if let Read::File { path, .. } | Read::Listing { path, .. } = read
                 && changed_since(path, began)
             {
                 return Ok(Some(format!("{path} changed while it ran")));
@@ -199,10 +199,12 @@ fn output(artefact: &Artefact) -> Output {
 /// Files are stamped with the time of the kernel's last tick, of which there are at least 100 a second.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Whether a file that was read may have been another one when it was: it was written, moved or touched since `began`.
-fn changed_since(path: &Utf8PathBuf, began: SystemTime) -> bool {
+/// Whether what was read at `path` may have been another thing when it was: it was written, moved or touched since `began`.
+/// Where nothing is there, the folder that should have it tells.
+fn changed_since(path: &Utf8Path, began: SystemTime) -> bool {
     use std::os::unix::fs::MetadataExt;
-    let Ok(metadata) = std::fs::metadata(path) else {
+    let found = path.ancestors().find_map(|path| std::fs::metadata(path).ok());
+    let Some(metadata) = found else {
         return true;
     };
     let seconds = u64::try_from(metadata.ctime()).unwrap_or(0);

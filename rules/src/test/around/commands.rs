@@ -7,8 +7,8 @@ use vtbuild_providers::process::{Command, OutputError};
 
 use super::{Host, Problem, Step, asked, error, seconds};
 
-pub(super) const PRE: &str = "pre_command";
-pub(super) const POST: &str = "post_command";
+pub(in crate::test) const PRE: &str = "pre_command";
+pub(in crate::test) const POST: &str = "post_command";
 /// Stands before the name of a parameter in the environment.
 const EXPORTED: &str = "KVM_TEST_";
 /// Seconds that a command may take.

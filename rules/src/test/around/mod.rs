@@ -32,6 +32,10 @@ use vtbuild_providers::params::{ParamError, Params};
 use vtbuild_providers::process::Launcher;
 use vtbuild_providers::qemu::Version;
 
+pub(in crate::test) use commands::{POST, PRE};
+pub(in crate::test) use requirements::facts;
+pub use requirements::host_fact;
+
 /// The ending of parameters that hold once a test has not passed.
 const ON_ERROR: &str = "_on_error";
 

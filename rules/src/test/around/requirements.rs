@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use camino::Utf8Path;
+use vtbuild_engine::observe::Read;
 use vtbuild_engine::outcome::Status;
 use vtbuild_providers::params::Params;
 use vtbuild_providers::qemu::find_program;
@@ -10,17 +11,67 @@ use vtbuild_providers::requirements::is_root;
 use super::interval::{Interval, Numbers};
 use super::{Host, Problem, Step, asked, error};
 
+/// What a test has to be run by, as a question to the host.
+const RIGHTS: &str = "rights";
+/// The release of the kernel, likewise.
+const KERNEL: &str = "kernel";
+/// The device of KVM, likewise.
+const KVM: &str = "/dev/kvm";
+/// Before the name of a program, likewise.
+const PROGRAM: &str = "program ";
+/// The answer to a question for something that is there.
+const THERE: &str = "there";
+
+/// What the host answers to a question that a test's requirements are; `None` where that is not there.
+#[must_use]
+pub fn host_fact(question: &str) -> Option<String> {
+    let there = |there: bool| there.then(|| THERE.to_owned());
+    match question {
+        RIGHTS => Some(if is_root() { "root" } else { "user" }.to_owned()),
+        KERNEL => std::fs::read_to_string("/proc/sys/kernel/osrelease")
+            .ok()
+            .map(|release| release.trim().to_owned()),
+        KVM => there(Utf8Path::new(KVM).exists()),
+        _ => there(find_program(question.strip_prefix(PROGRAM)?).is_some()),
+    }
+}
+
+/// All that the requirements of a test ask the host, with its answers of now. The version of QEMU is in the key.
+pub(in crate::test) fn facts(params: &Params) -> Vec<Read> {
+    let on = |key: &str| params.switch(key).ok().flatten() == Some(true);
+    let mut questions: Vec<String> = params
+        .objects("cmds_installed_host")
+        .iter()
+        .map(|program| format!("{PROGRAM}{program}"))
+        .collect();
+    let asked = [
+        (on("requires_root"), RIGHTS),
+        (on("enable_kvm"), KVM),
+        (params.text("required_kernel").is_some(), KERNEL),
+    ];
+    questions.extend(
+        asked
+            .iter()
+            .filter(|(asked, _)| *asked)
+            .map(|(_, name)| (*name).to_owned()),
+    );
+    let read = |name: String| Read::Host {
+        answer: host_fact(&name),
+        name,
+    };
+    questions.into_iter().map(read).collect()
+}
+
 /// Looks at the host and has nothing to clean up.
 pub(super) struct Requirements;
 
 #[async_trait]
 impl Step<Host> for Requirements {
     async fn set_up(&mut self, at: &Host) -> Result<(), Problem> {
-        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let found = Found {
             root: is_root(),
-            kvm: Utf8Path::new("/dev/kvm").exists(),
-            kernel: release.trim().to_owned(),
+            kvm: host_fact(KVM).is_some(),
+            kernel: host_fact(KERNEL).unwrap_or_default(),
             qemu: at.qemu.to_string(),
         };
         check(&at.params, &found, |program| find_program(program).is_some())
@@ -111,6 +162,32 @@ mod tests {
             assert_eq!(got, status, "{reason}");
             assert!(reason.contains(word), "{reason}");
         }
+    }
+
+    #[test]
+    fn what_was_asked_of_the_host_is_told_with_its_answers() {
+        let params: Params = [
+            ("cmds_installed_host", "sh nothing-such"),
+            ("required_kernel", "[1.0,)"),
+            ("enable_kvm", "no"),
+        ]
+        .into_iter()
+        .collect();
+        let host = |name: &str, answer: Option<&str>| Read::Host {
+            name: name.into(),
+            answer: answer.map(str::to_owned),
+        };
+        let kernel = host_fact("kernel");
+        assert_eq!(
+            facts(&params),
+            [
+                host("program sh", Some("there")),
+                host("program nothing-such", None),
+                host("kernel", kernel.as_deref()),
+            ]
+        );
+        assert!(kernel.is_some_and(|release| release.contains('.')));
+        assert_eq!(host_fact("the weather"), None);
     }
 
     #[test]
