@@ -130,6 +130,7 @@ class ProbesTest(unittest.TestCase):
         questions = (
             "/usr/bin/qemu-system-x86_64 -device help 2>&1",
             "qemu-system-x86_64 -M ?",
+            "/usr/bin/qemu-system-x86_64 --device virtserialport,\\?",
             "qemu-img --help",
             "echo -e 'quit' | qemu-kvm -monitor stdio -nodefaults -nographic -S",
         )

@@ -14,7 +14,7 @@ import tempfile
 #: What makes a QEMU command a question: it prints and ends, and no machine comes to be.
 _QUESTION = re.compile(
     r"""\s-(-?version|-?help|h)\b
-      | \s-(device|object|machine|M|cpu|netdev|chardev|audiodev|accel|display|trace)\s+(\S+,)?(\?|help)(\s|$|")
+      | \s--?(device|object|machine|M|cpu|netdev|chardev|audiodev|accel|display|trace)\s+(\S+,)?(\\?\?|help)(\s|$|")
       | ^echo\s.*\|\s*\S*qemu\S*\s.*-(monitor|qmp)\s+stdio""",
     re.VERBOSE | re.DOTALL,
 )

@@ -26,6 +26,28 @@ pub enum MachineError {
         /// What it printed.
         stderr: String,
     },
+    /// The host lacks something that the parameters ask for.
+    #[error("start machine {machine}: there is no {path} on this host, which `{param}` asks for{advice}")]
+    Lacks {
+        /// The machine.
+        machine: String,
+        /// What is not there.
+        path: &'static str,
+        /// The parameter.
+        param: &'static str,
+        /// What to do about it.
+        advice: &'static str,
+    },
+    /// Hardware that only upstream's machines know.
+    #[error(
+        "start machine {machine}: confidential guests (`vm_secure_guest_type = {kind}`) are known to the runtime `upstream` alone"
+    )]
+    Secure {
+        /// The machine.
+        machine: String,
+        /// The parameter's value.
+        kind: String,
+    },
     /// A folder or a log file.
     #[error("prepare {path} for machine {machine}: {source}")]
     Files {

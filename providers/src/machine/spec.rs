@@ -38,6 +38,9 @@ pub struct MachineSpec {
     pub no_shutdown: bool,
     /// Words appended to the command line as they are.
     pub extra: Vec<String>,
+    /// A kind of confidential guest, which cannot be started here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secure: Option<String>,
 }
 
 /// Virtual processors. What is absent is left to QEMU.
@@ -216,6 +219,9 @@ pub struct Nic {
     pub extra: Option<String>,
     /// Properties appended to the network.
     pub netdev_extra: Option<String>,
+    /// Served by the host's kernel, which has to be able to.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub vhost: bool,
 }
 
 /// What kind of serial device.

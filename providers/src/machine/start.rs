@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::json;
 
 use super::argv::{self, Places};
@@ -20,6 +20,9 @@ use crate::qmp::{Qmp, QmpError, Transcript};
 /// How long QEMU may take to open its monitors. A loaded host takes a second or two.
 const MONITOR_PATIENCE: Duration = Duration::from_secs(60);
 const COMMAND_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where the host's kernel serves network cards.
+const VHOST_NET: &str = "/dev/vhost-net";
 
 /// What every machine of a run is started with.
 #[derive(Debug, Clone)]
@@ -91,6 +94,17 @@ impl Spawned {
             sockets: sockets.clone(),
             logs: launch.log_dir.clone(),
         };
+        if let Some(kind) = spec.secure {
+            return Err(MachineError::Secure { machine: name, kind });
+        }
+        if spec.nics().any(|nic| nic.vhost) && !Utf8Path::new(VHOST_NET).exists() {
+            return Err(MachineError::Lacks {
+                machine: name,
+                path: VHOST_NET,
+                param: "vhost",
+                advice: "; run: modprobe vhost_net",
+            });
+        }
         if let Some(path) = argv::too_long(&spec, &places) {
             return Err(MachineError::LongPath { machine: name, path });
         }

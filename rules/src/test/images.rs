@@ -40,7 +40,7 @@ pub(crate) enum Origin {
     InputIfThere,
     /// It is created, whatever there is.
     Created,
-    /// It is not touched.
+    /// It is no file.
     Ignored,
 }
 
@@ -76,11 +76,13 @@ fn images(vm: Option<&str>, view: &Params) -> Result<Vec<ImageUse>, ParamError> 
         let spec = ImageSpec::from_params(&name, &params, Utf8Path::new(""))?;
         let on = |key: &str| Ok::<_, ParamError>(params.switch(key)?.unwrap_or(false));
         let origin = match (
-            untouched || is_served(&params),
+            untouched,
             on("force_create_image")? || spec.backing().is_some(),
             on("create_image")?,
         ) {
-            (true, ..) => Origin::Ignored,
+            _ if is_served(&params) => Origin::Ignored,
+            // Not made, and not missed; machines may well start on it.
+            (true, ..) => Origin::InputIfThere,
             (_, true, _) => Origin::Created,
             (_, _, true) => Origin::InputOrCreated,
             // Nothing starts on it: whether it is missed is for the test to say, which may be about to make it.
@@ -133,8 +135,8 @@ fn is_served(image: &Params) -> bool {
     SERVERS.iter().any(|key| image.text(key) == Some("yes"))
 }
 
-/// The one runtime whose machines can reach their images, where that is not all of them: upstream's, where a machine has one
-/// over a network.
+/// The one runtime whose machines can be what the parameters say, where not all can: upstream's, for a machine with an image
+/// over a network, or one that is confidential.
 pub(crate) fn runtime(params: &Params) -> Option<Runtime> {
     let served = |vm: &str| {
         let view = params.object(vm);
@@ -220,6 +222,8 @@ mod tests {
         assert_eq!(both("yes"), [Origin::Input, Origin::Input]);
         assert_eq!(both("no"), [Origin::Input, Origin::InputIfThere]);
         assert_eq!(origins(&[("vms", "")]), [Origin::InputIfThere]);
+        let untouched = [("not_preprocess", "yes"), ("create_image", "yes")];
+        assert_eq!(origins(&untouched), [Origin::InputIfThere]);
     }
 
     #[test]

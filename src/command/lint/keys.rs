@@ -12,7 +12,7 @@ use vtbuild_cfg::{Diagnostic, Program, Severity};
 /// The code of these notes.
 pub const CODE: &str = "unread-key";
 /// The keys that rules and providers read, without the names of objects.
-const KNOWN: [&str; 161] = [
+const KNOWN: [&str; 163] = [
     "backend",
     "balloon",
     "bios_path",
@@ -166,10 +166,12 @@ const KNOWN: [&str; 161] = [
     "verify_guest_dmesg",
     "verify_host_dmesg",
     "vga",
+    "vhost",
     "virtio_rngs",
     "vm_accelerator",
     "vm_arch_name",
     "vm_memdev_model",
+    "vm_secure_guest_type",
     "vmcoreinfo",
     "vms",
     "watchdog_action",

@@ -69,6 +69,8 @@ class DevContainer(DiskDefinitions, Definitions):
         :param qemu_version: ``10.0.2``; the program is asked where it is not given.
         """
         del workaround_qemu_qmp_crash, allow_hotplugged_vm  # nothing here depends on them
+        # Where the types of what is plugged are asked for: without it nothing can be plugged whose types nobody knows yet.
+        qdevices.qdevice_format.qemu_binary = qemu_binary
         self.vmname = vmname
         self.monitor = monitor
         self.strict_mode = strict_mode in (True, "yes")

@@ -203,6 +203,8 @@ fn nic(vm: &str, name: &str, params: &Params) -> Result<Option<Nic>, ParamError>
         bootindex: bootindex(params)?,
         extra: properties(params, "nic_extra_params"),
         netdev_extra: properties(params, "netdev_extra_params"),
+        // Some configurations write the whole option.
+        vhost: matches!(params.text("vhost"), Some("on" | "yes" | "force" | "vhost=on")),
     }))
 }
 

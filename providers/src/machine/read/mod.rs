@@ -35,6 +35,7 @@ impl MachineSpec {
             no_reboot: params.switch("disable_reboot")?.unwrap_or(false),
             no_shutdown: params.switch("disable_shutdown")?.unwrap_or(false),
             extra: words(params, "extra_params")?,
+            secure: owned(params, "vm_secure_guest_type"),
         })
     }
 }
