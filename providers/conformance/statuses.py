@@ -57,6 +57,7 @@ def _options():
     parser.add_argument("--guest", default=environment("VTBUILD_TEST_GUEST"), help="the original's copy of the guest (VTBUILD_TEST_GUEST)")
     parser.add_argument("--python", default=environment("VTBUILD_PEER_PYTHON"), help="the original's interpreter (VTBUILD_PEER_PYTHON)")
     parser.add_argument("--way", action="append", choices=WAYS, help="only this one")
+    parser.add_argument("--shell", help="a shell that takes the place of /bin/sh for the original (needs root)")
     parser.add_argument("--timeout", type=int, default=600, help="seconds that one test may take")
     parser.add_argument("--anew", action="store_true", help="run also what has a result")
     parser.add_argument("--no-second", action="store_true", help="leave out the second time")
@@ -116,7 +117,7 @@ def _runners(options, folder):
         if way in OURS:
             runners[way] = lambda name, way=way: _run_ours(options, workspace, name, way)
         else:
-            peer = original.Original(folder / "original", options.python, options.tp_qemu, options.guest)
+            peer = original.Original(folder / "original", options.python, options.tp_qemu, options.guest, options.shell)
             peer.prepare()
             runners[way] = lambda name, peer=peer: _result(*peer.run(name, options.timeout))
     return runners
@@ -146,11 +147,27 @@ def _result(status, reason, seconds, wall):
 
 
 def _run_ours(options, workspace, name, way):
-    """Run one test, known or not. Its own seconds, and those of the whole command."""
+    """Run one test, known or not. Its own seconds, and those of the whole command.
+
+    What the layered runtime lacks is left to the default, `auto`, which falls back to upstream; the reason says so.
+    """
+    result = _run_by(options, workspace, name, way)
+    if way == "layered" and result["status"] == "ERROR" and _LACKING in (result["reason"] or ""):
+        result = {**_run_by(options, workspace, name, "auto"), "reason": f"by upstream: {result['reason']}"}
+    return result
+
+
+#: How a test ends that asks the layered runtime for something that it has not.
+_LACKING = "is not part of the built-in test host"
+
+
+def _run_by(options, workspace, name, runtime):
     results = workspace / "job-results"
     shutil.rmtree(results, ignore_errors=True)
-    words = ["run", f"//{original.PROVIDER}..{name}", "--runtime", way, "--force", "--jobs", "1", "--timeout", str(options.timeout)]
-    said, wall = _vtbuild(options, workspace, [*words, "--progress", "plain"])
+    target = f"//{original.PROVIDER}..{name}"
+    words = ["run", target, "--runtime", runtime, "--force", "--jobs", "1", "--timeout", str(options.timeout)]
+    shorter = [word for key, value in original.SHORTER.items() for word in ("--param", f"{key}={value}")]
+    said, wall = _vtbuild(options, workspace, [*words, *shorter, "--progress", "plain"])
     tests = _tests(results)
     if len(tests) != 1:
         why = f"{len(tests)} tests have this name" if tests else (said.stderr.strip().splitlines() or ["it said nothing"])[0]
@@ -171,7 +188,9 @@ def _second(options, folder, way, record, names):
     passed = [name for name in names if (record.get(name, way) or {}).get("status") == "PASS"]
     targets = "//" + ",".join(f"{original.PROVIDER}..{name}" for name in passed)
     workspace = folder / "workspace"
-    _, wall = _vtbuild(options, workspace, ["run", targets, "--runtime", way, "--jobs", "1", "--timeout", str(options.timeout)])
+    shorter = [word for key, value in original.SHORTER.items() for word in ("--param", f"{key}={value}")]
+    words = ["run", targets, "--runtime", way, "--jobs", "1", "--timeout", str(options.timeout), *shorter]
+    _, wall = _vtbuild(options, workspace, words)
     tests = _tests(workspace / "job-results")
     return {**_result("", None, None, wall), "of": len(tests), "cached": sum(test["cached"] for test in tests)}
 
@@ -183,8 +202,9 @@ def table(names, record):
         cells = []
         for way in WAYS:
             result = record.get(name, way)
-            cells += [result["status"], _seconds(result["seconds"])] if result else ["", ""]
-        differ = len({cell for cell in cells[::2] if cell}) > 1
+            by_another = "¹" if result and (result["reason"] or "").startswith("by upstream") else ""
+            cells += [result["status"] + by_another, _seconds(result["seconds"])] if result else ["", ""]
+        differ = len({cell.rstrip("¹") for cell in cells[::2] if cell}) > 1
         lines.append(f"| {'**' + name + '**' if differ else name} | " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", *_totals(names, record)]) + "\n"
 
@@ -196,7 +216,13 @@ def _seconds(seconds):
 def _totals(names, record):
     known = {way: [record.get(name, way) for name in names if record.has(name, way)] for way in WAYS}
     every = [name for name in names if all(record.has(name, way) for way in WAYS if known[way])]
-    lines = [f"{len(every)} tests have a result each way.", "", "| | " + " | ".join(WAYS) + " |", "|---|" + "--:|" * len(WAYS)]
+    lines = [
+        f"{len(every)} tests have a result each way. Names in bold ended differently. ¹ The layered runtime lacks something;"
+        " the default runs the test by upstream's packages.",
+        "",
+        "| | " + " | ".join(WAYS) + " |",
+        "|---|" + "--:|" * len(WAYS),
+    ]
     statuses = sorted({result["status"] for results in known.values() for result in results})
     for status in statuses:
         counts = [sum(record.get(n, way)["status"] == status for n in every) if known[way] else "" for way in WAYS]

@@ -267,6 +267,8 @@ class QMPMonitor(Monitor):
     _PARTS = (("virttest.qmp_machine", "MachineCommands"), ("virttest.qmp_block", "BlockCommands"))
 
     def __init__(self, vm_name, handle, name=None):
+        if not isinstance(vm_name, str):
+            raise missing("virttest.qemu_monitor.QMPMonitor(of a process that is no machine)")
         super().__init__(vm_name, handle, name)
         self._events = []
 
