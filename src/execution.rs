@@ -72,7 +72,7 @@ impl Execution<'_> {
     pub async fn carry_out(self) -> Result<Summary, Failure> {
         let scratch = Scratch::make(&self.workspace.cache)?;
         // A run of hits starts no process at all.
-        let janitor = if self.plan.hits() < self.graph.len() {
+        let janitor = if self.plan.hits() + self.plan.idle() < self.graph.len() {
             let janitor = Launcher::this_program()
                 .janitor(std::slice::from_ref(&scratch.path))
                 .await;

@@ -254,14 +254,36 @@ impl Store {
             .write(|txn| self.index().put(txn, table, digest.as_bytes(), &entry.to_bytes()))
     }
 
-    /// Moves a corrupted blob out of the way; answers with the error that says so.
-    fn set_aside(&self, digest: &Digest) -> Result<StoreError, StoreError> {
+    /// Takes a blob out of service that somebody found to be no good, whatever its content. Records that need it are
+    /// misses from then on. One that is no longer stored is left as it is.
+    ///
+    /// # Errors
+    /// When the file cannot be moved aside.
+    pub fn reject_blob(&self, digest: &Digest, reason: &str) -> Result<(), StoreError> {
+        if self.has_blob(digest) {
+            let moved_to = self.move_aside(digest)?;
+            self.notice(Notice::BlobRejected {
+                digest: *digest,
+                reason: reason.to_owned(),
+                moved_to,
+            });
+        }
+        Ok(())
+    }
+
+    fn move_aside(&self, digest: &Digest) -> Result<Utf8PathBuf, StoreError> {
         let quarantine = self.layout().quarantine(&digest.short());
         let path = self.blob_path(digest);
         fs::rename(&path, &quarantine).map_err(io_at("move aside", &path))?;
         let table = self.index().tables.blobs;
         self.index()
             .write(|txn| self.index().delete(txn, table, digest.as_bytes()))?;
+        Ok(quarantine)
+    }
+
+    /// Moves a corrupted blob out of the way; answers with the error that says so.
+    fn set_aside(&self, digest: &Digest) -> Result<StoreError, StoreError> {
+        let quarantine = self.move_aside(digest)?;
         self.notice(Notice::BlobCorrupted {
             digest: *digest,
             moved_to: quarantine.clone(),

@@ -33,6 +33,15 @@ pub enum Notice {
         /// Where the corrupted file is now.
         moved_to: Utf8PathBuf,
     },
+    /// A blob is what its digest says, and yet somebody found it to be no good.
+    BlobRejected {
+        /// Its digest.
+        digest: Digest,
+        /// What was wrong with it.
+        reason: String,
+        /// Where it is now.
+        moved_to: Utf8PathBuf,
+    },
     /// The store lies on a network file system, where locks and maps between hosts cannot be relied on.
     NetworkFileSystem {
         /// The store's directory.
@@ -70,6 +79,17 @@ impl fmt::Display for Notice {
                     f,
                     "cached file {} was corrupted; it was moved to {moved_to}",
                     digest.short()
+                )
+            }
+            Self::BlobRejected {
+                digest,
+                reason,
+                moved_to,
+            } => {
+                let digest = digest.short();
+                write!(
+                    f,
+                    "cached file {digest} was no good ({reason}); it was moved to {moved_to}"
                 )
             }
             Self::NetworkFileSystem { path } => {

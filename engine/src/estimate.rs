@@ -3,7 +3,7 @@
 use vtbuild_cache::{Store, StoreError};
 
 use crate::graph::Graph;
-use crate::plan::{Forecast, Plan};
+use crate::plan::Plan;
 use crate::spec::ActionId;
 
 /// How many of an action's last passes count.
@@ -19,7 +19,7 @@ pub struct Estimates {
 }
 
 impl Estimates {
-    /// Estimates for a plan: nothing for hits, the median of its last passes for everything else. An action that has not
+    /// Estimates for a plan: nothing for hits and what is not needed, the median of its last passes for everything else. An action that has not
     /// passed yet is taken for the median of those of its rule that have.
     ///
     /// # Errors
@@ -30,7 +30,7 @@ impl Estimates {
         let mut unknown = Vec::new();
         let mut by_rule: std::collections::BTreeMap<&str, Vec<f64>> = std::collections::BTreeMap::new();
         for &id in graph.order() {
-            if matches!(plan.of(id), Forecast::Hit { .. }) {
+            if !plan.of(id).may_run() {
                 continue;
             }
             let spec = graph.spec(id);

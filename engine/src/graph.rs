@@ -25,6 +25,21 @@ pub enum Link {
     },
     /// A `dep` entry: the earlier one must have passed.
     After,
+    /// An [`Aid`](crate::spec::Aid): the later one is waiting for it, but does without where there is none.
+    Aid {
+        /// The part it plays.
+        role: Arc<str>,
+        /// How many actions that run must want it before it is made for them.
+        from: u32,
+    },
+}
+
+impl Link {
+    /// Whether the later action does without where the earlier one does not pass.
+    #[must_use]
+    pub fn is_aid(&self) -> bool {
+        matches!(self, Self::Aid { .. })
+    }
 }
 
 /// Why no graph could be made.
@@ -127,9 +142,21 @@ impl Graph {
 
     /// The actions that wait for this one; one that waits twice is named twice.
     pub fn followers(&self, id: ActionId) -> impl Iterator<Item = ActionId> {
+        self.links_from(id).map(|(later, _)| later)
+    }
+
+    /// The same with what each of them waits for it as.
+    pub fn links_from(&self, id: ActionId) -> impl Iterator<Item = (ActionId, &Link)> {
         self.shape
             .edges_directed(index(id), Direction::Outgoing)
-            .map(|edge| action(edge.target()))
+            .map(|edge| (action(edge.target()), edge.weight()))
+    }
+
+    /// Whether an action was not asked for, and is nothing but an aid to others.
+    #[must_use]
+    pub fn only_aids(&self, id: ActionId) -> bool {
+        let mut links = self.links_from(id).peekable();
+        links.peek().is_some() && links.all(|(_, link)| link.is_aid()) && !self.wanted.contains(&id)
     }
 
     /// How many edges there are.
@@ -188,6 +215,14 @@ impl Builder {
         }
         for other in before {
             self.shape.add_edge(index(other), index(id), Link::After);
+        }
+        for aid in &spec.aids {
+            let from = self.add(aid.spec.clone());
+            let link = Link::Aid {
+                role: aid.role.clone(),
+                from: aid.from,
+            };
+            self.shape.add_edge(index(from), index(id), link);
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! What became of an action.
 
 use std::fmt;
+use std::sync::Arc;
 
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
@@ -107,6 +108,17 @@ pub struct Outcome {
     pub observed: Vec<Read>,
     /// What stands behind the verdict; kept with the record.
     pub evidence: serde_json::Value,
+    /// Aids that turned out to be no good. They are set aside and not served again.
+    pub distrusted: Vec<Distrust>,
+}
+
+/// An aid that was no good.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Distrust {
+    /// The part that it was to play.
+    pub role: Arc<str>,
+    /// What was wrong with it.
+    pub reason: String,
 }
 
 impl Outcome {
@@ -120,6 +132,7 @@ impl Outcome {
             outputs: Vec::new(),
             observed: Vec::new(),
             evidence: serde_json::Value::Null,
+            distrusted: Vec::new(),
         }
     }
 

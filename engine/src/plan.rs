@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use vtbuild_cache::Digest;
 
-use crate::graph::Graph;
+use crate::graph::{Graph, Link};
 use crate::reason::Reason;
 use crate::resolve::{FILE, Made, ResolveError, Resolved, Resolver, input_digests};
 use crate::spec::{ActionId, Spec};
@@ -27,6 +27,16 @@ pub enum Forecast {
     Miss(Box<Miss>),
     /// It stands on something that will run. Should that come out as before, this is a hit (early cut-off).
     Maybe,
+    /// It would only be an aid, and to too few: it is not made.
+    Idle,
+}
+
+impl Forecast {
+    /// Whether the action will run, or may.
+    #[must_use]
+    pub fn may_run(&self) -> bool {
+        matches!(self, Self::Miss(_) | Self::Maybe)
+    }
 }
 
 /// An action that will run.
@@ -80,7 +90,28 @@ impl Plan {
             .into_iter()
             .map(|f| f.expect("the waves hold every action"))
             .collect();
-        Ok(Self { forecasts })
+        let mut plan = Self { forecasts };
+        plan.leave_out_what_does_not_pay(graph);
+        Ok(plan)
+    }
+
+    /// Aids that too few actions would use are not made.
+    fn leave_out_what_does_not_pay(&mut self, graph: &Graph) {
+        for &id in graph.order().iter().rev() {
+            if self.of(id).may_run() && graph.only_aids(id) {
+                let users = graph
+                    .links_from(id)
+                    .filter(|(later, _)| self.of(*later).may_run());
+                let (users, fewest) =
+                    users.fold((0_u32, u32::MAX), |(users, fewest), (_, link)| match link {
+                        Link::Aid { from, .. } => (users + 1, fewest.min(*from)),
+                        Link::Input { .. } | Link::After => (users, fewest),
+                    });
+                if users < fewest {
+                    self.forecasts[id.index()] = Forecast::Idle;
+                }
+            }
+        }
     }
 
     /// What is foreseen for an action.
@@ -104,12 +135,19 @@ impl Plan {
             .count()
     }
 
+    /// How many actions are not needed.
+    #[must_use]
+    pub fn idle(&self) -> usize {
+        let idle = |forecast: &&Forecast| matches!(forecast, Forecast::Idle);
+        self.forecasts.iter().filter(idle).count()
+    }
+
     /// What each hit offers, by action; `None` for all others.
     #[must_use]
     pub fn made(&self) -> Vec<Option<Arc<Made>>> {
         let offered = |forecast: &Forecast| match forecast {
             Forecast::Hit { made, .. } => Some(Arc::new(made.clone())),
-            Forecast::Miss(_) | Forecast::Maybe => None,
+            Forecast::Miss(_) | Forecast::Maybe | Forecast::Idle => None,
         };
         self.forecasts.iter().map(offered).collect()
     }

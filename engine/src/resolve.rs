@@ -497,9 +497,19 @@ pub fn inputs_of<'a>(
     let digests = input_digests(graph, id, &made)?;
     let mut by_role = Inputs::new();
     for (earlier, link) in graph.waits_for(id) {
-        if let Link::Input { role, output } = link {
-            let artefacts = taken(made(earlier)?, output.as_deref()).cloned();
-            by_role.entry(role.clone()).or_default().extend(artefacts);
+        match link {
+            Link::Input { role, output } => {
+                let artefacts = taken(made(earlier)?, output.as_deref()).cloned();
+                by_role.entry(role.clone()).or_default().extend(artefacts);
+            }
+            Link::Aid { role, .. } => {
+                let artefacts = made(earlier).into_iter().flat_map(|made| made.artefacts.iter());
+                by_role
+                    .entry(role.clone())
+                    .or_default()
+                    .extend(artefacts.cloned());
+            }
+            Link::After => {}
         }
     }
     Some((digests, by_role))
@@ -513,7 +523,7 @@ pub fn input_digests<'a>(
     made: impl Fn(ActionId) -> Option<&'a Made>,
 ) -> Option<Vec<InputDigest>> {
     let mut digests = Vec::new();
-    for (earlier, link) in graph.waits_for(id) {
+    for (earlier, link) in graph.waits_for(id).filter(|(_, link)| !link.is_aid()) {
         let made = made(earlier)?;
         if let Link::Input { role, output } = link {
             let outputs = taken(made, output.as_deref())

@@ -88,6 +88,18 @@ pub struct Need {
     pub otherwise: Option<Arc<Spec>>,
 }
 
+/// Something that an action is quicker with, and comes to the same without. What it is made of enters no key, nobody is
+/// blocked when it cannot be made, and it is made only where it pays.
+#[derive(Clone, Debug)]
+pub struct Aid {
+    /// The part it plays.
+    pub role: Arc<str>,
+    /// The action that makes it.
+    pub spec: Arc<Spec>,
+    /// How many actions that run must want it before it is made for them. One that is in the cache is always used.
+    pub from: u32,
+}
+
 /// What an action takes from the host while it runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Claim {
@@ -118,6 +130,10 @@ pub struct Spec {
     pub host: Arc<Host>,
     /// Inputs that other actions make.
     pub needs: Box<[Need]>,
+    /// What it is quicker with.
+    pub aids: Box<[Aid]>,
+    /// What people may want to know beside it; not part of the key.
+    pub remarks: Box<[Arc<str>]>,
     /// `dep` entries: names of variants that come first when they are selected too.
     pub after: Box<[Arc<str>]>,
     /// Outputs that followers may ask for by name.
@@ -157,6 +173,8 @@ impl Spec {
             sources: Box::default(),
             host: Arc::default(),
             needs: Box::default(),
+            aids: Box::default(),
+            remarks: Box::default(),
             after: Box::default(),
             makes: Box::default(),
             claim: Claim::default(),
@@ -166,7 +184,7 @@ impl Spec {
 
     /// Whether two specs ask for the same action: the same rule reading the same parameters and files.
     ///
-    /// The claim and the payload follow from what is declared, so they are not compared.
+    /// The claim, the aids and the payload follow from what is declared, so they are not compared.
     #[must_use]
     pub fn same_action(&self, other: &Self) -> bool {
         self.rule == other.rule

@@ -325,7 +325,7 @@ impl World {
     fn served(&self, params: &Params, strict: bool) -> Option<Digest> {
         match self.plan(params, strict).2.of(ActionId::at(0)) {
             Forecast::Hit { made, .. } => Some(made.artefacts[0].digest),
-            Forecast::Miss(_) | Forecast::Maybe => None,
+            Forecast::Miss(_) | Forecast::Maybe | Forecast::Idle => None,
         }
     }
 

@@ -11,13 +11,13 @@ use vtbuild_cache::Store;
 use vtbuild_engine::cancel::{Canceller, cancellation};
 use vtbuild_engine::event::events;
 use vtbuild_engine::graph::Graph;
-use vtbuild_engine::outcome::{Keep, Outcome, Produced, Status};
+use vtbuild_engine::outcome::{Distrust, Keep, Outcome, Produced, Status};
 use vtbuild_engine::plan::{Plan, PlanOptions};
 use vtbuild_engine::resolve::{FILE, Resolver, Roots};
 use vtbuild_engine::rule::{DeclareError, Job, Rule, Rules};
 use vtbuild_engine::schedule::claims::Capacity;
 use vtbuild_engine::schedule::run::{Places, Run, RunOptions, Summary};
-use vtbuild_engine::spec::{Need, RuleName, SourceFile, Spec};
+use vtbuild_engine::spec::{Aid, Need, RuleName, SourceFile, Spec};
 use vtbuild_engine::variant::Variant;
 
 const FAKE: RuleName = RuleName {
@@ -54,6 +54,13 @@ impl Rule for Fake {
                 let reason = job.cancel.cancelled().await;
                 Outcome::ended(Status::Interrupt, &*reason)
             }
+            "distrust" => Outcome {
+                distrusted: vec![Distrust {
+                    role: "warm".into(),
+                    reason: "it was cold".into(),
+                }],
+                ..Outcome::pass()
+            },
             "flaky" if job.attempt == 1 => Outcome::ended(Status::Error, "the first time"),
             "doubt" => Outcome {
                 keep: Keep::Never("it looked at the moon".into()),
@@ -466,4 +473,58 @@ proptest! {
             known.extend(state);
         }
     }
+}
+
+/// A test that is quicker with what the action `warm` makes.
+fn aided(name: &str, what: &str, warm: &str) -> Spec {
+    let mut spec = spec(FAKE, name, what, &[]);
+    let mut aid = Spec::new(IMAGE, "warm");
+    aid.declared = Box::new([(Arc::from("do"), Some(Arc::from(warm)))]);
+    spec.aids = Box::new([Aid {
+        role: Arc::from("warm"),
+        spec: Arc::new(aid),
+        from: 2,
+    }]);
+    spec
+}
+
+#[test]
+fn an_aid_is_made_for_several_and_then_used_by_each() {
+    let world = World::new();
+    let (summary, ran) = world.run(vec![aided("a", "pass", "state")]);
+    assert_eq!((summary.ran, ran), (1, vec!["a".to_owned()]));
+    let (summary, ran) = world.run(vec![aided("b", "pass", "state"), aided("c", "pass", "state")]);
+    assert_eq!((summary.ran, ran.contains(&"warm".to_owned())), (3, true));
+    // What it is made of is in no key: the same tests are hits without it, and it is not made for them.
+    let (summary, _) = world.run(vec![aided("b", "pass", "other"), aided("c", "pass", "other")]);
+    assert_eq!((summary.ran, summary.hits), (0, 2));
+}
+
+#[test]
+fn what_an_aid_comes_to_is_nobodys_verdict() {
+    let world = World::new();
+    let (summary, _) = world.run(vec![aided("a", "pass", "fail"), aided("b", "pass", "fail")]);
+    assert!(summary.wanted.iter().all(|end| end.status == Status::Pass));
+    assert!(summary.broken.is_empty() && summary.ran == 3);
+}
+
+#[test]
+fn an_aid_that_was_no_good_is_made_again() {
+    let world = World::new();
+    let tests = |what: &str| vec![aided("a", what, "state"), aided("b", what, "state")];
+    world.run(tests("pass"));
+    let (_, ran) = world.run(tests("distrust"));
+    assert!(!ran.contains(&"warm".to_owned()), "it is in the cache: {ran:?}");
+    let notices: Vec<String> = world.store.notices().iter().map(ToString::to_string).collect();
+    assert!(
+        notices.len() == 1 && notices[0].contains("it was cold"),
+        "{notices:?}"
+    );
+    let last = world.store.last("warm").unwrap().unwrap();
+    assert_eq!(
+        (&*last.run.status, last.run.reason.as_deref()),
+        ("FAIL", Some("it was cold"))
+    );
+    let (_, ran) = world.run(tests("doubt"));
+    assert!(ran.contains(&"warm".to_owned()), "{ran:?}");
 }

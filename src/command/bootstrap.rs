@@ -271,7 +271,7 @@ fn build(analysis: &Analysis, recipe: &str, image: &Image) -> Result<String, Fai
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let wiring = runtime.block_on(Wiring::of(workspace, &[], AccelArg::Auto, RuntimeArg::Own))?;
     let execution = visit::aside(workspace, wiring, Arc::new(graph), PlanOptions::default())?;
-    let known = execution.plan.hits() == execution.graph.len();
+    let known = execution.plan.hits() + execution.plan.idle() == execution.graph.len();
     let summary = runtime.block_on(execution.carry_out())?;
     let ended = summary.wanted.iter().chain(&summary.broken);
     match ended.into_iter().find(|it| it.status != Status::Pass) {

@@ -35,7 +35,7 @@ pub fn dry_run(planned: &Planned, host: &HostArgs) -> Result<Exit, Failure> {
     let view = View::of(planned, host)?;
     let mut out = Output::new();
     let order = planned.graph.order().iter();
-    for &id in order.filter(|id| !matches!(planned.plan.of(**id), Forecast::Hit { .. })) {
+    for &id in order.filter(|id| planned.plan.of(**id).may_run()) {
         if !out.write(&view.line(id))? {
             return Ok(Exit::Good);
         }
@@ -72,7 +72,7 @@ impl<'a> View<'a> {
         let (word, reason) = self.word_and_reason(id);
         let spec = self.planned.graph.spec(id);
         let time = match self.planned.plan.of(id) {
-            Forecast::Hit { .. } => String::new(),
+            Forecast::Hit { .. } | Forecast::Idle => String::new(),
             _ => format!(" ({})", self.time(id)),
         };
         let colon = if reason.is_empty() { "" } else { ": " };
@@ -84,6 +84,7 @@ impl<'a> View<'a> {
             Forecast::Hit { .. } => ("hit", String::new()),
             Forecast::Miss(miss) => ("run", miss.reason.to_string()),
             Forecast::Maybe => ("maybe", "what it stands on runs first".to_owned()),
+            Forecast::Idle => ("idle", "too few tests would use it".to_owned()),
         }
     }
 
@@ -95,12 +96,12 @@ impl<'a> View<'a> {
     fn json(&self, id: ActionId) -> String {
         let (word, reason) = self.word_and_reason(id);
         let spec = self.planned.graph.spec(id);
-        let hit = matches!(self.planned.plan.of(id), Forecast::Hit { .. });
+        let runs = self.planned.plan.of(id).may_run();
         let line = json!({
             "rule": spec.rule.name, "title": spec.title, "label": spec.label, "plan": word,
             "reason": (!reason.is_empty()).then_some(reason),
-            "seconds": (!hit).then(|| self.estimates.seconds(id)),
-            "known": (!hit).then(|| self.estimates.known(id)),
+            "seconds": runs.then(|| self.estimates.seconds(id)),
+            "known": runs.then(|| self.estimates.known(id)),
         });
         format!("{line}\n")
     }
@@ -109,11 +110,13 @@ impl<'a> View<'a> {
     fn counts(&self) -> [usize; 3] {
         let mut counts = [0; 3];
         for &id in self.planned.graph.order() {
-            counts[match self.planned.plan.of(id) {
+            let place = match self.planned.plan.of(id) {
                 Forecast::Hit { .. } => 0,
                 Forecast::Miss(_) => 1,
                 Forecast::Maybe => 2,
-            }] += 1;
+                Forecast::Idle => continue,
+            };
+            counts[place] += 1;
         }
         counts
     }
@@ -122,7 +125,7 @@ impl<'a> View<'a> {
         let [hits, misses, maybes] = self.counts();
         let mut text = format!(
             "{} actions: {hits} would be served from the cache, {misses} would run, {maybes} may run\n",
-            self.planned.graph.len()
+            hits + misses + maybes
         );
         if misses + maybes == 0 {
             return text;
@@ -147,7 +150,7 @@ impl<'a> View<'a> {
     fn sum_json(&self) -> String {
         let [hits, misses, maybes] = self.counts();
         let sum = json!({
-            "actions": self.planned.graph.len(), "hit": hits, "run": misses, "maybe": maybes,
+            "actions": hits + misses + maybes, "hit": hits, "run": misses, "maybe": maybes,
             "seconds": self.wall, "sequential_seconds": self.estimates.total(), "jobs": self.jobs,
         });
         format!("{sum}\n")

@@ -98,6 +98,8 @@ enum State {
     },
     /// It stands on these, which run first.
     Waits(Vec<Arc<str>>),
+    /// Too few would use it.
+    Idle,
 }
 
 /// Why an action is as it is; `variant` is the one behind it, for the statements that set what has changed.
@@ -118,6 +120,7 @@ pub(super) fn tell(planned: &Planned, variant: Option<&Variant>, id: ActionId) -
             (runs(planned, variant, miss)?, Some(key))
         }
         Forecast::Maybe => (State::Waits(first(planned, graph, id)), None),
+        Forecast::Idle => (State::Idle, None),
     };
     Ok(Told { spec, state, key })
 }
@@ -126,7 +129,7 @@ pub(super) fn tell(planned: &Planned, variant: Option<&Variant>, id: ActionId) -
 fn first(planned: &Planned, graph: &Graph, id: ActionId) -> Vec<Arc<str>> {
     graph
         .waits_for(id)
-        .filter(|(earlier, _)| !matches!(planned.plan.of(*earlier), Forecast::Hit { .. }))
+        .filter(|(earlier, link)| !link.is_aid() && planned.plan.of(*earlier).may_run())
         .map(|(earlier, _)| graph.spec(earlier).title.clone())
         .collect()
 }
@@ -166,6 +169,7 @@ impl Told {
         let _ = match &self.state {
             State::Served(None) => writeln!(text, "{name}: is there"),
             State::Served(Some(record)) => writeln!(text, "{name}: {}", served(record)),
+            State::Idle => writeln!(text, "{name}: is not made: too few tests would use it"),
             State::Waits(first) => writeln!(
                 text,
                 "{name}: {} first; if that comes out as before, it is served",
@@ -206,6 +210,7 @@ impl Told {
                 "seconds": record.as_ref().map(|record| record.seconds),
             }),
             State::Waits(first) => json!({ "plan": "maybe", "first": first }),
+            State::Idle => json!({ "plan": "idle" }),
             State::Runs { reason, changes } => {
                 let changes = changes.iter().map(|(change, place)| {
                     json!({ "field": change.field, "old": change.old, "new": change.new, "place": place })

@@ -96,7 +96,7 @@ impl Board {
     }
 
     /// Takes note that an action ended with `status`, whether it ran or was served. Returns the actions that can never
-    /// start because of it, each after those that it waits for.
+    /// start because of it, each after those that it waits for. Those that it would only have aided may start.
     ///
     /// # Panics
     /// When the action is already settled: each ends once.
@@ -138,10 +138,15 @@ impl Board {
     fn release(&mut self, id: ActionId) {
         let graph = self.graph.clone();
         for follower in graph.followers(id) {
-            if let State::Waiting(missing) = &mut self.states[follower.index()] {
-                *missing -= 1;
-                self.ready_if_free(follower);
-            }
+            self.release_one(follower);
+        }
+    }
+
+    /// One of the actions that `follower` waits for is out of its way.
+    fn release_one(&mut self, follower: ActionId) {
+        if let State::Waiting(missing) = &mut self.states[follower.index()] {
+            *missing -= 1;
+            self.ready_if_free(follower);
         }
     }
 
@@ -157,8 +162,10 @@ impl Board {
         let mut blocked = Vec::new();
         let mut queue = vec![cause];
         while let Some(at) = queue.pop() {
-            for follower in graph.followers(at) {
-                if matches!(self.state(follower), State::Waiting(_)) {
+            for (follower, link) in graph.links_from(at) {
+                if link.is_aid() {
+                    self.release_one(follower);
+                } else if matches!(self.state(follower), State::Waiting(_)) {
                     self.close(follower, State::Blocked(cause));
                     blocked.push(follower);
                     queue.push(follower);
@@ -232,6 +239,44 @@ mod tests {
         assert_eq!(board.settle(first, Status::Fail), [ActionId(1), ActionId(2)]);
         assert_eq!(board.state(ActionId(2)), State::Blocked(first));
         assert!(board.settle(ActionId(3), Status::Pass).is_empty());
+        assert_eq!(board.open(), 0);
+    }
+
+    /// `aid` aids `user`, and stands on `base`.
+    fn aided() -> Arc<Graph> {
+        let rule = RuleName {
+            name: "test",
+            version: 1,
+        };
+        let base = Arc::new(Spec::new(rule, "base"));
+        let mut aid = Spec::new(rule, "aid");
+        aid.needs = Box::new([crate::spec::Need {
+            role: Arc::from("base"),
+            made: None,
+            otherwise: Some(base),
+        }]);
+        let mut user = Spec::new(rule, "user");
+        user.aids = Box::new([crate::spec::Aid {
+            role: Arc::from("aid"),
+            spec: Arc::new(aid),
+            from: 1,
+        }]);
+        Arc::new(Graph::build(vec![Arc::new(user)]).unwrap())
+    }
+
+    #[test]
+    fn an_aid_that_cannot_be_made_blocks_nobody() {
+        let graph = aided();
+        let named = |name: &str| {
+            let found = graph.order().iter().find(|id| &*graph.spec(**id).label == name);
+            *found.unwrap()
+        };
+        let mut board = board(&graph);
+        assert_eq!(board.start_next(), Some(named("base")));
+        assert_eq!(board.start_next(), None, "it waits for its aid");
+        assert_eq!(board.settle(named("base"), Status::Fail), [named("aid")]);
+        assert_eq!(board.start_next(), Some(named("user")));
+        board.settle(named("user"), Status::Pass);
         assert_eq!(board.open(), 0);
     }
 

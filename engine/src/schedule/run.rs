@@ -70,7 +70,7 @@ pub struct Run {
 pub struct Summary {
     /// Every action that was asked for, in the order asked; several a name where there were several runs.
     pub wanted: Vec<Finished>,
-    /// Every other action that did not pass.
+    /// Every other action that did not pass, but for mere aids.
     pub broken: Vec<Finished>,
     /// Actions that ran.
     pub ran: usize,
@@ -119,7 +119,7 @@ impl Course {
         };
         let made = run.plan.made();
         run.events.send(Event::Planned {
-            actions: graph.len(),
+            actions: graph.len() - run.plan.idle(),
             wanted: graph.wanted().len(),
             hits: run.plan.hits(),
         });
@@ -150,11 +150,13 @@ impl Course {
         }
     }
 
-    /// Everything that the plan knows to be a hit is done before anything starts.
+    /// Everything that the plan knows to be a hit, or not to be needed, is done before anything starts.
     fn settle_hits(&mut self) {
         for &id in self.graph.clone().order() {
             if let Some(made) = self.made[id.index()].clone() {
                 self.end(id, vec![Ended::served(&made)]);
+            } else if matches!(self.forecasts[id.index()], Some(Forecast::Idle)) {
+                self.board.settle(id, Status::Skip);
             }
         }
     }
@@ -272,7 +274,7 @@ impl Course {
         let wanted: Vec<Finished> = graph.wanted().iter().flat_map(take).collect();
         let rest = self.finished.into_iter().flatten();
         let broken = rest
-            .filter(|finished| !finished.status.lets_followers_run())
+            .filter(|finished| !finished.status.lets_followers_run() && !graph.only_aids(finished.id))
             .collect();
         Summary {
             wanted,

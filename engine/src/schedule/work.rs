@@ -95,6 +95,8 @@ pub(crate) struct Work {
 /// One try of one action.
 struct Try {
     outcome: Outcome,
+    /// What it was given.
+    inputs: Inputs,
     seconds: f64,
     began: SystemTime,
     logs: String,
@@ -200,7 +202,9 @@ impl Work {
             let miss = match known {
                 Forecast::Hit { made, .. } => return Ok(Claimed::Served(made)),
                 Forecast::Miss(miss) => miss,
-                Forecast::Maybe => unreachable!("the inputs of an action that starts are known"),
+                Forecast::Maybe | Forecast::Idle => {
+                    unreachable!("an action that starts is needed, and its inputs are known")
+                }
             };
             if spec.rule == FILE {
                 return Ok(Claimed::Missing(spec.sources[0].path.to_string()));
@@ -285,6 +289,7 @@ impl Work {
         if let Err(reason) = made {
             return Try {
                 outcome: Outcome::ended(Status::Error, reason),
+                inputs: by_role,
                 seconds: 0.0,
                 began,
                 logs,
@@ -294,7 +299,7 @@ impl Work {
         let (stopper, cancel) = cancellation();
         let job = Job {
             spec: spec.clone(),
-            inputs: by_role,
+            inputs: by_role.clone(),
             scratch: scratch.clone(),
             logs: self.places.job.join(&logs),
             attempt,
@@ -311,6 +316,7 @@ impl Work {
             .await;
         Try {
             outcome,
+            inputs: by_role,
             seconds: clock.elapsed().as_secs_f64(),
             began,
             logs,

@@ -53,7 +53,9 @@ pub fn facts(planned: &Planned, targets: &[String]) -> Result<Json, Failure> {
     }
     let edges = graph.order().iter().flat_map(|&id| {
         let edge = move |(earlier, link): (ActionId, &Link)| match link {
-            Link::Input { role, .. } => json!([earlier.index(), id.index(), role]),
+            Link::Input { role, .. } | Link::Aid { role, .. } => {
+                json!([earlier.index(), id.index(), role])
+            }
             Link::After => json!([earlier.index(), id.index()]),
         };
         graph.waits_for(id).map(edge)

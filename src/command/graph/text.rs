@@ -77,6 +77,7 @@ pub fn dot(part: &Part<'_>) -> String {
     for (earlier, later, link) in part.edges() {
         let style = match link {
             Link::Input { role, .. } => format!("label={}", quoted(role)),
+            Link::Aid { role, .. } => format!("label={}, style=dotted", quoted(role)),
             Link::After => "style=dashed".to_owned(),
         };
         let _ = writeln!(text, "  n{} -> n{} [{style}];", earlier.index(), later.index());
@@ -98,6 +99,9 @@ pub fn json(part: &Part<'_>) -> String {
     let edges = part.edges().map(|(from, to, link)| match link {
         Link::Input { role, .. } => {
             json!({ "from": from.index(), "to": to.index(), "kind": "input", "role": role })
+        }
+        Link::Aid { role, .. } => {
+            json!({ "from": from.index(), "to": to.index(), "kind": "aid", "role": role })
         }
         Link::After => json!({ "from": from.index(), "to": to.index(), "kind": "after" }),
     });
@@ -131,6 +135,7 @@ pub fn mermaid(part: &Part<'_>) -> String {
     }
     for (earlier, later, link) in part.edges() {
         let arrow = match link {
+            Link::Aid { role, .. } => format!("-.->|\"{}\"|", escaped(role)),
             Link::Input { role, .. } => format!("-->|\"{}\"|", escaped(role)),
             Link::After => "-.->".to_owned(),
         };
@@ -174,6 +179,7 @@ pub fn graphml(part: &Part<'_>) -> String {
     for (earlier, later, link) in part.edges() {
         let all = match link {
             Link::Input { role, .. } => data("kind", "input") + &data("role", role),
+            Link::Aid { role, .. } => data("kind", "aid") + &data("role", role),
             Link::After => data("kind", "after"),
         };
         let _ = writeln!(

@@ -7,10 +7,11 @@ use camino::Utf8Path;
 use vtbuild_cache::{Last, Output, Record, Reservation, Run};
 
 use super::{Ended, Try, Work, blocking, remove_scratch};
+use crate::graph::Link;
 use crate::observe::Read;
-use crate::outcome::{Artefact, Keep, Outcome, Produced, Status};
+use crate::outcome::{Artefact, Distrust, Keep, Outcome, Produced, Status};
 use crate::plan::Miss;
-use crate::resolve::{FILE, Made, ResolveError, Resolved};
+use crate::resolve::{FILE, Inputs, Made, ResolveError, Resolved};
 use crate::spec::{ActionId, Spec};
 
 impl Work {
@@ -27,7 +28,11 @@ impl Work {
         let (status, reason) = (tried.outcome.status, tried.outcome.reason.clone());
         let scratch = tried.scratch.clone();
         let this = self.clone();
-        let kept = blocking(move || this.keep(id, &miss, reservation, tried)).await;
+        let kept = blocking(move || {
+            this.set_aside(id, &tried.outcome.distrusted, &tried.inputs);
+            this.keep(id, &miss, reservation, tried)
+        })
+        .await;
         remove_scratch(scratch).await;
         let (status, reason, made) = match kept {
             Ok(made) => (status, reason, made),
@@ -58,6 +63,40 @@ impl Work {
             reason,
             attempts,
             logs,
+        }
+    }
+
+    /// Aids that were no good are not served again. That they go is said; what else comes of them is no concern of this
+    /// action.
+    fn set_aside(&self, id: ActionId, distrusted: &[Distrust], inputs: &Inputs) {
+        for Distrust { role, reason } in distrusted {
+            let is_it = |(earlier, link): (ActionId, &Link)| match link {
+                Link::Aid { role: other, .. } if other == role => Some(self.graph.spec(earlier).clone()),
+                _ => None,
+            };
+            let Some(aid) = self.graph.waits_for(id).find_map(is_it) else {
+                continue;
+            };
+            let store = self.resolver.store();
+            for artefact in inputs.get(role).into_iter().flatten() {
+                if let Err(error) = store.reject_blob(&artefact.digest, reason) {
+                    self.events
+                        .notice(format!("failed to set `{}` aside: {error}", aid.title));
+                }
+            }
+            // The history is for people and for estimates: the next run of the aid says why it runs.
+            let _ = store.last(&aid.label).map(|last| {
+                last.map(|mut last| {
+                    last.run = Run {
+                        trace: None,
+                        status: Status::Fail.word().to_owned(),
+                        reason: Some(reason.clone()),
+                        finished_unix_ms: now_ms(),
+                        ..last.run
+                    };
+                    store.note(&aid.label, &last)
+                })
+            });
         }
     }
 
