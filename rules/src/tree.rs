@@ -4,7 +4,7 @@
 //! unpacked again from the archive, which the store holds.
 
 use std::fs::{self, File, Permissions};
-use std::io;
+use std::io::{self, BufRead};
 use std::os::unix::fs::PermissionsExt;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -20,7 +20,10 @@ pub(crate) struct TreeError {
     source: io::Error,
 }
 
-/// The folder with the files of `archive` (a tar file) below `trees`; unpacked unless it is there.
+/// What a file begins with that zstd has compressed.
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// The folder with the files of `archive` (a tar file, which zstd may have compressed) below `trees`; unpacked unless it is there.
 ///
 /// Safe to be called by several processes at once: whoever is first puts the finished folder in place.
 pub(crate) fn of(archive: &Artefact, trees: &Utf8Path) -> Result<Utf8PathBuf, TreeError> {
@@ -51,8 +54,19 @@ pub(crate) fn of(archive: &Artefact, trees: &Utf8Path) -> Result<Utf8PathBuf, Tr
     Ok(tree)
 }
 
+/// The archive itself: some are compressed.
+fn opened(archive: &Utf8Path) -> io::Result<Box<dyn io::Read>> {
+    let mut file = io::BufReader::with_capacity(1 << 17, File::open(archive)?);
+    let compressed = file.fill_buf()?.starts_with(&ZSTD);
+    Ok(if compressed {
+        Box::new(zstd::Decoder::with_buffer(file)?)
+    } else {
+        Box::new(file)
+    })
+}
+
 fn unpack(archive: &Utf8Path, to: &std::path::Path) -> io::Result<()> {
-    let mut archive = tar::Archive::new(io::BufReader::new(File::open(archive)?));
+    let mut archive = tar::Archive::new(opened(archive)?);
     for entry in archive.entries()? {
         let mut entry = entry?;
         // Refuses names that lead out of the folder.

@@ -29,6 +29,16 @@ pub(super) struct Entry<'a> {
     pub(super) prompt: Option<&'a str>,
 }
 
+impl Entry<'_> {
+    /// Whether the machine's parameters decide it all.
+    fn is_usual(&self) -> bool {
+        self.nic_index.unwrap_or(0) == 0
+            && self.username.is_none()
+            && self.password.is_none()
+            && self.prompt.is_none()
+    }
+}
+
 impl Desk {
     pub(super) async fn vm_login(&self, args: VmLogin) -> Result<Value, CallError> {
         let entry = Entry {
@@ -51,7 +61,15 @@ impl Desk {
         entry: Entry<'_>,
         patience: Duration,
     ) -> Result<SessionId, CallError> {
-        let shell = self.shell(vm, entry, patience).await?;
+        let greeted = if entry.is_usual() {
+            self.greeted(vm).await
+        } else {
+            None
+        };
+        let shell = match greeted {
+            Some(shell) => shell,
+            None => self.shell(vm, entry, patience).await?,
+        };
         Ok(self.keep(vm, None, shell))
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use camino::Utf8Path;
 use serde_json::{Value, json};
 
 use super::{Desk, ImageError, Seat, errors, settings};
@@ -33,21 +34,32 @@ pub enum StartError {
     Machine(#[from] MachineError),
 }
 
+/// Where a machine begins.
+#[derive(Clone, Copy)]
+pub(super) enum Beginning<'a> {
+    /// At its firmware.
+    Firmware,
+    /// It waits for a migration.
+    Migration,
+    /// At the state in a file, which QEMU has so long to read.
+    State(&'a Utf8Path, Duration),
+}
+
 impl Desk {
     /// Starts the machine `vm`. `params` is its own view. A machine that already lives under that name is killed first.
     ///
     /// # Errors
     /// See [`StartError`]. The name is known afterwards all the same, as that of a machine that is not running.
     pub async fn create_vm(&self, vm: &str, params: Params) -> Result<Machine, StartError> {
-        self.start_vm(vm, params, None, None).await
+        self.start_vm(vm, params, Beginning::Firmware, None).await
     }
 
-    /// The same for a machine that may wait for its state, and may take over the disks of the machine `source`.
-    async fn start_vm(
+    /// The same for a machine that may begin elsewhere, and may take over the disks of the machine `source`.
+    pub(super) async fn start_vm(
         &self,
         vm: &str,
         params: Params,
-        incoming: Option<Incoming>,
+        beginning: Beginning<'_>,
         source: Option<&str>,
     ) -> Result<Machine, StartError> {
         let taken_over = source.and_then(|source| self.machine(source));
@@ -75,7 +87,12 @@ impl Desk {
                 (disk.file, disk.format) = (open.file, open.format);
             }
         }
-        let machine = Machine::start(&self.setup.launch, spec, incoming).await?;
+        let launch = &self.setup.launch;
+        let machine = match beginning {
+            Beginning::Firmware => Machine::start(launch, spec, None).await?,
+            Beginning::Migration => Machine::start(launch, spec, Some(Incoming::Defer)).await?,
+            Beginning::State(file, patience) => Machine::restore(launch, spec, file, patience).await?,
+        };
         self.lock().seats.insert(
             vm.to_owned(),
             Seat {
@@ -93,7 +110,7 @@ impl Desk {
         state.seats.insert(vm.to_owned(), Seat { params, machine });
     }
 
-    async fn forget_machine(&self, vm: &str, params: Params) {
+    pub(super) async fn forget_machine(&self, vm: &str, params: Params) {
         let old = self.lock().seats.insert(
             vm.to_owned(),
             Seat {
@@ -143,10 +160,13 @@ impl Desk {
         let listen = mode
             .map(|mode| listen(&args.vm, mode, args.migration_exec_cmd.as_deref()))
             .transpose()?;
-        let incoming = listen.is_some().then_some(Incoming::Defer);
+        let beginning = match listen {
+            Some(_) => Beginning::Migration,
+            None => Beginning::Firmware,
+        };
         let source = args.source.as_deref();
         let machine =
-            self.start_vm(&args.vm, params, incoming, source)
+            self.start_vm(&args.vm, params, beginning, source)
                 .await
                 .map_err(|error| match error {
                     StartError::Params { .. } => CallError::new("vm-create", error.to_string())

@@ -16,6 +16,7 @@ mod migrate;
 mod monitors;
 mod power;
 mod reboot;
+mod resume;
 mod sessions;
 mod settings;
 mod tools;
@@ -24,7 +25,8 @@ mod vm;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
 use camino::Utf8PathBuf;
 use serde_json::{Value, json};
@@ -34,8 +36,10 @@ use crate::host::protocol::CallError;
 use crate::host::{Handler, Request};
 use crate::machine::{Launch, Machine};
 use crate::params::Params;
+use crate::session::Shell;
 
 pub use create::StartError;
+pub use resume::ResumeError;
 pub use visit::{SshWay, WaysIn};
 
 /// Which file backs an image is the caller's decision: the desk never writes to an original.
@@ -92,6 +96,8 @@ struct Seat {
 struct State {
     seats: BTreeMap<String, Seat>,
     sessions: BTreeMap<u64, Arc<Session>>,
+    /// Shells of machines that began from a state, for whoever logs in first.
+    greeted: BTreeMap<String, Shell>,
 }
 
 /// The machines and sessions of one test.
@@ -99,6 +105,7 @@ pub struct Desk {
     setup: DeskSetup,
     state: Mutex<State>,
     numbers: AtomicU64,
+    answered: OnceLock<Instant>,
 }
 
 impl Desk {
@@ -108,12 +115,18 @@ impl Desk {
             setup,
             state: Mutex::default(),
             numbers: AtomicU64::new(1),
+            answered: OnceLock::new(),
         }
     }
 
     /// The machine that a name means now, dead or alive.
     pub fn machine(&self, vm: &str) -> Option<Machine> {
         self.lock().seats.get(vm)?.machine.clone()
+    }
+
+    /// When the first command of the test was answered by a guest.
+    pub fn first_answer(&self) -> Option<Instant> {
+        self.answered.get().copied()
     }
 
     /// The names of all machines, in order.

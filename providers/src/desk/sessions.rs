@@ -52,6 +52,10 @@ impl Desk {
 
     /// Ends those sessions of a machine that fit.
     pub(super) fn hang_up(&self, vm: &str, fits: impl Fn(&Session) -> bool) {
+        // Nobody asks for this but when a guest's connections are of no use any more.
+        if let Some(shell) = self.lock().greeted.remove(vm) {
+            shell.terminal().close();
+        }
         let sessions: Vec<Arc<Session>> = self.lock().sessions.values().cloned().collect();
         for session in sessions
             .iter()
@@ -92,6 +96,9 @@ impl Desk {
             let output = shell.cmd_output(&args.command, args.timeout.0).await;
             output.map(|output| json!({ "output": output, "status": null }))
         };
+        if result.is_ok() {
+            self.answered.get_or_init(std::time::Instant::now);
+        }
         result.map_err(|error| errors::shell(error, "shell-timeout"))
     }
 

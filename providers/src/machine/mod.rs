@@ -15,6 +15,7 @@ mod argv;
 mod error;
 mod firmware;
 mod handle;
+mod identity;
 pub mod migrate;
 mod ports;
 mod read;

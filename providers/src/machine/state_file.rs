@@ -20,8 +20,9 @@ const LOOK: Duration = Duration::from_millis(10);
 /// How long a QEMU that gives up may take to end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Each page of memory has its own place in the file, so that it is written and read in large pieces.
-const CAPABILITIES: [&str; 2] = ["events", "mapped-ram"];
+/// Each page of memory has its own place in the file, so that it is written and read in large pieces, by several threads,
+/// and pages that hold nothing stay holes.
+const CAPABILITIES: [&str; 3] = ["events", "mapped-ram", "multifd"];
 
 impl Machine {
     /// Writes the machine's state to a new file. On return the machine is paused, for good: it can be ended.
@@ -29,7 +30,7 @@ impl Machine {
     /// # Errors
     /// [`MachineError::State`] with QEMU's reason, or [`MachineError::Monitor`].
     pub async fn save(&self, file: &Utf8Path, timeout: Duration) -> Result<(), MachineError> {
-        self.set_state_capabilities().await?;
+        self.set_state_capabilities(true).await?;
         // No limit: nobody else is on this road, and memory that changes meanwhile would be written twice.
         self.command("stop", None).await?;
         self.command("migrate-set-parameters", Some(json!({ "max-bandwidth": 0 })))
@@ -69,10 +70,12 @@ impl Machine {
     }
 
     async fn take_in(&self, file: &Utf8Path, timeout: Duration, paused: bool) -> Result<(), MachineError> {
-        self.set_state_capabilities().await?;
+        self.set_state_capabilities(true).await?;
         self.command("migrate-incoming", Some(json!({ "uri": format!("file:{file}") })))
             .await?;
         self.follow_state("restore", file, timeout).await?;
+        // Whoever migrates the machine from here finds a QEMU like any other.
+        self.set_state_capabilities(false).await?;
         if !paused && self.status().await? != RunState::Running {
             self.cont().await?;
         }
@@ -88,12 +91,12 @@ impl Machine {
         }
     }
 
-    async fn set_state_capabilities(&self) -> Result<(), MachineError> {
-        let on: Vec<Value> = CAPABILITIES
+    async fn set_state_capabilities(&self, on: bool) -> Result<(), MachineError> {
+        let list: Vec<Value> = CAPABILITIES
             .iter()
-            .map(|name| json!({ "capability": name, "state": true }))
+            .map(|name| json!({ "capability": name, "state": on }))
             .collect();
-        self.command("migrate-set-capabilities", Some(json!({ "capabilities": on })))
+        self.command("migrate-set-capabilities", Some(json!({ "capabilities": list })))
             .await
             .map(drop)
     }
