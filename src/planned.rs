@@ -121,6 +121,7 @@ impl Foreseen {
         purpose: Purpose,
     ) -> Result<Self, Failure> {
         let wiring = runtime.block_on(Wiring::of(workspace, variants, args.accel, args.runtime))?;
+        let wiring = wiring.with_guest_states(args.guest_states());
         let graph = Arc::new(wiring.graph(variants)?);
         if purpose.fetch {
             downloads::fetch_missing(workspace, &graph, args.select.config.place.locked)?;

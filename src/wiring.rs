@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use vtbuild_engine::graph::Graph;
 use vtbuild_engine::rule::{DeclareError, Rule, Rules};
 use vtbuild_engine::spec::Spec;
@@ -14,6 +14,7 @@ use vtbuild_providers::process::Launcher;
 use vtbuild_rules::deps::{DepsRule, ToolchainRule};
 use vtbuild_rules::image::ImageRule;
 use vtbuild_rules::python_env::{self, Interpreter, PythonRule};
+use vtbuild_rules::state::{Policy, StateRule};
 use vtbuild_rules::test::{
     EMULATOR, HostFacts, Runnable, Survey, SurveySetup, TestRule, TestSetup, Tools, Visits,
 };
@@ -28,8 +29,9 @@ pub const WANTED: &str = vtbuild_rules::test::NAME.name;
 /// The rule of actions that somebody visits instead of running them.
 pub const VISIT: &str = vtbuild_rules::test::VISIT.name;
 /// The kinds of actions that rules make.
-pub const KINDS: [&str; 6] = [
+pub const KINDS: [&str; 7] = [
     vtbuild_rules::image::NAME.name,
+    vtbuild_rules::state::NAME.name,
     WANTED,
     vtbuild_rules::deps::NAME.name,
     vtbuild_rules::deps::TOOLCHAIN.name,
@@ -98,6 +100,7 @@ impl Wiring {
             tools: Arc::new(tools),
             accel,
             runtime,
+            guest_states: Policy::Never,
             survey: Arc::new(survey),
             packages,
             hosts: workspace.hosts()?,
@@ -109,9 +112,16 @@ impl Wiring {
             providers,
             python,
             trees: workspace.cache.join("trees"),
+            states: states_dir(&workspace.cache),
             visits: Visits::default(),
         };
         Ok(Self { launcher, setup })
+    }
+
+    /// The same, with guests that begin from saved states as `policy` says.
+    pub fn with_guest_states(mut self, policy: Policy) -> Self {
+        self.setup.facts.guest_states = policy;
+        self
     }
 
     /// The same, with visits to the machines of tests.
@@ -137,6 +147,7 @@ impl Wiring {
             .with(Arc::new(python))
             .with(Arc::new(DepsRule::new(test.clone())))
             .with(Arc::new(ToolchainRule))
+            .with(Arc::new(StateRule::new(test.clone())))
             .with(test);
         (rules, interpreters)
     }
@@ -159,6 +170,11 @@ impl Wiring {
         Graph::build(specs.into_iter().map(Arc::new).collect())
             .map_err(|error| Failure::config(error.to_string()))
     }
+}
+
+/// Where states of guests are at hand.
+pub fn states_dir(cache: &Utf8Path) -> Utf8PathBuf {
+    cache.join("states")
 }
 
 /// The emulators that variants name, and the one of those that name none.

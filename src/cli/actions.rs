@@ -3,6 +3,7 @@
 use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
 use vtbuild_providers::host::Runtime;
+use vtbuild_rules::state::Policy;
 
 use super::SelectArgs;
 
@@ -27,6 +28,24 @@ pub struct ActionArgs {
     /// What runs a test's Python: auto chooses for each test by what it uses
     #[arg(long, value_enum, default_value_t = RuntimeArg::Auto)]
     pub runtime: RuntimeArg,
+    /// Which tests begin with guests that are up already, from saved states, instead of booting them
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = StatesArg::Auto)]
+    pub guest_state: StatesArg,
+    /// Boot all guests: the same as --guest-state never
+    #[arg(long, conflicts_with = "guest_state")]
+    pub no_guest_state: bool,
+}
+
+impl ActionArgs {
+    /// When tests begin from states of guests.
+    pub fn guest_states(&self) -> Policy {
+        match self.guest_state {
+            _ if self.no_guest_state => Policy::Never,
+            StatesArg::Auto => Policy::Auto,
+            StatesArg::Always => Policy::Always,
+            StatesArg::Never => Policy::Never,
+        }
+    }
 }
 
 /// What may be taken of the host at once.
@@ -94,6 +113,18 @@ pub enum AccelArg {
     Kvm,
     /// Emulation
     Tcg,
+}
+
+/// `--guest-state`.
+#[derive(ValueEnum, Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum StatesArg {
+    /// Those whose state is in the cache, or is shared by several tests of the run
+    #[default]
+    Auto,
+    /// All that can: a state is made even for a single test
+    Always,
+    /// None
+    Never,
 }
 
 /// `--runtime`.

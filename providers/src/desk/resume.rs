@@ -97,7 +97,10 @@ impl Desk {
         File::open("/dev/urandom")
             .and_then(|mut source| source.read_exact(&mut entropy))
             .map_err(|error| failed(format!("this host gave none: {error}")))?;
-        match shell.cmd_output(&greeting(now, &entropy), GREETING_PATIENCE).await {
+        match shell
+            .cmd_output(&greeting(now, &entropy), GREETING_PATIENCE)
+            .await
+        {
             Ok(said) if said.contains(DONE) => Ok(shell),
             Ok(said) => Err(failed(format!("it said {:?}", said.trim()))),
             Err(error) => Err(failed(error.to_string())),
@@ -203,7 +206,10 @@ mod tests {
     #[test]
     fn a_greeting_sets_the_clock_and_does_not_hold_its_own_answer() {
         let text = greeting(Duration::from_millis(1_700_000_000_042), &[0, 255]);
-        assert!(text.contains("@1700000000.042") && text.contains(r"'\000\377'"), "{text}");
+        assert!(
+            text.contains("@1700000000.042") && text.contains(r"'\000\377'"),
+            "{text}"
+        );
         assert!(!text.contains(DONE));
     }
 

@@ -21,9 +21,11 @@ use super::needs::Survey;
 use super::reads::is_parameter;
 use super::runtime::Choice;
 use super::tools::{Facts, Tools};
-use super::{NAME, TestPayload, params_of};
+use super::{NAME, TestPayload, TestSetup, params_of};
 use crate::deps::{self, BuildHost};
 use crate::python_env;
+use crate::state::declare::Asker;
+use crate::state::{self, Policy};
 
 /// What a test's result depends on beside its variant, the same for all tests of a run.
 #[derive(Clone, Debug)]
@@ -46,6 +48,8 @@ pub struct HostFacts {
     pub survey: Arc<Survey>,
     /// What upstream's packages are made from, where a test may need them.
     pub packages: Option<python_env::Recipe>,
+    /// When tests begin from the states of guests.
+    pub guest_states: Policy,
     /// Hosts that build what tests need, by name.
     pub hosts: BTreeMap<String, Arc<BuildHost>>,
 }
@@ -56,9 +60,10 @@ pub(super) const PACKAGES_ROLE: &str = "upstream packages";
 /// Declares the test of `variant`.
 pub(super) fn declare(
     variant: &Variant,
-    facts: &HostFacts,
-    providers: &[TestProvider],
+    setup: &TestSetup,
+    known: &state::declare::Known,
 ) -> Result<Spec, DeclareError> {
+    let (facts, providers) = (&setup.facts, setup.providers.as_slice());
     let plain = params_of(&variant.params);
     let params = plain.recording();
     let wrong = |error: ParamError| DeclareError {
@@ -129,6 +134,21 @@ pub(super) fn declare(
         .map(|i| images::output_name(&i.spec))
         .collect();
     spec.claim = claim;
+    let asker = Asker {
+        variant,
+        params: &plain,
+        facts,
+        images: &payload.images,
+        ours: choice.first != Runtime::Upstream,
+        known,
+    };
+    let (aids, boots) = asker.beginnings(&machines);
+    spec.aids = aids.into();
+    spec.remarks = boots
+        .iter()
+        .map(|(vm, reason)| Arc::from(format!("{vm} boots: {reason}")))
+        .collect();
+    payload.boots = boots;
     payload.params = Params::new();
     spec.payload = Arc::new(payload);
     Ok(spec)

@@ -1,6 +1,7 @@
 //! Carrying a test out: its folders, its machines, its body, and what is looked at afterwards.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Map, Value, json};
@@ -19,9 +20,10 @@ use vtbuild_providers::machine::Launch;
 use vtbuild_providers::params::Params;
 use vtbuild_providers::qemu::Qemu;
 
-use super::around::{self, Around, Host, Machines, kernel_params};
+use super::around::{self, Around, Host, Machines};
 use super::declare::PACKAGES_ROLE;
 use super::folder::DataFolder;
+use super::machines::{self, Begun, Stage};
 use super::remains::{self, worse};
 use super::visit::{self, Scene, Visits};
 use super::{TestPayload, TestRule, reads};
@@ -48,9 +50,9 @@ impl Handler for Watched {
 }
 
 /// Why a test did not come to its verdict: its status and one line.
-type Stopped = (Status, String);
+pub(super) type Stopped = (Status, String);
 
-fn error(message: impl std::fmt::Display) -> Stopped {
+pub(super) fn error(message: impl std::fmt::Display) -> Stopped {
     (Status::Error, format!("failed to {message}"))
 }
 
@@ -70,6 +72,7 @@ pub(super) async fn execute(rule: &TestRule, job: Job) -> Outcome {
 
 /// Tries the runtimes one after the other, until none of the names that the test asks for is missing.
 async fn in_turn(rule: &TestRule, job: &Job, payload: &TestPayload) -> Result<Outcome, Stopped> {
+    let since = Instant::now();
     let visit = matches!(rule.setup.visits, Visits::InsteadOfBody(_));
     if let Some(kind) = payload.missing_modules.first().filter(|_| !visit) {
         let message = format!(
@@ -98,6 +101,7 @@ async fn in_turn(rule: &TestRule, job: &Job, payload: &TestPayload) -> Result<Ou
             runtime: *runtime,
             upstream: packages.clone(),
             scratch,
+            since,
         };
         let (mut outcome, missing) = attempt.run().await?;
         note_runtime(&mut outcome, *runtime, &missed);
@@ -134,6 +138,8 @@ struct Attempt<'a> {
     upstream: Option<Utf8PathBuf>,
     /// The attempt's own part of the action's scratch folder.
     scratch: Utf8PathBuf,
+    /// When the action began.
+    since: Instant,
 }
 
 impl Attempt<'_> {
@@ -228,9 +234,11 @@ async fn with_images(this: &Attempt<'_>, launch: &Launch) -> Result<(Outcome, Ve
         desk,
         events: job.events.clone(),
     });
-    let outcome = with_machines(this, launch, &folder, &watched).await;
+    let mut begun = Begun::default();
+    let outcome = with_machines(this, launch, &folder, &watched, &mut begun).await;
     let (mut outcome, missing) =
         outcome.unwrap_or_else(|(status, reason)| (Outcome::ended(status, reason), Vec::new()));
+    begun.note(&mut outcome, watched.desk.first_answer(), this.since);
     if let Visits::WhenNotPassed(visitor) = &rule.setup.visits
         && missing.is_empty()
         && matches!(outcome.status, Status::Fail | Status::Error | Status::Warn)
@@ -257,12 +265,19 @@ async fn with_machines(
     launch: &Launch,
     folder: &DataFolder,
     watched: &Arc<Watched>,
+    begun: &mut Begun,
 ) -> Result<(Outcome, Vec<String>), Stopped> {
     let Attempt { job, payload, .. } = *this;
     if !this.is_upstreams() {
-        for vm in payload.params.objects("vms") {
-            start_machine(job, payload, watched, vm).await?;
-        }
+        let stage = Stage {
+            rule: this.rule,
+            job,
+            payload,
+            launch,
+            folder,
+            desk: &watched.desk,
+        };
+        machines::start_all(&stage, begun).await?;
     }
     let machines = |params: Params| Machines {
         params,
@@ -383,20 +398,6 @@ async fn body(
     host::run(&setup, &start, watched.clone(), patience, cancelled)
         .await
         .map_err(error)
-}
-
-async fn start_machine(job: &Job, payload: &TestPayload, watched: &Watched, vm: &str) -> Result<(), Stopped> {
-    let view = kernel_params::adjusted(vm, payload.params.object(vm))?;
-    if view.switch("start_vm").map_err(error)? != Some(true) {
-        watched.desk.register_vm(vm, view);
-        return Ok(());
-    }
-    job.events.step(format!("starting {vm}"));
-    let starting = watched.desk.create_vm(vm, view);
-    tokio::select! {
-        started = starting => started.map(drop).map_err(error),
-        reason = job.cancel.cancelled() => Err((Status::Interrupt, reason.to_string())),
-    }
 }
 
 fn start(

@@ -5,6 +5,8 @@
 //! folder holds is linked. The folder lies in the action's scratch folder and goes with it.
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
@@ -41,12 +43,23 @@ pub(crate) enum FolderError {
 /// Which machine's copy of which file.
 type Place = (Option<String>, Utf8PathBuf);
 
+/// An overlay and the immutable image under it.
+pub(crate) struct Covered {
+    /// The overlay.
+    pub(crate) file: Utf8PathBuf,
+    /// What it lies on.
+    pub(crate) base: Utf8PathBuf,
+    base_format: String,
+}
+
 /// A test's data folder.
 pub(crate) struct DataFolder {
     root: Utf8PathBuf,
     real: Utf8PathBuf,
     img: QemuImg,
     open: Mutex<BTreeMap<Place, OpenImage>>,
+    /// What overlays lie on.
+    bases: std::sync::Mutex<BTreeMap<Place, (Utf8PathBuf, String)>>,
     /// The same by machine and object, for chains, which name objects.
     objects: Mutex<BTreeMap<(Option<String>, String), OpenImage>>,
     /// Images of the workspace that the test turned out to use without having declared them.
@@ -67,6 +80,7 @@ impl DataFolder {
             real: real.to_owned(),
             img,
             open: Mutex::default(),
+            bases: std::sync::Mutex::default(),
             objects: Mutex::default(),
             found: std::sync::Mutex::default(),
         };
@@ -85,7 +99,7 @@ impl DataFolder {
 
     /// Images that were used without having been declared.
     pub(super) fn found(&self) -> Vec<Utf8PathBuf> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.found).clone()
     }
 
     /// The file of an image of a machine as the test left it, and its format; `None` where the test removed it.
@@ -107,6 +121,54 @@ impl DataFolder {
         done.map_err(|error| FolderError::Image(error.to_string()))
     }
 
+    /// The overlay of an image, and what is under it; `None` where it has none.
+    pub(crate) async fn layer(&self, image: &ImageUse) -> Option<Covered> {
+        let place = (image.vm.clone(), image.spec.file.clone());
+        let (base, base_format) = lock(&self.bases).get(&place).cloned()?;
+        let open = self.open.lock().await;
+        let open = open.get(&place).filter(|open| open.format == QCOW2)?;
+        Some(Covered {
+            file: open.file.clone(),
+            base,
+            base_format,
+        })
+    }
+
+    /// Puts a copy of `layer`, which lay on `base` when it was made, in the place of an image's overlay. `base` may be
+    /// elsewhere by now, and holds the same.
+    pub(crate) async fn take_over(
+        &self,
+        image: &ImageUse,
+        layer: &Utf8Path,
+        base: &Utf8Path,
+    ) -> Result<(), FolderError> {
+        let covered = self.covered(image).await?;
+        copy(layer, &covered.file).map_err(|source| FolderError::Io {
+            path: covered.file.clone(),
+            source,
+        })?;
+        if base == covered.base {
+            return Ok(());
+        }
+        let base = (covered.base.as_path(), covered.base_format.as_str());
+        let rebased = self.img.rebase(&covered.file, base, true).await;
+        rebased.map_err(|error| FolderError::Image(error.to_string()))
+    }
+
+    /// Makes an image's overlay anew: nothing has been written to it then.
+    pub(crate) async fn renew(&self, image: &ImageUse) -> Result<(), FolderError> {
+        let covered = self.covered(image).await?;
+        let made = self
+            .img
+            .overlay(&covered.base, &covered.base_format, &covered.file);
+        made.await.map_err(|error| FolderError::Image(error.to_string()))
+    }
+
+    async fn covered(&self, image: &ImageUse) -> Result<Covered, FolderError> {
+        let none = || FolderError::Image(format!("{} is no overlay", image.role));
+        self.layer(image).await.ok_or_else(none)
+    }
+
     async fn prepare(&self, job: &Job, image: &ImageUse) -> Result<(), FolderError> {
         let vm = image.vm.as_deref();
         let inputs: &[Artefact] = match image.origin {
@@ -126,6 +188,8 @@ impl DataFolder {
                 } else {
                     &image.spec.format
                 };
+                let place = (image.vm.clone(), image.spec.file.clone());
+                lock(&self.bases).insert(place, (disk.path.clone(), format.to_owned()));
                 self.cover(&disk.path, format, &image.spec, path).await?
             }
             (_, None) => self.create(&image.spec, vm, path).await?,
@@ -274,10 +338,7 @@ impl DataFolder {
                 format: spec.format.clone(),
             }
         } else if real.exists() {
-            self.found
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(real.clone());
+            lock(&self.found).push(real.clone());
             self.cover(&real, &spec.format, spec, path).await?
         } else if vm.is_none() {
             make_parent(&path)?;
@@ -309,6 +370,17 @@ impl ImageSource for DataFolder {
             .await
             .map_err(|error| failed(error.to_string()))
     }
+}
+
+/// Whole between any two statements under the lock.
+fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Copies a file that nobody may write to, to one that its owner may.
+pub(crate) fn copy(from: &Utf8Path, to: &Utf8Path) -> std::io::Result<()> {
+    std::fs::copy(from, to)?;
+    std::fs::set_permissions(to, Permissions::from_mode(0o644))
 }
 
 /// Whether a file is a disk image, by its ending.

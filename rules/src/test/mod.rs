@@ -5,11 +5,12 @@
 //! parameters ask to create and to keep (`force_create_image = yes`, `remove_image = no`) is passed on to the tests that
 //! depend on this one.
 
-mod around;
+pub(crate) mod around;
 pub(crate) mod declare;
 pub(crate) mod execute;
 pub(crate) mod folder;
 pub(crate) mod images;
+mod machines;
 mod needs;
 mod reads;
 mod remains;
@@ -44,6 +45,7 @@ pub use tools::{EMULATOR, Tools};
 pub use visit::{Scene, VISIT, Visitor, Visits};
 
 use crate::deps::DepsUse;
+use crate::state;
 
 /// The rule's name and version.
 pub const NAME: RuleName = RuleName {
@@ -64,6 +66,8 @@ pub struct TestSetup {
     pub python: Utf8PathBuf,
     /// Where archives of packages are unpacked.
     pub trees: Utf8PathBuf,
+    /// Where states of guests are unpacked.
+    pub states: Utf8PathBuf,
     /// Who is let in to the machines, and when.
     pub visits: Visits,
 }
@@ -75,6 +79,8 @@ pub struct TestRule {
     interpreters: Interpreters,
     /// Installations of QEMU by the names that parameters give them. Looked for once.
     qemus: Mutex<HashMap<QemuNames, Qemu>>,
+    /// States of guests that were declared so far.
+    states: state::declare::Known,
 }
 
 /// `qemu_binary` and `qemu_img_binary`.
@@ -89,6 +95,7 @@ impl TestRule {
             setup,
             sockets,
             qemus: Mutex::default(),
+            states: state::declare::Known::default(),
         }
     }
 
@@ -137,7 +144,7 @@ impl Rule for TestRule {
     }
 
     fn declare(&self, variant: &Variant) -> Result<Spec, DeclareError> {
-        let mut spec = declare::declare(variant, &self.setup.facts, &self.setup.providers)?;
+        let mut spec = declare::declare(variant, &self.setup, &self.states)?;
         spec.rule = self.rule();
         Ok(spec)
     }
@@ -166,6 +173,8 @@ struct TestPayload {
     images: Vec<images::ImageUse>,
     choice: runtime::Choice,
     deps_builds: Vec<DepsUse>,
+    /// Why machines boot that do not begin from a state, by name.
+    boots: Vec<(String, String)>,
 }
 
 impl TestPayload {
@@ -191,6 +200,7 @@ impl TestPayload {
             images: Vec::new(),
             choice: runtime::Choice::OWN,
             deps_builds: Vec::new(),
+            boots: Vec::new(),
         }
     }
 

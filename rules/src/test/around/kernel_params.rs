@@ -13,7 +13,7 @@ const REMOVE: &str = "kernel_extra_params_remove";
 const LINE: &str = "kernel_params";
 
 /// A machine's parameters with the kernel's command line as the test wants it.
-pub(in crate::test) fn adjusted(vm: &str, mut view: Params) -> Result<Params, Problem> {
+pub(crate) fn adjusted(vm: &str, mut view: Params) -> Result<Params, Problem> {
     let words = |key: &str| -> Vec<String> {
         let value = view.text(key).unwrap_or_default().trim_matches('"');
         value.split_whitespace().map(str::to_owned).collect()

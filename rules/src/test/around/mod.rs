@@ -17,7 +17,7 @@ mod guest_log;
 mod host_log;
 mod interval;
 mod kernel_log;
-pub(super) mod kernel_params;
+pub(crate) mod kernel_params;
 mod requirements;
 mod screens;
 
@@ -40,7 +40,7 @@ pub use requirements::host_fact;
 const ON_ERROR: &str = "_on_error";
 
 /// Why a test does not run, or what was wrong afterwards: a status and one line.
-pub(super) type Problem = (Status, String);
+pub(crate) type Problem = (Status, String);
 
 /// A problem that is nobody's wish: an error.
 fn error(message: impl std::fmt::Display) -> Problem {
