@@ -54,7 +54,7 @@ impl Identity {
             key: match forecast {
                 Forecast::Hit { key, .. } => Some(*key),
                 Forecast::Miss(miss) => Some(miss.resolved.key),
-                Forecast::Maybe => None,
+                Forecast::Maybe | Forecast::Idle => None,
             },
             own: resolver.resolve(spec, Vec::new())?.key,
             offered: spec.offered.everything(),
@@ -110,14 +110,14 @@ impl Standing {
         for &id in graph.order() {
             let (spec, forecast) = (graph.spec(id), plan.of(id));
             // A file that is missing runs nothing.
-            if matches!(forecast, Forecast::Hit { .. }) || spec.rule == FILE {
+            if !forecast.may_run() || spec.rule == FILE {
                 continue;
             }
             effects[id.index()] = match self.by_name.get(&(spec.rule, spec.label.clone())) {
                 None => Some(Effect::New),
                 Some(stand) if stand.hit => Some(Effect::Invalidated),
                 Some(stand) => {
-                    let mut before = graph.waits_for(id);
+                    let mut before = graph.waits_for(id).filter(|(_, link)| !link.is_aid());
                     let reached = before.any(|(earlier, _)| effects[earlier.index()].is_some())
                         || stand.is.differs(&Identity::of(spec, forecast, resolver)?);
                     reached.then_some(Effect::Altered)

@@ -39,6 +39,9 @@ pub enum Event {
         expected: Option<f64>,
         /// The titles of those that it waited for.
         after: Vec<Arc<str>>,
+        /// What its rule remarks on it.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        remarks: Vec<Arc<str>>,
     },
     /// What a running action is doing now.
     Step {

@@ -41,7 +41,9 @@ pub fn graph(args: &GraphArgs) -> Result<Exit, Failure> {
         AccelArg::Tcg,
         actions.runtime,
     ))?;
-    let graph = wiring.graph(&variants)?;
+    let graph = wiring
+        .with_guest_states(actions.guest_states())
+        .graph(&variants)?;
     let whole = Part::whole(&graph);
     let text = match args.format {
         GraphFormat::Dot => text::dot(&whole),

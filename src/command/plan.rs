@@ -76,7 +76,14 @@ impl<'a> View<'a> {
             _ => format!(" ({})", self.time(id)),
         };
         let colon = if reason.is_empty() { "" } else { ": " };
-        format!("{word:<6} {} {}{colon}{reason}{time}\n", spec.rule, spec.title)
+        let mut line = format!("{word:<6} {} {}{colon}{reason}{time}\n", spec.rule, spec.title);
+        if self.planned.plan.of(id).may_run() {
+            for remark in &spec.remarks {
+                // Writing to a string cannot fail.
+                let _ = writeln!(line, "           {remark}");
+            }
+        }
+        line
     }
 
     fn word_and_reason(&self, id: ActionId) -> (&'static str, String) {
@@ -102,6 +109,7 @@ impl<'a> View<'a> {
             "reason": (!reason.is_empty()).then_some(reason),
             "seconds": runs.then(|| self.estimates.seconds(id)),
             "known": runs.then(|| self.estimates.known(id)),
+            "remarks": spec.remarks,
         });
         format!("{line}\n")
     }

@@ -7,6 +7,7 @@ use vtbuild_engine::graph::Graph;
 use vtbuild_engine::query::Query;
 use vtbuild_engine::resolve::FILE;
 use vtbuild_engine::spec::ActionId;
+use vtbuild_rules::state::Policy;
 
 use super::graph::text::{self, Part};
 use super::{Output, print};
@@ -75,7 +76,8 @@ fn universe(args: &QueryArgs, query: &Query) -> Result<(Graph, Selected), Failur
         .build()?;
     // What accelerates the guests changes no edge.
     let wiring = Wiring::of(&analysis.workspace, &variants, AccelArg::Tcg, args.runtime);
-    let graph = runtime.block_on(wiring)?.graph(&variants)?;
+    let wiring = runtime.block_on(wiring)?.with_guest_states(Policy::Auto);
+    let graph = wiring.graph(&variants)?;
     Ok((graph, selected))
 }
 

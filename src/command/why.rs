@@ -192,6 +192,11 @@ impl Told {
                 }
             }
         }
+        if !matches!(self.state, State::Served(_)) {
+            for remark in &self.spec.remarks {
+                let _ = writeln!(text, "    {remark}");
+            }
+        }
         if let (true, Some(manifest)) = (key, &self.key) {
             for (field, value) in &manifest.fields {
                 let _ = writeln!(text, "    {field} = {value}");
@@ -223,6 +228,9 @@ impl Told {
         told["rule"] = self.spec.rule.name.into();
         told["title"] = self.spec.title.to_string().into();
         told["label"] = self.spec.label.to_string().into();
+        if !self.spec.remarks.is_empty() {
+            told["remarks"] = json!(self.spec.remarks);
+        }
         if let (true, Some(manifest)) = (key, &self.key) {
             let fields = manifest
                 .fields

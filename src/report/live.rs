@@ -113,10 +113,14 @@ impl Reporter for Live {
                 rule,
                 reason,
                 expected,
+                remarks,
                 ..
             } => {
                 if self.heading.explain {
                     self.line(&format!("{rule} {label}: runs because {reason}"));
+                    for remark in remarks {
+                        self.line(&format!("        {label}: {remark}"));
+                    }
                 }
                 self.started(*id, format!("{rule} {label}"), *expected);
             }

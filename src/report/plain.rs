@@ -68,6 +68,7 @@ impl<W: Write + Send> Reporter for Plain<W> {
                 label,
                 rule,
                 reason,
+                remarks,
                 ..
             } => {
                 let wanted = *rule == self.heading.wanted_rule;
@@ -76,6 +77,9 @@ impl<W: Write + Send> Reporter for Plain<W> {
                 }
                 if self.heading.explain {
                     self.line(&format!("{rule} {label}: runs because {reason}"));
+                    for remark in remarks {
+                        self.line(&format!("        {label}: {remark}"));
+                    }
                 } else if !wanted {
                     self.line(&format!("{rule} {label}: started"));
                 }

@@ -257,6 +257,7 @@ impl Work {
                     .waits_for(id)
                     .map(|(earlier, _)| self.graph.spec(earlier).title.clone())
                     .collect(),
+                remarks: spec.remarks.to_vec(),
             });
             let mut tried = self.attempt(id, attempt, by_role.clone()).await;
             let retry = matches!(tried.outcome.status, Status::Fail | Status::Error);

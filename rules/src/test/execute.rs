@@ -238,7 +238,7 @@ async fn with_images(this: &Attempt<'_>, launch: &Launch) -> Result<(Outcome, Ve
     let outcome = with_machines(this, launch, &folder, &watched, &mut begun).await;
     let (mut outcome, missing) =
         outcome.unwrap_or_else(|(status, reason)| (Outcome::ended(status, reason), Vec::new()));
-    begun.note(&mut outcome, watched.desk.first_answer(), this.since);
+    begun.note(&mut outcome, &job.logs, watched.desk.first_answer(), this.since);
     if let Visits::WhenNotPassed(visitor) = &rule.setup.visits
         && missing.is_empty()
         && matches!(outcome.status, Status::Fail | Status::Error | Status::Warn)

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use camino::Utf8Path;
 use serde_json::{Map, Value, json};
 use vtbuild_engine::outcome::{Distrust, Outcome, Status};
 use vtbuild_engine::rule::Job;
@@ -17,6 +18,9 @@ use super::images::ImageUse;
 use super::{TestPayload, TestRule};
 use crate::state::declare::role;
 use crate::state::{OUTPUT, Unpacked};
+
+/// The file among a test's logs that tells how its machines began.
+const LOG: &str = "machines.json";
 
 /// What machines are started with.
 pub(super) struct Stage<'a> {
@@ -36,12 +40,22 @@ pub(super) struct Begun {
 }
 
 impl Begun {
-    /// Keeps it with an outcome, and how long after `since` a guest first answered the test.
-    pub(super) fn note(self, outcome: &mut Outcome, answer: Option<Instant>, since: Instant) {
-        if let Value::Object(evidence) = &mut outcome.evidence {
+    /// Keeps it with an outcome and among the logs, and how long after `since` a guest first answered the test.
+    pub(super) fn note(
+        self,
+        outcome: &mut Outcome,
+        logs: &Utf8Path,
+        answer: Option<Instant>,
+        since: Instant,
+    ) {
+        if !self.machines.is_empty() {
             let answer = answer.map(|answer| answer.duration_since(since).as_secs_f64());
-            evidence.insert("machines".into(), self.machines.into());
-            evidence.insert("first_answer_seconds".into(), json!(answer));
+            let told = json!({ "machines": self.machines, "first_answer_seconds": answer });
+            // For people; nothing hangs on it.
+            let _ = std::fs::write(logs.join(LOG), format!("{told:#}\n"));
+            if let Value::Object(evidence) = &mut outcome.evidence {
+                evidence.insert("beginning".into(), told);
+            }
         }
         outcome.distrusted.extend(self.distrusted);
     }

@@ -239,7 +239,7 @@ impl Comparison {
     fn why(&self, id: ActionId, effect: Effect, old: Option<ActionId>) -> Result<String, Failure> {
         let reason = match self.after.plan.of(id) {
             _ if effect == Effect::New => return Ok("new".to_owned()),
-            Forecast::Maybe | Forecast::Hit { .. } => None,
+            Forecast::Maybe | Forecast::Idle | Forecast::Hit { .. } => None,
             Forecast::Miss(miss) => Some(&miss.reason),
         };
         Ok(match reason {
@@ -261,7 +261,7 @@ impl Comparison {
         let (graph, plan) = (&self.after.graph, &self.after.plan);
         let first: Vec<&str> = graph
             .waits_for(id)
-            .filter(|(earlier, _)| !matches!(plan.of(*earlier), Forecast::Hit { .. }))
+            .filter(|(earlier, link)| !link.is_aid() && plan.of(*earlier).may_run())
             .map(|(earlier, _)| &*graph.spec(earlier).title)
             .collect();
         format!("stands on {}, which may change", first.join(", "))
