@@ -2,6 +2,7 @@
 
 mod support;
 
+use serde_json::Value;
 use support::{Sandbox, files_below};
 
 fn words(list: &[&str]) -> Vec<String> {
@@ -118,4 +119,54 @@ fn a_guest_of_one_s_own() {
             .ran()
             .is_empty()
     );
+}
+
+/// How the machine of a test began, and why.
+fn began(sandbox: &Sandbox, test: &str) -> (String, String) {
+    let text = std::fs::read_to_string(sandbox.logs_of(test).join("machines.json")).unwrap();
+    let told: Value = serde_json::from_str(&text).unwrap();
+    assert!(told["first_answer_seconds"].as_f64().is_some() || test.ends_with("qmp_basic"));
+    let word = |key: &str| {
+        told["machines"]["vm1"][key]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    (word("began"), word("why"))
+}
+
+#[test]
+fn tests_share_a_guest_that_is_up_and_boot_where_its_state_is_no_good() {
+    const BOTH: &str = "//uptime,qmp_basic --accel tcg --jobs 1 --force --progress plain";
+    let sandbox = Sandbox::with_guest();
+    let first = sandbox.run(BOTH).exit(0);
+    assert_eq!(first.ran(), words(&["qmp_basic", "uptime"]), "{}", first.whole());
+    let states = first.stdout().lines().filter(|line| line.starts_with("state "));
+    assert_eq!(states.count(), 2, "one is begun and passes: {}", first.whole());
+    for test in ["bundled.uptime", "bundled.qmp_basic"] {
+        assert_eq!(began(&sandbox, test).0, "state");
+    }
+    let log = std::fs::read_to_string(sandbox.logs_of("bundled.uptime").join("serial-serial0-vm1.log"));
+    assert!(log.unwrap().contains("login:"), "what the guest printed is there");
+
+    // The state at hand is not what it was.
+    let damaged = files_below(&sandbox.cache().join("states"));
+    let memory = damaged.iter().find(|path| path.ends_with("memory")).unwrap();
+    let size = std::fs::metadata(memory).unwrap().len();
+    std::fs::remove_file(memory).unwrap();
+    std::fs::File::create(memory).unwrap().set_len(size).unwrap();
+    let second = sandbox.run(BOTH).exit(0);
+    assert_eq!(second.ran(), words(&["qmp_basic", "uptime"]));
+    let (how, why) = began(&sandbox, "bundled.qmp_basic");
+    assert!(how == "boot" && why.contains("failed to"), "{how}: {why}");
+    assert!(second.stdout().contains("did not come up from its state"));
+    assert!(second.stderr().contains("was no good"), "{}", second.whole());
+    let plan = sandbox.run("plan //uptime,qmp_basic --accel tcg --force").exit(0);
+    let state = plan
+        .stdout()
+        .lines()
+        .find(|line| line.contains(" state vm1 on jeos-12"));
+    let state = state.unwrap_or_else(|| panic!("{}", plan.whole()));
+    assert!(state.contains("its last verdict was FAIL"), "{state}");
+    assert!(sandbox.scratch().is_empty() && sandbox.processes().is_empty());
 }

@@ -238,7 +238,8 @@ impl Course {
             finished.cause = Some(cause.clone());
             self.report(finished);
         }
-        if self.fail_fast && !worst.lets_followers_run() && worst != Status::Interrupt {
+        let failed = !worst.lets_followers_run() && worst != Status::Interrupt;
+        if self.fail_fast && failed && !self.graph.only_aids(id) {
             self.drop_rest(&format!("`{cause}` did not pass, and --fail-fast was asked for"));
         }
     }

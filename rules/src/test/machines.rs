@@ -106,7 +106,7 @@ impl Stage<'_> {
             return Err(Lack::Reason(reason.to_owned()));
         }
         let archive = self.job.artefact(&role, OUTPUT);
-        let archive = archive.ok_or_else(|| Lack::Reason("there is no state of it".into()))?;
+        let archive = archive.ok_or_else(|| Lack::Reason("no state of it was made".into()))?;
         self.job.events.step(format!("resuming {vm}"));
         Unpacked::of(archive, &self.rule.setup.states)
             .await
