@@ -12,7 +12,7 @@ use crate::host::protocol::CallError;
 use crate::host::request::{SessionId, VmCopyFrom, VmCopyTo, VmLogin, VmMirror};
 use crate::machine::{Machine, RunState};
 use crate::params::Params;
-use crate::session::login::{self, LoginError};
+use crate::session::login::{self, LoginError, Pace};
 use crate::session::ssh::Connection;
 use crate::session::transfer::{Copied, TransferError, TransferOptions, from_guest, to_guest};
 use crate::session::{HostKey, Shell, SshTarget, Terminal, serial};
@@ -68,7 +68,7 @@ impl Desk {
         };
         let shell = match greeted {
             Some(shell) => shell,
-            None => self.shell(vm, entry, patience).await?,
+            None => self.shell(vm, Pace::Booting, entry, patience).await?,
         };
         Ok(self.keep(vm, None, shell))
     }
@@ -77,6 +77,7 @@ impl Desk {
     pub(super) async fn shell(
         &self,
         vm: &str,
+        pace: Pace,
         entry: Entry<'_>,
         patience: Duration,
     ) -> Result<Shell, CallError> {
@@ -85,7 +86,7 @@ impl Desk {
         let setup = settings::shell(&params, entry.prompt).map_err(|error| errors::pattern(&error))?;
         let (name, log) = self.session_log(vm);
         let alive = || still_alive(&machine);
-        match login::ssh(&target, setup, &name, log, patience, &alive).await {
+        match login::ssh(pace, &target, setup, &name, log, patience, &alive).await {
             Ok(shell) => Ok(shell),
             Err(error) => Err(self.login_failed(vm, &machine, &error).await),
         }

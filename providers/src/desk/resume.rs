@@ -19,6 +19,7 @@ use crate::host::protocol::CallError;
 use crate::machine::{Machine, MachineError};
 use crate::params::Params;
 use crate::session::Shell;
+use crate::session::login::Pace;
 
 /// How long QEMU may take to read or write a state.
 const STATE_PATIENCE: Duration = Duration::from_secs(120);
@@ -85,7 +86,7 @@ impl Desk {
     /// Logs in, sets the guest's clock and gives it entropy of its own.
     async fn greet(&self, vm: &str) -> Result<Shell, ResumeError> {
         let mut shell = self
-            .shell(vm, Entry::default(), GREETING_PATIENCE)
+            .shell(vm, Pace::Up, Entry::default(), GREETING_PATIENCE)
             .await
             .map_err(ResumeError::Login)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -134,7 +135,7 @@ impl Desk {
             "login_timeout",
             240,
         );
-        let shell = self.shell(vm, Entry::default(), patience).await;
+        let shell = self.shell(vm, Pace::Booting, Entry::default(), patience).await;
         shell.map_err(ResumeError::Login)?.terminal().close();
         settle(&machine).await;
         // The greeting once more: what it needs is in memory then, and a guest that cannot be greeted is not saved.

@@ -10,6 +10,7 @@ use crate::host::protocol::CallError;
 use crate::host::request::SessionId;
 use crate::machine::{RunState, SerialPort};
 use crate::qmp::Shared;
+use crate::session::login::Pace;
 use crate::session::{Credentials, Terminal};
 
 /// Seconds that a login may take where the parameters do not say.
@@ -114,7 +115,9 @@ impl Desk {
                 return Ok(output);
             }
         }
-        let mut shell = self.shell(vm, Entry::default(), ASK_PATIENCE).await?;
+        let mut shell = self
+            .shell(vm, Pace::Booting, Entry::default(), ASK_PATIENCE)
+            .await?;
         let asked = shell.cmd_output(command, ASK_PATIENCE).await;
         shell.terminal().close();
         asked.map_err(|error| errors::shell(error, "shell-timeout"))

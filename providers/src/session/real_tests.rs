@@ -67,9 +67,17 @@ impl Sshd {
 
     async fn shell(&self) -> Shell {
         let log = fs::File::create(self.folder.path().join("session.log")).expect("a log");
-        let mut shell = login::ssh(&self.target(), any_prompt(), "test", Some(log), LONG, &|| Ok(()))
-            .await
-            .expect("a shell");
+        let mut shell = login::ssh(
+            login::Pace::Booting,
+            &self.target(),
+            any_prompt(),
+            "test",
+            Some(log),
+            LONG,
+            &|| Ok(()),
+        )
+        .await
+        .expect("a shell");
         shell
             .cmd_output("PS1='[tester@here \\W]\\$ '", LONG)
             .await
@@ -303,9 +311,15 @@ async fn a_server_that_comes_up_late_is_found_at_once() {
 async fn a_prompt_that_never_comes_is_reported_with_what_came() {
     let sshd = Sshd::start(true);
     let setup = ShellSetup::posix(Pattern::python("never this$").expect("a prompt"));
-    let result = login::ssh(&sshd.target(), setup, "x", None, Duration::from_secs(1), &|| {
-        Ok(())
-    })
+    let result = login::ssh(
+        login::Pace::Up,
+        &sshd.target(),
+        setup,
+        "x",
+        None,
+        Duration::from_secs(1),
+        &|| Ok(()),
+    )
     .await;
     let Err(error @ LoginError::Prompt(_)) = result else {
         panic!("no prompt")

@@ -115,7 +115,7 @@ pub fn unpacked_bytes(states: &Utf8Path) -> u64 {
     let files = walkdir::WalkDir::new(states).into_iter().flatten();
     let on_disk = files.filter_map(|entry| entry.metadata().ok());
     on_disk
-        .filter(|metadata| metadata.is_file())
+        .filter(fs::Metadata::is_file)
         .map(|metadata| metadata.blocks() * 512)
         .sum()
 }

@@ -12,7 +12,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Alive, LoginError, POLL};
+use super::{Alive, LoginError, Pace};
 
 /// How many connections may wait for a banner. sshd starts to refuse at ten that have not logged in.
 const WAITING: usize = 6;
@@ -42,6 +42,7 @@ impl NoBanner {
 /// A connection on which the server has begun to speak.
 pub(super) async fn banner(
     address: SocketAddr,
+    pace: Pace,
     deadline: Instant,
     alive: Alive<'_>,
 ) -> Result<TcpStream, NoBanner> {
@@ -54,10 +55,10 @@ pub(super) async fn banner(
         }
         if waiting.len() < WAITING {
             // A busy guest may take longer to say hello: give later connections more time.
-            let patience = Duration::from_millis(1500) + started.elapsed() / 10;
+            let patience = 6 * pace.between() + started.elapsed() / 10;
             waiting.push(async move { timeout(patience, first_byte(address)).await.ok()?.ok() });
         }
-        let tick = sleep(POLL);
+        let tick = sleep(pace.between());
         tokio::pin!(tick);
         loop {
             tokio::select! {

@@ -54,6 +54,25 @@ pub enum LoginError {
     Pattern(#[from] PatternError),
 }
 
+/// How a guest is approached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pace {
+    /// It boots: connections that are made too early are lost, so that many are tried.
+    Booting,
+    /// It is up: each further connection would only keep it from answering the first.
+    Up,
+}
+
+impl Pace {
+    /// How long a connection is waited for before another one is made.
+    fn between(self) -> Duration {
+        match self {
+            Self::Booting => POLL,
+            Self::Up => Duration::from_secs(3),
+        }
+    }
+}
+
 /// Says `Err` with a reason when the machine is dead, so that nobody waits for it.
 pub type Alive<'a> = &'a (dyn Fn() -> Result<(), String> + Send + Sync);
 
@@ -63,11 +82,20 @@ pub async fn connect(
     patience: Duration,
     alive: Alive<'_>,
 ) -> Result<Connection, LoginError> {
+    connect_at(Pace::Booting, target, patience, alive).await
+}
+
+async fn connect_at(
+    pace: Pace,
+    target: &SshTarget,
+    patience: Duration,
+    alive: Alive<'_>,
+) -> Result<Connection, LoginError> {
     let deadline = Instant::now() + patience;
     let mut last = String::new();
     let mut refused = 0;
     loop {
-        let stream = banner(target.address, deadline, alive)
+        let stream = banner(target.address, pace, deadline, alive)
             .await
             .map_err(|failure| failure.into_error(target.address, patience, &last))?;
         match exchange(stream, target, deadline, alive).await? {
@@ -87,6 +115,7 @@ pub async fn connect(
 
 /// Logs in over ssh and waits for the prompt.
 pub async fn ssh(
+    pace: Pace,
     target: &SshTarget,
     setup: ShellSetup,
     name: &str,
@@ -95,7 +124,7 @@ pub async fn ssh(
     alive: Alive<'_>,
 ) -> Result<Shell, LoginError> {
     let deadline = Instant::now() + patience;
-    let connection = connect(target, patience, alive).await?;
+    let connection = connect_at(pace, target, patience, alive).await?;
     let socket = HangUpOnDrop(connection.socket.try_clone().ok());
     let name = name.to_owned();
     let terminal = blocking(move || connection.shell(name, log))
