@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use camino::Utf8Path;
 use vtbuild_cache::Digest;
-use vtbuild_engine::spec::{Aid, Claim, Declared, Need, SourceFile, Spec};
+use vtbuild_engine::spec::{Aid, Claim, Declared, Need, Spec};
 use vtbuild_engine::variant::Variant;
 use vtbuild_providers::accel::Accel;
 use vtbuild_providers::machine::MachineSpec;
@@ -175,9 +175,8 @@ impl Asker<'_> {
         let mut spec = Spec::new(NAME, format!("guest {title}"));
         spec.title = Arc::from(title);
         spec.declared = declared.into();
+        spec.host = self.facts.tools.of_state(self.params, machine, accel);
         let mut sources = boot_files(self.params, self.facts);
-        let qemu = self.facts.qemu.as_ref();
-        sources.extend(qemu.map(|qemu| SourceFile::new("host/qemu", qemu)));
         sources.sort();
         sources.dedup();
         spec.sources = sources.into();

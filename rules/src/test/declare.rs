@@ -76,27 +76,8 @@ pub(super) fn declare(
     let needed = || images::runtime(&params).unwrap_or_else(|| facts.survey.needs(payload.paths()).runtime());
     let choice = Choice::of(variant, &params, facts.runtime, needed)?;
     payload.choice = choice;
-    let mut claim = Claim {
-        memory_mib: 64,
-        vcpus: 0,
-    };
-    let mut machines = Vec::new();
-    for vm in params.objects("vms") {
-        let view = params.object(vm);
-        machines.push(MachineSpec::from_params(vm, &view, Utf8Path::new("")).map_err(wrong)?);
-    }
-    for machine in &machines {
-        claim.memory_mib += u32::try_from(machine.mem_mib).unwrap_or(u32::MAX / 4);
-        claim.vcpus += machine.smp.cpus;
-    }
+    let (machines, claim) = machines(&params).map_err(wrong)?;
     payload.images = images::all(&params).map_err(wrong)?;
-    if migrates(&params) {
-        // The source and the destination are on this host at the same time.
-        claim = Claim {
-            memory_mib: claim.memory_mib.saturating_mul(2),
-            vcpus: claim.vcpus * 2,
-        };
-    }
     let mut needs = packages(choice, facts, variant)?;
     for image in &payload.images {
         needs.extend(
@@ -152,6 +133,30 @@ pub(super) fn declare(
     payload.params = Params::new();
     spec.payload = Arc::new(payload);
     Ok(spec)
+}
+
+/// The test's machines, and what it takes from the host.
+fn machines(params: &Params) -> Result<(Vec<MachineSpec>, Claim), ParamError> {
+    let mut claim = Claim {
+        memory_mib: 64,
+        vcpus: 0,
+    };
+    let mut machines = Vec::new();
+    for vm in params.objects("vms") {
+        let view = params.object(vm);
+        let machine = MachineSpec::from_params(vm, &view, Utf8Path::new(""))?;
+        claim.memory_mib += u32::try_from(machine.mem_mib).unwrap_or(u32::MAX / 4);
+        claim.vcpus += machine.smp.cpus;
+        machines.push(machine);
+    }
+    if migrates(params) {
+        // The source and the destination are on this host at the same time.
+        claim = Claim {
+            memory_mib: claim.memory_mib.saturating_mul(2),
+            vcpus: claim.vcpus * 2,
+        };
+    }
+    Ok((machines, claim))
 }
 
 /// What was asked of the parameters so far, sorted by key.

@@ -109,6 +109,29 @@ impl Tools {
         if !test.machines.is_empty() {
             self.of_machines(test, emulator, &mut facts, &mut files);
         }
+        self.shared(facts, files)
+    }
+
+    /// What of the host the state of one machine depends on.
+    pub(crate) fn of_state(&self, params: &Params, machine: &MachineSpec, accel: Accel) -> Arc<Host> {
+        let test = Facts {
+            params,
+            machines: std::slice::from_ref(machine),
+            accel: Some(accel),
+            more: Vec::new(),
+        };
+        let emulator = self.emulators.get(emulator_of(params));
+        let mut files = vec![
+            self.program("qemu-img", params.text("qemu_img_binary")),
+            emulator.map(|emulator| SourceFile::new("emulator", &emulator.binary)),
+        ];
+        let mut facts = Vec::new();
+        self.of_machines(&test, emulator, &mut facts, &mut files);
+        self.shared(facts, files)
+    }
+
+    /// Facts and files in order; the same ones are one.
+    fn shared(&self, facts: Vec<(String, Option<String>)>, files: Vec<Option<SourceFile>>) -> Arc<Host> {
         let text = |(name, value): (String, Option<String>)| -> Declared {
             (Arc::from(name), value.as_deref().map(Arc::from))
         };
