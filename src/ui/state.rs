@@ -163,6 +163,7 @@ mod tests {
             reason: Reason::Never,
             expected: None,
             after: Vec::new(),
+            remarks: Vec::new(),
         }
     }
 
