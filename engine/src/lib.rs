@@ -5,7 +5,8 @@
 //! | [`session`] | a workspace's files as inputs, and what they expand to; `salsa` stays behind it, in `db` |
 //! | [`shelf`] | linked programs kept on disk from one process to the next |
 //! | [`generate`] | `subtests.cfg` and `guest-os.cfg`, derived from the providers and the guest definitions |
-//! | [`variant`], [`selected`] | a variant as rules see it; what is selected, and how that differs from before |
+//! | [`variant`] | a variant as rules see it |
+//! | [`outline`] | what is selected, before a parameter is computed, and what an edit has reached of it |
 //! | [`spec`], [`rule`] | what a rule declares about an action; the plug |
 //! | [`dep`], [`graph`] | which variants a `dep` entry means; the action graph; `petgraph` stays in it |
 //! | [`key`], [`observe`] | what a key contains; what is read beyond it |
@@ -29,13 +30,13 @@ pub mod graph;
 pub mod key;
 pub mod observe;
 pub mod outcome;
+pub mod outline;
 pub mod plan;
 pub mod query;
 pub mod reason;
 pub mod resolve;
 pub mod rule;
 pub mod schedule;
-pub mod selected;
 pub mod session;
 pub mod shelf;
 pub mod spec;

@@ -8,10 +8,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use vtbuild_cfg::{Diagnostic, ExpandOptions, Parsed, Program, Sources};
 
 use crate::db::{
-    Broken, Database, Selection, Setup, expanded, file, foreign_tests, generated_subtests, located, program,
-    program_from, program_of, selected, with_lines,
+    Broken, Database, Selection, Setup, expanded, file, foreign_tests, generated_subtests, located, outlined,
+    program, program_from, program_of, selected, with_lines,
 };
-use crate::selected::Selected;
+use crate::outline::Outline;
 use crate::shelf::{Answer, Shelf};
 use crate::variant::{Texts, Variant};
 
@@ -182,20 +182,35 @@ impl Session {
     ///
     /// # Errors
     /// All that is wrong with its files or with a line, or what went wrong while expanding.
-    pub fn select(&self, lines: &[ExtraLine]) -> Result<Selected, Diagnostics> {
+    pub fn select(&self, lines: &[ExtraLine]) -> Result<Vec<Variant>, Diagnostics> {
         let selection = Selection::new(&self.db, lines.to_vec());
         let made = || {
-            let shards = selected(&self.db, self.setup, selection);
-            let shards = shards.as_ref().map_err(|&broken| broken)?.iter();
-            let variants = |&shard| expanded(&self.db, shard).clone();
-            shards.map(variants).collect::<Result<Vec<_>, Broken>>()
+            let mut all = Vec::new();
+            for &shard in selected(&self.db, self.setup, selection)
+                .as_ref()
+                .map_err(|&b| b)?
+            {
+                all.extend_from_slice(expanded(&self.db, shard).as_ref().map_err(|&b| b)?);
+            }
+            Ok(all)
         };
-        match made() {
-            Ok(stretches) => Ok(Selected::new(stretches)),
-            // What is wrong is told with its place, which only the whole program knows.
+        // What is wrong is told with its place, which only the whole program knows.
+        made().or_else(|Broken| self.variants(&self.program(lines)?, None))
+    }
+
+    /// The same before a parameter is computed: what an edit has reached can be told from that.
+    ///
+    /// # Errors
+    /// All that is wrong with its files or with a line.
+    pub fn outline(&self, lines: &[ExtraLine]) -> Result<Outline, Diagnostics> {
+        let selection = Selection::new(&self.db, lines.to_vec());
+        match outlined(&self.db, self.setup, selection) {
+            Ok(stretches) => Ok(Outline::new(stretches)),
             Err(Broken) => {
-                let all = self.variants(&self.program(lines)?, None)?;
-                Ok(Selected::new(vec![all.into()]))
+                let program = self.program(lines)?;
+                let mut variants = program.variants(&ExpandOptions::default());
+                let wrong = variants.find_map(Result::err);
+                Err(Arc::from(Vec::from_iter(wrong.map(|diagnostic| *diagnostic))))
             }
         }
     }

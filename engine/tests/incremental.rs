@@ -5,6 +5,7 @@ use std::fs;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use proptest::prelude::*;
+use vtbuild_engine::outline::Outline;
 use vtbuild_engine::session::{ExtraLine, Layout, ProviderLayout, Session};
 use vtbuild_engine::variant::Variant;
 
@@ -84,8 +85,7 @@ fn guest() -> Vec<ExtraLine> {
 }
 
 fn select(session: &Session) -> Vec<Variant> {
-    let selected = session.select(&guest()).expect("the configuration is good");
-    selected.variants().cloned().collect()
+    session.select(&guest()).expect("the configuration is good")
 }
 
 /// What ran while the selection was made anew, with how often.
@@ -114,6 +114,38 @@ fn warm() -> (Workspace, Session) {
     let session = workspace.session();
     assert_eq!(select(&session).len(), 12 * 8);
     (workspace, session)
+}
+
+/// The names of what an edit reached: gone, new, and made of other statements.
+fn reached(session: &Session, before: &Outline) -> [Vec<String>; 3] {
+    let now = session.outline(&guest()).expect("the configuration is good");
+    let reached = now.since(before);
+    let name = |variant: &vtbuild_cfg::Variant| variant.name().to_owned();
+    let rest = |there: bool| {
+        let rest = reached.rest.iter().filter(move |(old, _)| old.is_some() == there);
+        rest.map(|(_, new)| name(new)).collect()
+    };
+    let removed = reached.removed.iter().map(|variant| name(variant)).collect();
+    [removed, rest(false), rest(true)]
+}
+
+#[test]
+fn what_an_edit_reached_is_told_without_computing_anything() {
+    let (workspace, mut session) = warm();
+    let before = session.outline(&guest()).expect("the configuration is good");
+    assert_eq!(before.len(), 12 * 8);
+    assert_eq!(reached(&session, &before), [const { Vec::<String>::new() }; 3]);
+    session.take_runs();
+    workspace.write(&test(3), &text(3, 60).replace("- h:", "- i:"));
+    session.refresh();
+    let [removed, added, altered] = reached(&session, &before);
+    assert_eq!((removed.len(), added.len(), altered.len()), (1, 1, 7));
+    assert!(
+        removed[0].contains("t03).h") && added[0].contains("t03).i"),
+        "{removed:?} {added:?}"
+    );
+    assert!(altered.iter().all(|name| name.contains("t03).")), "{altered:?}");
+    assert_eq!(session.take_runs().get("expanded"), None);
 }
 
 #[test]
@@ -380,8 +412,7 @@ proptest! {
             session.refresh();
             let fresh = workspace.session();
             let whole = fresh.program(&guest()).and_then(|program| fresh.variants(&program, None));
-            let found = session.select(&guest()).map(|it| it.variants().cloned().collect::<Vec<_>>());
-            prop_assert_eq!(found, whole, "after {:?}", edit);
+            prop_assert_eq!(session.select(&guest()), whole, "after {:?}", edit);
         }
     }
 }

@@ -1,12 +1,13 @@
 //! What a change does to variants, told variant by variant and key by key.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde_json::{Map, Value as Json, json};
-use vtbuild_engine::variant::Variant;
+use vtbuild_cfg::Variant;
 
-use super::cartesian::{Value, write_repr};
+use super::cartesian::{Value, sorted, write_repr};
+use crate::analysis::wrong;
+use crate::exit::Failure;
 
 /// Keys of a variant with their values as text, sorted by key.
 pub type Pairs = Vec<(String, String)>;
@@ -86,21 +87,24 @@ impl std::fmt::Display for Counts {
     }
 }
 
-/// All that a variant says to a test.
-pub fn pairs_of(variant: &Variant) -> Pairs {
-    // Where a key stands twice the last value counts.
-    let params = variant.params.iter();
-    let mut pairs: BTreeMap<&str, String> = params.map(|(key, value)| (&**key, value.to_string())).collect();
-    if !variant.dep.is_empty() {
-        let mut text = String::new();
-        let names = variant.dep.iter().map(ToString::to_string).collect();
-        write_repr(&Value::List(names), &mut text);
-        pairs.insert("dep", text);
-    }
-    pairs
+/// All that a variant says.
+pub fn pairs(variant: &Variant) -> Result<Pairs, Failure> {
+    let told = sorted(variant).map_err(|error| wrong(&error))?;
+    let owned = told
         .into_iter()
-        .map(|(key, value)| (key.to_owned(), value))
-        .collect()
+        .map(|(name, value)| (name.to_owned(), text(&value)));
+    Ok(owned.collect())
+}
+
+fn text(value: &Value<'_>) -> String {
+    match value {
+        Value::Text(text) => (*text).to_owned(),
+        value => {
+            let mut text = String::new();
+            write_repr(value, &mut text);
+            text
+        }
+    }
 }
 
 /// The keys whose values differ, sorted.

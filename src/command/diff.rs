@@ -9,8 +9,7 @@ use std::collections::HashMap;
 use vtbuild_cfg::Variant;
 use vtbuild_cfg::variant::Fingerprint;
 
-use super::cartesian::{Value, sorted, write_repr};
-use super::changes::{Change, Counts, Kind, Pairs, differences};
+use super::changes::{Change, Counts, Kind, differences, pairs};
 use super::{Output, note};
 use crate::analysis::{NARROW, wrong};
 use crate::cli::{DiffArgs, DiffFormat};
@@ -118,24 +117,4 @@ fn read(side: &Side, args: &DiffArgs) -> Result<Vec<(Key, Fingerprint, Variant)>
         *nth += 1;
     }
     Ok(found)
-}
-
-/// All that a variant says.
-fn pairs(variant: &Variant) -> Result<Pairs, Failure> {
-    let told = sorted(variant).map_err(|error| wrong(&error))?;
-    let owned = told
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), text(&value)));
-    Ok(owned.collect())
-}
-
-fn text(value: &Value<'_>) -> String {
-    match value {
-        Value::Text(text) => (*text).to_owned(),
-        value => {
-            let mut text = String::new();
-            write_repr(value, &mut text);
-            text
-        }
-    }
 }

@@ -27,7 +27,7 @@ use scene::{Look, Scene};
 const QUIET: Duration = Duration::from_millis(15);
 /// After so long a change is looked at even if more events come.
 const PATIENCE: Duration = Duration::from_millis(60);
-/// How many variants are named, and how many keys of each.
+/// How many variants are told, and how many keys of each.
 const VARIANTS: usize = 20;
 const KEYS: usize = 10;
 /// How many changed files are named.
@@ -68,7 +68,7 @@ pub fn watch(args: &WatchArgs) -> Result<Exit, Failure> {
         let _ = stop.send(Order::Stop(name));
         let _ = tell.send(Happened::Stop);
     })?;
-    queue.order(scene.selection());
+    queue.order(scene.selection()?);
     let ended = follow(&mut scene, &mut files, &happened, &queue);
     let exit = queue.join();
     ended.map(|()| exit)
@@ -93,7 +93,10 @@ fn follow(
             tell(scene, &[], &look, Instant::now())?;
         }
         if reached {
-            queue.order(scene.selection());
+            match scene.selection() {
+                Ok(selection) => queue.order(selection),
+                Err(failure) => warn(&failure.message),
+            }
         }
     }
     Ok(())
@@ -153,20 +156,26 @@ fn tell(scene: &Scene, paths: &[Utf8PathBuf], look: &Look, began: Instant) -> Re
             ));
             return Ok(false);
         }
-        Look::Differs(changes, counts) => text.push_str(&differences(changes, *counts, &took)),
+        Look::Differs {
+            changes,
+            counts,
+            beyond,
+        } => text.push_str(&differences(changes, *counts, *beyond, &took)),
     }
     print(&text)?;
     Ok(true)
 }
 
-fn differences(changes: &[Change], counts: Counts, took: &str) -> String {
-    let mut text: String = changes
-        .iter()
-        .take(VARIANTS)
-        .map(|change| change.text(KEYS))
-        .collect();
+fn differences(changes: &[Change], counts: Counts, beyond: usize, took: &str) -> String {
+    let told = changes.iter().take(VARIANTS);
+    let mut text: String = told.map(|change| change.text(KEYS)).collect();
     if changes.len() > VARIANTS {
         text.push_str(&format!("and {} more variants\n", changes.len() - VARIANTS));
+    }
+    if beyond > 0 {
+        text.push_str(&format!(
+            "and {beyond} more that are made of other statements than before\n"
+        ));
     }
     text.push_str(&format!("{counts} ({took})\n"));
     text

@@ -7,6 +7,7 @@ use camino::Utf8Path;
 use indicatif::{ProgressBar, ProgressStyle};
 use vtbuild_engine::graph::Graph;
 use vtbuild_engine::resolve::FILE;
+use vtbuild_engine::spec::ActionId;
 use vtbuild_providers::download::{Download, DownloadError, Fetcher, Pin, Progress};
 use vtbuild_providers::process::Launcher;
 
@@ -44,16 +45,23 @@ pub fn download_of(root: &Utf8Path, file: &Utf8Path) -> Option<Download> {
 /// How long a server may be silent while somebody waits for a run.
 pub const SILENCE: Duration = Duration::from_secs(30);
 
-/// Fetches the files of people that actions stand on, where they are missing and a download makes them. One that cannot be
-/// fetched is warned of: its tests tell that it is missing.
+/// The files of people that actions stand on, that are missing and that a download makes.
+pub fn missing(workspace: &Workspace, graph: &Graph) -> Vec<(ActionId, Download)> {
+    let order = graph.order().iter().copied();
+    let is_missing = |id: &ActionId| {
+        let spec = graph.spec(*id);
+        spec.rule == FILE && spec.sources.iter().any(|source| !source.path.exists())
+    };
+    let download = |id: ActionId| {
+        let file = Utf8Path::new(&*graph.spec(id).label);
+        Some((id, download_of(&workspace.root, file)?))
+    };
+    order.filter(is_missing).filter_map(download).collect()
+}
+
+/// Fetches those. One that cannot be fetched is warned of: its tests tell that it is missing.
 pub fn fetch_missing(workspace: &Workspace, graph: &Graph, locked: bool) -> Result<(), Failure> {
-    let files = graph.order().iter().map(|id| graph.spec(*id));
-    let missing =
-        files.filter(|spec| spec.rule == FILE && spec.sources.iter().any(|source| !source.path.exists()));
-    for spec in missing {
-        let Some(download) = download_of(&workspace.root, Utf8Path::new(&*spec.label)) else {
-            continue;
-        };
+    for (_, download) in missing(workspace, graph) {
         match get(workspace, &download, SILENCE, locked) {
             Ok(_) => {}
             Err(failure) if failure.exit == Exit::Config => return Err(failure),

@@ -29,7 +29,7 @@ pub(crate) use inputs::{FileText, Folder, FolderList, Setup, Source};
 pub(crate) use queries::{
     Broken, file, foreign_tests, generated_subtests, located, program, program_from, program_of,
 };
-pub(crate) use shards::{Selection, expanded, selected, with_lines};
+pub(crate) use shards::{Selection, Stretch, expanded, outlined, selected, with_lines};
 
 use crate::shelf::Read;
 use crate::variant::Texts;

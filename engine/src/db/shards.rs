@@ -30,8 +30,10 @@ pub(crate) struct Selection<'db> {
 /// A stretch of variants that are not computed yet, equal to another if all of them are made of the same.
 #[derive(Clone, Debug)]
 pub(crate) struct Stretch {
-    fingerprint: Fingerprint,
-    variants: Arc<[vtbuild_cfg::Variant]>,
+    pub(crate) fingerprint: Fingerprint,
+    /// That of each variant.
+    pub(crate) marks: Arc<[Fingerprint]>,
+    pub(crate) variants: Arc<[vtbuild_cfg::Variant]>,
 }
 
 impl PartialEq for Stretch {
@@ -74,7 +76,8 @@ pub(crate) fn selected<'db>(
         };
         if ends {
             let stretch = Stretch {
-                fingerprint: marks.drain(..).collect(),
+                fingerprint: marks.iter().copied().collect(),
+                marks: std::mem::take(&mut marks).into(),
                 variants: std::mem::take(&mut open).into(),
             };
             let first = stretch.variants[0].name().into();
@@ -82,6 +85,14 @@ pub(crate) fn selected<'db>(
         }
     }
     Ok(shards)
+}
+
+/// The shards of a selection as they are before anything is computed.
+pub(crate) fn outlined(db: &dyn Db, setup: Setup, selection: Selection<'_>) -> Result<Vec<Stretch>, Broken> {
+    let shards = selected(db, setup, selection)
+        .as_ref()
+        .map_err(|&broken| broken)?;
+    Ok(shards.iter().map(|shard| shard.stretch(db).clone()).collect())
 }
 
 /// The variants of one shard, computed.

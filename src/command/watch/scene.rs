@@ -4,19 +4,20 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use vtbuild_engine::selected::Selected;
-use vtbuild_engine::session::{Layout, Session};
-use vtbuild_engine::variant::Variant;
+use vtbuild_engine::outline::Outline;
+use vtbuild_engine::session::{ExtraLine, Layout, Session};
 
-use super::Variants;
 use super::files::below;
 use super::queue::Order;
 use crate::analysis::{Analysis, added, broken, layout, opened};
 use crate::cli::SelectArgs;
-use crate::command::changes::{Change, Counts, Kind, differences, pairs_of};
+use crate::command::changes::{Change, Counts, Kind, differences, pairs};
 use crate::command::warn;
 use crate::exit::Failure;
 use crate::workspace::Workspace;
+
+/// How many variants are looked into, key by key, before anything is told: that takes time.
+const LOOKED_INTO: usize = 200;
 
 /// A configuration under watch.
 pub struct Scene {
@@ -24,7 +25,7 @@ pub struct Scene {
     workspace: Arc<Workspace>,
     layout: Layout,
     session: Session,
-    selected: Selected,
+    outline: Outline,
     /// Whether the last look found a mistake: the selection is one from before it.
     broken: bool,
 }
@@ -36,7 +37,14 @@ pub enum Look {
     /// A mistake, as people are told of it.
     Broken(String),
     /// Other variants.
-    Differs(Vec<Change>, Counts),
+    Differs {
+        /// Those that were looked into.
+        changes: Vec<Change>,
+        /// How many these are.
+        counts: Counts,
+        /// How many more are made of other statements than before.
+        beyond: usize,
+    },
 }
 
 impl Scene {
@@ -53,46 +61,54 @@ impl Scene {
             workspace: Arc::new(workspace),
             session: Session::new(layout.clone()),
             layout,
-            selected: Selected::default(),
+            outline: Outline::default(),
             broken: false,
         })
     }
 
     /// Expands the configuration for the first time.
     pub fn first(&mut self) -> Result<(), Failure> {
-        self.selected = self.expand()?;
-        if self.selected.is_empty() {
+        self.outline = self.outlined()?;
+        if self.outline.is_empty() {
             let workspace = (*self.workspace).clone();
             return Err(Analysis::in_workspace(workspace, &self.select)?.nothing());
         }
         Ok(())
     }
 
-    fn expand(&self) -> Result<Selected, Failure> {
-        let lines = added(&self.workspace, &self.session, &self.select)?;
-        self.session.select(&lines).map_err(|found| broken(&found))
+    fn outlined(&self) -> Result<Outline, Failure> {
+        self.session
+            .outline(&self.lines()?)
+            .map_err(|found| broken(&found))
+    }
+
+    fn lines(&self) -> Result<Vec<ExtraLine>, Failure> {
+        added(&self.workspace, &self.session, &self.select)
     }
 
     /// Looks at all files again, after something became of these.
     pub fn look(&mut self, paths: &[Utf8PathBuf]) -> Look {
         let found = self.reopen(paths).and_then(|()| {
             self.session.refresh();
-            self.expand()
+            let now = self.outlined()?;
+            Ok((look_into(&self.outline, &now)?, now))
         });
-        let now = match found {
-            Ok(now) => now,
+        let (look, now) = match found {
+            Ok(found) => found,
             Err(failure) => {
                 self.broken = true;
                 return Look::Broken(failure.message);
             }
         };
-        let changes = changes(&self.selected, &now);
-        let counts = Counts::of(&changes, now.len());
-        self.selected = now;
+        self.outline = now;
         // Somebody who mended a mistake wants to hear of it.
-        match std::mem::take(&mut self.broken) {
-            false if counts.nothing() => Look::Same,
-            _ => Look::Differs(changes, counts),
+        match (std::mem::take(&mut self.broken), look) {
+            (true, Look::Same) => Look::Differs {
+                changes: Vec::new(),
+                counts: Counts::of(&[], self.outline.len()),
+                beyond: 0,
+            },
+            (_, look) => look,
         }
     }
 
@@ -151,10 +167,13 @@ impl Scene {
         path.strip_prefix(&self.workspace.root).unwrap_or(path).as_str()
     }
 
-    /// What is selected, to be planned.
-    pub fn selection(&self) -> Order {
-        let variants: Variants = self.selected.variants().cloned().collect();
-        Order::Plan(self.workspace.clone(), variants)
+    /// What is selected, with all parameters, to be planned.
+    pub fn selection(&self) -> Result<Order, Failure> {
+        let variants = self
+            .session
+            .select(&self.lines()?)
+            .map_err(|found| broken(&found))?;
+        Ok(Order::Plan(self.workspace.clone(), variants.into()))
     }
 }
 
@@ -165,24 +184,40 @@ fn nearest(path: &Utf8Path) -> Option<Utf8PathBuf> {
         .map(Utf8Path::to_owned)
 }
 
-/// What differs between two selections: what is gone first.
-fn changes(before: &Selected, after: &Selected) -> Vec<Change> {
-    let found = after.since(before);
-    let named = |variant: &Variant, kind: Kind| Change {
-        name: variant.name.to_string(),
-        kind,
+/// What differs between two selections: of what is told, the keys; of the first [`LOOKED_INTO`], whether they differ at all.
+fn look_into(before: &Outline, after: &Outline) -> Result<Look, Failure> {
+    let reached = after.since(before);
+    let mut changes: Vec<Change> = Vec::new();
+    let mut note = |name: &str, kind: Kind| {
+        changes.push(Change {
+            name: name.to_owned(),
+            kind,
+        });
     };
-    let gone = found
-        .removed
-        .into_iter()
-        .map(|variant| named(variant, Kind::Removed));
-    let rest = found.rest.into_iter().filter_map(|(old, new)| match old {
-        None => Some(named(new, Kind::Added)),
-        Some(old) => {
-            let differences = differences(&pairs_of(old), &pairs_of(new));
-            // Names of files may differ, and nothing that a test could see.
-            (!differences.is_empty()).then(|| named(new, Kind::Changed(differences)))
+    for variant in &reached.removed {
+        note(variant.name(), Kind::Removed);
+    }
+    let mut beyond = 0;
+    for (at, (old, new)) in reached.rest.iter().enumerate() {
+        match old {
+            None => note(new.name(), Kind::Added),
+            Some(old) if at < LOOKED_INTO => {
+                let differences = differences(&pairs(old)?, &pairs(new)?);
+                if !differences.is_empty() {
+                    note(new.name(), Kind::Changed(differences));
+                }
+            }
+            Some(_) => beyond += 1,
         }
-    });
-    gone.chain(rest).collect()
+    }
+    let counts = Counts::of(&changes, after.len() - beyond);
+    Ok(if counts.nothing() && beyond == 0 {
+        Look::Same
+    } else {
+        Look::Differs {
+            changes,
+            counts,
+            beyond,
+        }
+    })
 }
