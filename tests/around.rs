@@ -103,7 +103,7 @@ fn a_real_guest_is_surrounded() {
     );
     sandbox.write(
         "mine/generic/tests/cfg/speak.cfg",
-        "- speak:\n    type = speak\n    kernel_extra_params_add = mark=1\n    kernel_extra_params_remove = quiet\n    verify_guest_dmesg = yes\n    variants:\n        - fails:\n            vga = std\n            take_regular_screendumps = yes\n            screendump_delay = 0.5\n            keep_screendumps = yes\n            inactivity_treshold = 0\n        - expects:\n            expected_guest_dmesg = 'on fire'\n",
+        "- speak:\n    type = speak\n    kernel_extra_params_add = mark=1\n    kernel_extra_params_remove = quiet\n    verify_guest_dmesg = yes\n    variants:\n        - fails:\n            vga = std\n            take_regular_screendumps = yes\n            screendump_delay = 0.5\n            keep_screendumps = yes\n            inactivity_treshold = 0\n            store_vm_info = yes\n            vm_info_delay = 0.5\n            vm_info_cmds = registers, cpus\n        - expects:\n            expected_guest_dmesg = 'on fire'\n",
     );
     let run = sandbox
         .run("//mine.speak --accel tcg --progress plain --jobs 2")
@@ -119,6 +119,18 @@ fn a_real_guest_is_surrounded() {
     let logs = sandbox.logs_of("speak.fails");
     let dmesg = std::fs::read_to_string(logs.join("guest_dmesg.log.vm1")).unwrap();
     assert!(dmesg.contains("the guest is on fire"), "{dmesg}");
+    let folders = logs
+        .read_dir_utf8()
+        .unwrap()
+        .map(|entry| entry.unwrap().into_path());
+    let info = folders.filter(|path| {
+        path.file_name()
+            .is_some_and(|name| name.starts_with("vm_info_vm1_"))
+    });
+    let info = info.last().expect("what the monitor said");
+    let registers = std::fs::read_to_string(info.join("0001_registers")).unwrap();
+    assert!(registers.contains("CR0="), "{registers}");
+    assert!(info.join("0001_cpus").exists());
     let picture = std::fs::read(logs.join("screendumps_vm1/0001.png")).unwrap();
     assert!(
         picture.starts_with(b"\x89PNG"),

@@ -213,6 +213,10 @@ async fn with_images(this: &Attempt<'_>, launch: &Launch) -> Result<(Outcome, Ve
         rule, job, payload, ..
     } = *this;
     let img = QemuImg::new(&launch.launcher, &launch.qemu);
+    if !matches!(rule.setup.visits, Visits::InsteadOfBody(_)) {
+        // It loads meanwhile. What is wrong with it is told when the test is forked from it.
+        let _ = rule.interpreters().of(&this.packages()).await;
+    }
     job.events.step("preparing images");
     let folder = DataFolder::make(
         job,

@@ -12,7 +12,7 @@ use vtbuild_cfg::{Diagnostic, Program, Severity};
 /// The code of these notes.
 pub const CODE: &str = "unread-key";
 /// The keys that rules and providers read, without the names of objects.
-const KNOWN: [&str; 163] = [
+const KNOWN: [&str; 166] = [
     "backend",
     "balloon",
     "bios_path",
@@ -148,6 +148,7 @@ const KNOWN: [&str; 163] = [
     "smp",
     "start_vm",
     "status_test_command",
+    "store_vm_info",
     "take_regular_screendumps",
     "test_timeout",
     "timeout",
@@ -170,6 +171,8 @@ const KNOWN: [&str; 163] = [
     "virtio_rngs",
     "vm_accelerator",
     "vm_arch_name",
+    "vm_info_cmds",
+    "vm_info_delay",
     "vm_memdev_model",
     "vm_secure_guest_type",
     "vmcoreinfo",

@@ -10,6 +10,7 @@
 //! | [`requirements`] | `requires_root`, `cmds_installed_host`, `enable_kvm`, `required_kernel`, `required_qemu` | SKIP, CANCEL | |
 //! | [`commands`] | `pre_command…`, `post_command…` | the first one | the second one |
 //! | [`screens`] | `take_regular_screendumps`, `screendump_…`, `inactivity_…` | begins to take pictures | stops, reports a screen that stood still |
+//! | [`vm_info`] | `store_vm_info`, `vm_info_…` | begins to ask the monitors | stops |
 //! | [`guest_log`] | `verify_guest_dmesg`, `guest_dmesg_…` | | what the guests' kernels have said |
 
 mod commands;
@@ -18,8 +19,10 @@ mod host_log;
 mod interval;
 mod kernel_log;
 pub(crate) mod kernel_params;
+mod repeated;
 mod requirements;
 mod screens;
+mod vm_info;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,6 +108,9 @@ pub(super) fn with_machines(params: &Params) -> Result<Vec<Box<dyn Step<Machines
     let mut steps: Vec<Box<dyn Step<Machines>>> = Vec::new();
     if asked(params, "take_regular_screendumps")? {
         steps.push(Box::new(screens::Screens::default()));
+    }
+    if asked(params, "store_vm_info")? {
+        steps.push(Box::new(vm_info::VmInfo::default()));
     }
     if asked(params, "verify_guest_dmesg")? {
         steps.push(Box::new(guest_log::GuestLog));

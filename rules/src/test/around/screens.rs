@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use camino::{Utf8Path, Utf8PathBuf};
-use tokio::task::JoinHandle;
 use vtbuild_cache::Digest;
 use vtbuild_engine::outcome::Status;
 use vtbuild_providers::desk::Desk;
 
+use super::repeated::Repeated;
 use super::{Machines, Problem, Step, asked, error, seconds};
 
 /// Seconds between two pictures.
@@ -21,7 +21,7 @@ const TRESHOLD: f64 = 1800.0;
 /// Takes a picture of each screen every now and then.
 #[derive(Default)]
 pub(super) struct Screens {
-    task: Option<JoinHandle<()>>,
+    looking: Option<Repeated>,
     seen: Arc<Mutex<BTreeMap<String, Seen>>>,
 }
 
@@ -52,24 +52,22 @@ impl Seen {
 #[async_trait]
 impl Step<Machines> for Screens {
     async fn set_up(&mut self, at: &Machines) -> Result<(), Problem> {
-        let delay = seconds(&at.params, "screendump_delay", DELAY)?.max(Duration::from_millis(100));
+        let delay = seconds(&at.params, "screendump_delay", DELAY)?;
         let (desk, logs, seen) = (at.desk.clone(), at.logs.clone(), self.seen.clone());
-        self.task = Some(tokio::spawn(async move {
-            loop {
+        self.looking = Some(Repeated::every(delay, move || {
+            let (desk, logs, seen) = (desk.clone(), logs.clone(), seen.clone());
+            async move {
                 for vm in desk.vms() {
                     take(&desk, &vm, &logs, &seen).await;
                 }
-                tokio::time::sleep(delay).await;
             }
         }));
         Ok(())
     }
 
     async fn clean_up(&mut self, at: &Machines) -> Result<(), Problem> {
-        if let Some(task) = self.task.take() {
-            task.abort();
-            // An aborted task is what was asked for.
-            let _ = task.await;
+        if let Some(looking) = self.looking.take() {
+            looking.stop().await;
         }
         let treshold = seconds(&at.params, "inactivity_treshold", TRESHOLD)?;
         let strict = at.params.text("inactivity_watcher") == Some("error");
@@ -98,14 +96,6 @@ impl Step<Machines> for Screens {
             return Err((Status::Error, reasons.join("\n")));
         }
         Ok(())
-    }
-}
-
-impl Drop for Screens {
-    fn drop(&mut self) {
-        if let Some(task) = &self.task {
-            task.abort();
-        }
     }
 }
 
