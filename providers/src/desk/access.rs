@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::{Desk, errors, settings};
 use crate::build::{self, BuildError};
@@ -81,14 +82,20 @@ impl Desk {
         entry: Entry<'_>,
         patience: Duration,
     ) -> Result<Shell, CallError> {
-        let (machine, params) = self.alive(vm)?;
-        let target = Self::target(&machine, &params, entry)?;
-        let setup = settings::shell(&params, entry.prompt).map_err(|error| errors::pattern(&error))?;
-        let (name, log) = self.session_log(vm);
-        let alive = || still_alive(&machine);
-        match login::ssh(pace, &target, setup, &name, log, patience, &alive).await {
-            Ok(shell) => Ok(shell),
-            Err(error) => Err(self.login_failed(vm, &machine, &error).await),
+        let deadline = Instant::now() + patience;
+        loop {
+            let (machine, params) = self.alive(vm)?;
+            let target = Self::target(&machine, &params, entry)?;
+            let setup = settings::shell(&params, entry.prompt).map_err(|error| errors::pattern(&error))?;
+            let (name, log) = self.session_log(vm);
+            let alive = || still_alive(&machine);
+            let patience = deadline.saturating_duration_since(Instant::now());
+            match login::ssh(pace, &target, setup, &name, log, patience, &alive).await {
+                Ok(shell) => return Ok(shell),
+                // A test migrates while another of its threads logs in.
+                Err(_) if self.has_moved(vm, &machine) => {}
+                Err(error) => return Err(self.login_failed(vm, &machine, &error).await),
+            }
         }
     }
 
@@ -277,7 +284,7 @@ impl Desk {
         patience: Duration,
         rate: Option<u64>,
     ) -> Result<(Connection, TransferOptions), CallError> {
-        let started = tokio::time::Instant::now();
+        let started = Instant::now();
         let (machine, params) = self.alive(vm)?;
         let target = Self::target(&machine, &params, entry)?;
         let alive = || still_alive(&machine);

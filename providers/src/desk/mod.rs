@@ -168,6 +168,11 @@ impl Desk {
         }
     }
 
+    /// Whether `machine` has ended while the machine of its name goes on elsewhere: it was migrated.
+    fn has_moved(&self, vm: &str, machine: &Machine) -> bool {
+        machine.exit_info().is_some() && self.alive(vm).is_ok()
+    }
+
     /// A machine that has been started, and its parameters.
     fn started(&self, vm: &str) -> Result<(Machine, Params), CallError> {
         let seat = self.seat(vm)?;
