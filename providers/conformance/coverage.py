@@ -98,8 +98,8 @@ def report(runtime, provider, site, options):
     members = [symbol for symbol in everything if symbol[0] == "member"]
     print(f"{runtime}: {complete} of {len(tests)} test modules complete ({complete * 100 / len(tests):.1f} %)")
     print(
-        f"  {sum(present[symbol] for symbol in members)} of {len(members)} members of objects, "
-        f"{sum(present[symbol] for symbol in everything if symbol[0] == 'name')} of "
+        f"  {sum(bool(present[symbol]) for symbol in members)} of {len(members)} members of objects, "
+        f"{sum(bool(present[symbol]) for symbol in everything if symbol[0] == 'name')} of "
         f"{len(everything) - len(members)} names of the modules that the host provides"
     )
     for gain, symbols in _greedy(lacking, options.missing):
