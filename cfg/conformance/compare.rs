@@ -66,11 +66,11 @@ pub fn report(case: &Case, theirs: &Answer, ours: &Answer) -> String {
     for line in &case.lines {
         let _ = writeln!(text, "--- line: {line:?}");
     }
-    if case.defaults || case.keep_dups {
+    if case.options.defaults || case.options.keep_dups {
         let _ = writeln!(
             text,
             "--- defaults {} expand {:?} keep_dups {}",
-            case.defaults, case.expand, case.keep_dups
+            case.options.defaults, case.options.expand, case.options.keep_dups
         );
     }
     let _ = writeln!(text, "=== reference: {}", summary(theirs));

@@ -12,25 +12,8 @@ pub struct Case {
     pub files: Vec<(String, String)>,
     /// Texts that are parsed after the root.
     pub lines: Vec<String>,
-    /// Whether only default variants are wanted.
-    pub defaults: bool,
-    /// Variables whose blocks are expanded fully all the same.
-    pub expand: Vec<String>,
-    /// Whether suffixed keys are kept apart.
-    pub keep_dups: bool,
-}
-
-impl Case {
-    /// What is wanted of its expansion.
-    #[must_use]
-    pub fn options(&self) -> ExpandOptions {
-        ExpandOptions {
-            defaults: self.defaults,
-            expand: self.expand.clone(),
-            keep_dups: self.keep_dups,
-            strict: false,
-        }
-    }
+    /// What is wanted of the expansion.
+    pub options: ExpandOptions,
 }
 
 /// A program made from `seed`.
@@ -55,18 +38,23 @@ pub fn case(seed: u64) -> Case {
     let files = files.collect();
     let lines = (0..rng.usize(..4)).map(|_| extra_line(&mut rng, wild)).collect();
     let defaults = rng.u8(..100) < 20;
+    let expand = if defaults && rng.bool() {
+        let variables = [&["v"][..], &["w"], &["v", "x"]];
+        let names = variables[rng.usize(..variables.len())];
+        names.iter().map(|&name| name.to_owned()).collect()
+    } else {
+        Vec::new()
+    };
+    let options = ExpandOptions {
+        defaults,
+        expand,
+        keep_dups: rng.u8(..100) < 15,
+        strict: false,
+    };
     Case {
         files,
         lines,
-        defaults,
-        expand: if defaults && rng.bool() {
-            let variables = [&["v"][..], &["w"], &["v", "x"]];
-            let names = variables[rng.usize(..variables.len())];
-            names.iter().map(|&name| name.to_owned()).collect()
-        } else {
-            Vec::new()
-        },
-        keep_dups: rng.u8(..100) < 15,
+        options,
     }
 }
 

@@ -109,9 +109,9 @@ impl Oracle {
         let request = json!({
             "root": root,
             "lines": case.lines,
-            "defaults": case.defaults,
-            "expand": case.expand,
-            "keep_dups": case.keep_dups,
+            "defaults": case.options.defaults,
+            "expand": case.options.expand,
+            "keep_dups": case.options.keep_dups,
             "most": MOST,
             "seconds": SECONDS,
         });
@@ -161,7 +161,7 @@ fn ours(case: &Case, root: &Utf8Path) -> Answer {
             return answer;
         }
     };
-    for variant in program.variants(&case.options()).take(MOST) {
+    for variant in program.variants(&case.options).take(MOST) {
         let mut dump = String::new();
         if let Err(error) = variant.and_then(|variant| canonical_dump(&variant, &mut dump)) {
             answer.error = Some(describe(&error));

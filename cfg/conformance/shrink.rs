@@ -45,17 +45,13 @@ impl<F: FnMut(&Case) -> bool> Search<F> {
     }
 
     fn options(&mut self) {
-        let best = self.best.clone();
-        self.attempt(Case {
-            defaults: false,
-            expand: Vec::new(),
-            ..best
-        });
-        let best = self.best.clone();
-        self.attempt(Case {
-            keep_dups: false,
-            ..best
-        });
+        let mut plain = self.best.clone();
+        plain.options.defaults = false;
+        plain.options.expand.clear();
+        self.attempt(plain);
+        let mut merged = self.best.clone();
+        merged.options.keep_dups = false;
+        self.attempt(merged);
         for index in (0..self.best.lines.len()).rev() {
             let mut candidate = self.best.clone();
             candidate.lines.remove(index);

@@ -147,7 +147,7 @@ fn every_key_of_random_programs_is_explained() {
             case.lines.push("join a b".to_owned());
         }
         let Ok(program) = linked(&case) else { continue };
-        for variant in program.variants(&case.options()).take(MOST) {
+        for variant in program.variants(&case.options).take(MOST) {
             // A program that cannot be expanded is the business of other tests.
             let Ok(variant) = variant else { break };
             let Ok(made) = check(&variant) else { break };
