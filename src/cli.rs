@@ -433,6 +433,27 @@ pub enum CacheCommand {
         #[arg(long, value_name = "SIZE")]
         max_size: String,
     },
+    /// What an audit found to be non-deterministic: it is neither served nor stored
+    Marks {
+        /// Where the workspace and the cache are
+        #[command(flatten)]
+        place: PlaceArgs,
+        /// As JSON, one object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let something be served and stored again that an audit has marked
+    Unmark {
+        /// Where the workspace and the cache are
+        #[command(flatten)]
+        place: PlaceArgs,
+        /// What is marked: a part of its name, or the beginning of its key
+        #[arg(value_name = "NAME", required_unless_present = "all")]
+        names: Vec<String>,
+        /// Take all marks away
+        #[arg(long, conflicts_with = "names")]
+        all: bool,
+    },
     /// Read everything again and compare it with its digest
     Verify {
         /// Where the workspace and the cache are

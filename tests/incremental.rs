@@ -299,6 +299,89 @@ fn what_is_asked_of_the_host_counts() {
     assert!(ran(&sandbox).is_empty());
 }
 
+/// Ends as a file says that nobody can see it read.
+const FLIPPING: &str = "import os\n\n\ndef run(test, params, env):\n    if os.system('grep -q bad < ' + params['coin']) == 0:\n        test.fail('tails')\n";
+
+#[test]
+fn an_audit_finds_what_is_not_determined_and_it_is_served_no_more() {
+    let sandbox = Sandbox::new();
+    let coin = sandbox.root().join("coin");
+    sandbox.provide(&format!(
+        "- coin:\n    type = coin\n    coin = {coin}\n{BARE}- plain:\n    type = plain\n{BARE}    variants:\n        - one:\n        - two:\n        - three:\n"
+    ));
+    sandbox.write("mine/generic/tests/coin.py", FLIPPING);
+    std::fs::write(&coin, "good").unwrap();
+    assert_eq!(ran(&sandbox), ["coin", "one", "three", "two"]);
+
+    // A share of four, and the same share again.
+    let chosen = |seed: &str| {
+        let words = format!("//... --progress plain --audit 50% --seed {seed}");
+        let run = sandbox.run(&words).exit(0);
+        let run = run.says(&[
+            &format!("AUDIT      : 50% of what would be served, 2 actions run again (--seed {seed} chooses the same)"),
+            "AUDITED    : 2 came out as recorded, 0 did not",
+        ]);
+        run.ran()
+    };
+    let first = chosen("1");
+    assert_eq!((first.len(), chosen("1")), (2, first.clone()));
+    assert!(
+        (2..20).any(|seed| chosen(&seed.to_string()) != first),
+        "another seed chooses others"
+    );
+    sandbox
+        .run("log")
+        .exit(0)
+        .says(&["2 runs for an audit; all came out as recorded"]);
+    assert!(ran(&sandbox).is_empty());
+
+    std::fs::write(&coin, "bad").unwrap();
+    assert!(ran(&sandbox).is_empty(), "nobody knows of the coin");
+    let audit = sandbox.run("//... --progress plain --audit 100%").exit(1);
+    let audit = audit.says(&[
+        "4 actions run again (--seed ",
+        "`mine.coin` is non-deterministic: PASS is recorded, and now it came to FAIL",
+        "AUDITED    : 3 came out as recorded, 1 did not",
+        "`vtbuild cache unmark NAME`",
+    ]);
+    drop(audit);
+    sandbox
+        .run("log")
+        .exit(0)
+        .says(&["1 did not come out as recorded: mine.coin"]);
+
+    // Neither served nor stored, whatever it comes to, and everybody says so.
+    std::fs::write(&coin, "good").unwrap();
+    for _ in 0..2 {
+        let run = sandbox.run("//... --progress plain").exit(0);
+        let run = run.says(&["`mine.coin` is not cached: it is marked as non-deterministic"]);
+        assert_eq!(run.ran(), ["coin"]);
+    }
+    let why = "it is marked as non-deterministic (PASS was recorded, and it came to FAIL)";
+    for words in ["plan //...", "why //..."] {
+        sandbox.run(words).exit(0).says(&[why]);
+    }
+    sandbox
+        .run("list //...")
+        .exit(0)
+        .says(&["mine.coin  (marked as non-deterministic)\n"]);
+    sandbox
+        .run("cache marks")
+        .exit(0)
+        .says(&["coin: PASS was recorded, then it came to FAIL ("]);
+    sandbox
+        .run("cache unmark nobody")
+        .exit(2)
+        .complains(&["nothing that is marked is called nobody"]);
+    sandbox
+        .run("cache unmark mine.coin")
+        .exit(0)
+        .says(&["1 mark taken away"]);
+    sandbox.run("cache marks").exit(0).says(&["nothing is marked"]);
+    assert_eq!(ran(&sandbox), ["coin"]);
+    assert!(ran(&sandbox).is_empty());
+}
+
 #[test]
 fn what_was_finished_before_a_kill_is_not_done_again() {
     let sandbox = Sandbox::new();

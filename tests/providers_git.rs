@@ -218,6 +218,47 @@ fn a_branch_a_tag_and_a_commit_are_followed() {
 }
 
 #[test]
+fn a_commit_that_changes_no_file_of_a_test_runs_nothing() {
+    let sandbox = sandbox();
+    let repo = Repo::new(&sandbox, "repo");
+    repo.write("src/qemu/provider_lib/greeting.py", "TEXT = 'hello'\n");
+    repo.write(
+        "src/qemu/tests/hello.py",
+        "from provider_lib import greeting\n\n\ndef run(test, params, env):\n    test.log.info(greeting.TEXT)\n",
+    );
+    repo.git("add -A");
+    repo.git("commit -q -m greeting");
+    repo.define(&repo.uri(), "");
+    // Each commit is another checkout.
+    let ran = |commit: bool| {
+        if commit {
+            repo.git("add -A");
+            repo.git("commit -q -m edit");
+            told(&sandbox, "providers update", 0);
+        }
+        let run = sandbox.run("//... --progress plain").exit(0);
+        // The first one says that it fetches.
+        let _ = run.stderr();
+        run.ran()
+    };
+    assert_eq!(ran(false), ["hello"]);
+    assert!(ran(false).is_empty());
+    for file in [
+        "README",
+        "src/qemu/tests/other.py",
+        "src/qemu/provider_lib/unused.py",
+    ] {
+        repo.write(file, "# Nobody uses this.\n");
+        assert!(ran(true).is_empty(), "{file} made something run");
+    }
+    repo.write("src/qemu/provider_lib/greeting.py", "TEXT = 'good day'\n");
+    assert_eq!(ran(true), ["hello"]);
+    // Taken back: that commit's files are known.
+    repo.write("src/qemu/provider_lib/greeting.py", "TEXT = 'hello'\n");
+    assert!(ran(true).is_empty());
+}
+
+#[test]
 fn a_folder_that_is_edited_is_seen_at_once() {
     let sandbox = sandbox();
     let repo = Repo::new(&sandbox, "clone");

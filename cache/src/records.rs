@@ -55,6 +55,9 @@ impl Store {
     /// # Errors
     /// When the index cannot be read.
     pub fn lookup(&self, key: &Digest) -> Result<Option<Record>, StoreError> {
+        if self.mark_of(key)?.is_some() {
+            return Ok(None);
+        }
         for trace in self.traces(key)? {
             if let Some(record) = self.record_of(&trace)?
                 && self.is_whole(&record)
@@ -115,7 +118,8 @@ impl Store {
         let mut order: Vec<usize> = (0..keys.len()).collect();
         order.sort_unstable_by_key(|at| keys[*at]);
         let txn = self.index().read()?;
-        for at in order {
+        let marked = self.marked(&txn)?;
+        for at in order.into_iter().filter(|at| !marked.contains(&keys[*at])) {
             let key = keys[at].as_bytes();
             match self
                 .index()

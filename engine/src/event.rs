@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
+use crate::audit::Audited;
 use crate::outcome::Status;
 use crate::reason::Reason;
 use crate::spec::ActionId;
@@ -109,6 +110,9 @@ pub struct Finished {
     pub cause: Option<Arc<str>>,
     /// Tries needed.
     pub attempts: u32,
+    /// What an audit of it found, where there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audit: Option<Audited>,
     /// Where its logs are, below the job's folder.
     pub logs: Option<String>,
 }

@@ -20,6 +20,7 @@
 //! Analysis is synchronous; `async` begins in [`schedule`].
 
 pub mod affected;
+pub mod audit;
 pub mod cancel;
 mod db;
 pub mod dep;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use vtbuild_cache::Digest;
 
+use crate::audit::Audit;
 use crate::graph::{Graph, Link};
 use crate::reason::Reason;
 use crate::resolve::{FILE, Made, ResolveError, Resolved, Resolver, input_digests};
@@ -46,12 +47,16 @@ pub struct Miss {
     pub resolved: Resolved,
     /// Why it runs.
     pub reason: Reason,
+    /// What is recorded of it, where it runs to be compared with that.
+    pub recorded: Option<Made>,
 }
 
 /// A forecast for every action of a graph.
 #[derive(Debug)]
 pub struct Plan {
     forecasts: Vec<Forecast>,
+    /// Hits that run again all the same.
+    audited: Vec<ActionId>,
 }
 
 /// How a plan is made.
@@ -90,7 +95,10 @@ impl Plan {
             .into_iter()
             .map(|f| f.expect("the waves hold every action"))
             .collect();
-        let mut plan = Self { forecasts };
+        let mut plan = Self {
+            forecasts,
+            audited: Vec::new(),
+        };
         plan.leave_out_what_does_not_pay(graph);
         Ok(plan)
     }
@@ -112,6 +120,29 @@ impl Plan {
                 }
             }
         }
+    }
+
+    /// The same plan, in which the hits that `audit` chooses run again. What stands on them waits for them.
+    #[must_use]
+    pub fn audited(mut self, graph: &Graph, audit: Audit) -> Self {
+        self.audited = audit.choose(graph, &self);
+        for &id in &self.audited {
+            self.forecasts[id.index()] = Forecast::Maybe;
+        }
+        for &id in graph.order() {
+            let waits =
+                |(earlier, _): (ActionId, _)| matches!(self.forecasts[earlier.index()], Forecast::Maybe);
+            if matches!(self.forecasts[id.index()], Forecast::Hit { .. }) && graph.waits_for(id).any(waits) {
+                self.forecasts[id.index()] = Forecast::Maybe;
+            }
+        }
+        self
+    }
+
+    /// Which hits run again.
+    #[must_use]
+    pub fn audits(&self) -> &[ActionId] {
+        &self.audited
     }
 
     /// What is foreseen for an action.
@@ -245,10 +276,15 @@ fn forecast_all(
             None if forced[id.index()] && spec.rule != FILE => Forecast::Miss(Box::new(Miss {
                 resolved,
                 reason: Reason::Forced,
+                recorded: None,
             })),
             None => {
                 let reason = resolver.reason(spec, &resolved)?;
-                Forecast::Miss(Box::new(Miss { resolved, reason }))
+                Forecast::Miss(Box::new(Miss {
+                    resolved,
+                    reason,
+                    recorded: None,
+                }))
             }
         };
         forecasts.push((id, forecast));

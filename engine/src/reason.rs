@@ -32,6 +32,15 @@ pub enum Reason {
     Strict,
     /// It was asked for.
     Forced,
+    /// It is compared with what is recorded of it.
+    Audit,
+    /// Its key is marked: it gave two answers.
+    Nondeterministic {
+        /// What was recorded.
+        was: String,
+        /// What it came to when it ran again.
+        became: String,
+    },
 }
 
 /// How many changed fields are named before the rest is counted.
@@ -53,6 +62,11 @@ impl fmt::Display for Reason {
                 "its record tells only what it read, and --strict-keys asks for all of its parameters",
             ),
             Self::Forced => f.write_str("it was asked to run again"),
+            Self::Audit => f.write_str("an audit compares it with what is recorded"),
+            Self::Nondeterministic { was, became } => write!(
+                f,
+                "it is marked as non-deterministic ({was} was recorded, and it came to {became}), so it is never served; `vtbuild cache unmark` takes the mark away"
+            ),
         }
     }
 }

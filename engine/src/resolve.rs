@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use thiserror::Error;
 use vtbuild_cache::{
-    Change, Digest, FileState, Hit, Last, Manifest, Observations, Observed, Seen, Store, StoreError,
+    Change, Digest, FileState, Hit, Last, Manifest, Mark, Observations, Observed, Seen, Store, StoreError,
 };
 
 use crate::db::FolderList;
@@ -291,6 +291,10 @@ impl Resolver {
     /// # Errors
     /// When the store cannot be read.
     pub fn reason(&self, spec: &Spec, resolved: &Resolved) -> Result<Reason, ResolveError> {
+        if let Some(mark) = self.store.mark_of(&resolved.key)? {
+            let Mark { was, became, .. } = mark;
+            return Ok(Reason::Nondeterministic { was, became });
+        }
         let Some(last) = self.store.last(&spec.label)? else {
             return Ok(Reason::Never);
         };

@@ -80,6 +80,12 @@ pub struct RunArgs {
     /// Run each selected test N times, whatever the cache knows
     #[arg(long, value_name = "N")]
     pub runs: Option<u32>,
+    /// Run a random share of what would be served again, and stop serving what comes out otherwise
+    #[arg(long, value_name = "P%", value_parser = percent, conflicts_with_all = ["dry_run", "force", "runs"])]
+    pub audit: Option<f64>,
+    /// Choose the same share as an earlier --audit, which said this number
+    #[arg(long, value_name = "N", requires = "audit")]
+    pub seed: Option<u64>,
     /// Stop a test that takes longer than this many seconds
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u64>,
@@ -101,6 +107,18 @@ pub struct RunArgs {
     /// How progress is shown
     #[arg(long, value_enum, default_value_t = Progress::Auto)]
     pub progress: Progress,
+}
+
+/// A share such as `10%`; the sign may be left out.
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.trim().trim_end_matches('%').parse::<f64>();
+    let wanted = || "expected a share between 0% and 100%, such as 10%".to_owned();
+    let percent = number.map_err(|_| wanted())?;
+    if (0.0..=100.0).contains(&percent) {
+        Ok(percent)
+    } else {
+        Err(wanted())
+    }
 }
 
 /// `--accel`.

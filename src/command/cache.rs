@@ -1,5 +1,7 @@
 //! `vtbuild cache`.
 
+mod marks;
+
 use vtbuild_engine::shelf::Shelf;
 use vtbuild_rules::state;
 
@@ -15,6 +17,8 @@ pub fn cache(args: &CacheArgs) -> Result<Exit, Failure> {
     match &args.command {
         CacheCommand::Stat { place, json } => stat(place, *json),
         CacheCommand::Gc { place, max_size } => gc(place, max_size),
+        CacheCommand::Marks { place, json } => marks::list(place, *json),
+        CacheCommand::Unmark { place, names, all } => marks::unmark(place, names, *all),
         CacheCommand::Verify { place } => verify(place),
     }
 }

@@ -4,6 +4,7 @@ pub(super) mod guests;
 mod runnable;
 mod tree;
 
+use std::collections::HashSet;
 use std::fmt::Write;
 
 use serde_json::json;
@@ -13,10 +14,14 @@ use vtbuild_cfg::{Diagnostic, Variant};
 use super::{Output, plural, print, warn};
 use crate::analysis::{Analysis, NARROW, wrong};
 use crate::cli::ListArgs;
+use crate::execution::open_store;
 use crate::exit::{Exit, Failure};
+use crate::wiring::WANTED;
 
 /// How many variants are listed unless all are asked for.
 const MOST: usize = 20_000;
+/// What is said of a test that an audit has marked, though it may have been mended since.
+const MARKED: &str = "  (marked as non-deterministic)";
 /// The file whose filters people forget.
 const ROOT: &str = "tests.cfg";
 
@@ -36,7 +41,10 @@ pub fn list(args: &ListArgs) -> Result<Exit, Failure> {
     let most = if args.all { usize::MAX } else { MOST };
     let mut tree = tree::Tree::default();
     let mut listed = 0_usize;
-    let lines = analysis.stream().map_parallel(|variant| line(variant, args));
+    let marked = marked(&analysis)?;
+    let lines = analysis
+        .stream()
+        .map_parallel(|variant| line(variant, args, &marked));
     for line in lines.take(most.saturating_add(1)) {
         let line = line.map_err(|error| wrong(&error))?;
         if listed == most {
@@ -107,25 +115,48 @@ fn heading(analysis: &Analysis) -> String {
     text
 }
 
+/// The names of variants whose tests are marked as non-deterministic. A cache that was never used has none.
+fn marked(analysis: &Analysis) -> Result<HashSet<String>, Failure> {
+    let workspace = &analysis.workspace;
+    if !workspace.cache.join("index").is_dir() {
+        return Ok(HashSet::new());
+    }
+    let marks = open_store(workspace)?.marks()?;
+    let tests = marks.into_iter().filter(|mark| mark.rule == WANTED);
+    Ok(tests.map(|mark| mark.label).collect())
+}
+
 /// What is listed of a variant.
-fn line(variant: Result<Variant, Box<Diagnostic>>, args: &ListArgs) -> Result<String, Box<Diagnostic>> {
+fn line(
+    variant: Result<Variant, Box<Diagnostic>>,
+    args: &ListArgs,
+    marked: &HashSet<String>,
+) -> Result<String, Box<Diagnostic>> {
     let variant = variant?;
     let id = variant.test_name();
-    if args.tree || !(args.json || args.verbose) {
+    let marked = !marked.is_empty() && marked.contains(&variant.name().to_string());
+    if args.tree {
         return Ok(id + "\n");
+    }
+    if !(args.json || args.verbose) {
+        return Ok(format!("{id}{}\n", if marked { MARKED } else { "" }));
     }
     let params = variant.params().map_err(|error| Box::new(error.clone()))?;
     if args.json {
-        let object = json!({
+        let mut object = json!({
             "id": id,
             "shortname": variant.shortname(),
             "name": variant.name(),
             "dep": variant.dep(),
             "params": params.iter().count(),
         });
+        if marked {
+            object["nondeterministic"] = true.into();
+        }
         return Ok(format!("{object}\n"));
     }
-    let mut text = format!("{id}\n    {}\n", variant.name());
+    let mark = if marked { MARKED } else { "" };
+    let mut text = format!("{id}{mark}\n    {}\n", variant.name());
     for dep in variant.dep() {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "    after {dep}");

@@ -12,6 +12,9 @@ use crate::exit::{Exit, Failure};
 use crate::report::seconds;
 use crate::workspace::Workspace;
 
+/// What an event says of an action that an audit found to be non-deterministic.
+const DISAGREED: &str = "disagreed";
+
 /// Tells of one job.
 pub fn log(args: &LogArgs) -> Result<Exit, Failure> {
     let folder = match &args.job {
@@ -49,6 +52,8 @@ pub(super) struct Ran {
     after: Vec<String>,
     /// What it was doing, and since when.
     steps: Vec<(f64, String)>,
+    /// What an audit found: `agreed`, `disagreed`; empty without one.
+    audit: String,
 }
 
 impl Ran {
@@ -67,6 +72,7 @@ impl Ran {
                 .filter_map(|name| name.as_str().map(str::to_owned))
                 .collect(),
             steps: Vec::new(),
+            audit: String::new(),
         }
     }
 
@@ -75,6 +81,7 @@ impl Ran {
         json!({
             "title": self.title, "rule": self.rule, "status": self.status, "cached": self.cached,
             "start": self.start, "end": self.end, "seconds": self.seconds, "reason": self.reason, "after": self.after,
+            "audit": (!self.audit.is_empty()).then_some(&self.audit),
         })
     }
 }
@@ -174,6 +181,7 @@ impl JobLog {
                     cached: event["cached"].as_bool().unwrap_or(false),
                     seconds: event["seconds"].as_f64().unwrap_or(0.0),
                     end: now,
+                    audit: word(event, "audit"),
                     ..ran
                 });
             }
@@ -255,6 +263,21 @@ impl JobLog {
             seconds(busy),
             seconds(self.saved())
         );
+        let audited = ran.iter().filter(|ran| !ran.audit.is_empty()).count();
+        if audited > 0 {
+            let disagreed = ran.iter().filter(|ran| ran.audit == DISAGREED);
+            let titles: Vec<&str> = disagreed.map(|ran| ran.title.as_str()).collect();
+            let told = if titles.is_empty() {
+                "all came out as recorded".to_owned()
+            } else {
+                format!(
+                    "{} did not come out as recorded: {}",
+                    titles.len(),
+                    titles.join(", ")
+                )
+            };
+            let _ = writeln!(text, "{} for an audit; {told}", plural(&audited, "run"));
+        }
         if ran.is_empty() {
             return text;
         }
@@ -351,6 +374,8 @@ fn reason(event: &Json) -> String {
         Some("observed") => format!("{} changed", event["name"].as_str().unwrap_or("a file")),
         Some("evicted") => "its record was gone".to_owned(),
         Some("strict") => "all of its parameters were to count".to_owned(),
+        Some("audit") => "an audit compared it with what was recorded".to_owned(),
+        Some("nondeterministic") => "it was marked as non-deterministic".to_owned(),
         Some("forced") => "it was asked for".to_owned(),
         Some(other) => other.to_owned(),
         None => "nobody said why".to_owned(),

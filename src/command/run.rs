@@ -1,12 +1,15 @@
 //! `vtbuild run`, and plain `vtbuild //target`.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
+use vtbuild_engine::audit::Audit;
 use vtbuild_engine::cancel::Canceller;
 use vtbuild_engine::graph::Graph;
 use vtbuild_engine::outcome::Status;
+use vtbuild_engine::plan::Plan;
 use vtbuild_engine::schedule::run::{RunOptions, Summary};
 use vtbuild_rules::test::Visits;
 
@@ -20,6 +23,9 @@ use crate::report::{self, Heading, Job, JobFolder, Reporter, Tally, seconds};
 use crate::ui::Ui;
 use crate::wiring;
 use crate::workspace::Workspace;
+
+/// Seeds are short enough to be typed.
+const SEEDS: u64 = 1_000_000;
 
 /// Runs what is selected, as far as the cache does not know the answer.
 pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
@@ -114,8 +120,14 @@ pub fn carry_out(
         .results
         .clone()
         .unwrap_or_else(|| workspace.root.join("job-results"));
+    let audit = audit(args);
+    let plan = match audit {
+        Some(audit) => plan.audited(&graph, audit),
+        None => plan,
+    };
     let folder = JobFolder::make(&results)?;
-    let heading = heading(args, &folder, &graph);
+    let mut heading = heading(args, &folder, &graph);
+    heading.lines.extend(audit.map(|audit| audit_line(audit, &plan)));
     let mut reporters: Vec<Box<dyn Reporter>> = vec![
         report::display(progress(args), heading.clone()),
         Box::new(Job::open(&folder, heading)?),
@@ -137,6 +149,28 @@ pub fn carry_out(
     folder.write_results(&summary, elapsed)?;
     print(&closing(&summary, elapsed))?;
     Ok(summary)
+}
+
+/// The audit that was asked for. Without a seed one is drawn.
+fn audit(args: &RunArgs) -> Option<Audit> {
+    let percent = args.audit?;
+    let drawn = || RandomState::new().build_hasher().finish() % SEEDS;
+    let seed = args.seed.unwrap_or_else(drawn);
+    Some(Audit { percent, seed })
+}
+
+fn audit_line(audit: Audit, plan: &Plan) -> String {
+    let count = plan.audits().len();
+    format!(
+        "AUDIT      : {}% of what would be served, {} again (--seed {} chooses the same)",
+        audit.percent,
+        if count == 1 {
+            "1 action runs".to_owned()
+        } else {
+            format!("{count} actions run")
+        },
+        audit.seed
+    )
 }
 
 /// A live view would be drawn over what is said during a pause.
@@ -186,6 +220,27 @@ fn closing(summary: &Summary, elapsed: f64) -> String {
     if tally.cached > 0 {
         text.push_str(&format!("CACHED     : {} of {}\n", tally.cached, tally.total()));
     }
+    if summary.audited > 0 {
+        text.push_str(&audited(summary));
+    }
+    text
+}
+
+/// What an audit found, and what to do about it.
+fn audited(summary: &Summary) -> String {
+    let count = summary.disagreed.len();
+    let agreed = summary.audited - count;
+    let mut text = format!("AUDITED    : {agreed} came out as recorded, {count} did not\n");
+    for title in &summary.disagreed {
+        text.push_str(&format!(
+            "    {title} is non-deterministic and no longer served\n"
+        ));
+    }
+    if count > 0 {
+        text.push_str(
+            "    `vtbuild cache marks` lists them, `vtbuild cache unmark NAME` lets one be served again\n",
+        );
+    }
     text
 }
 
@@ -195,7 +250,9 @@ fn exit(summary: &Summary) -> Exit {
         Exit::Bug
     } else if summary.interrupted.is_some() {
         Exit::Interrupted
-    } else if all().any(|f| matches!(f.status, Status::Fail | Status::Error | Status::Interrupt)) {
+    } else if !summary.disagreed.is_empty()
+        || all().any(|f| matches!(f.status, Status::Fail | Status::Error | Status::Interrupt))
+    {
         Exit::Failed
     } else {
         Exit::Good

@@ -122,6 +122,7 @@ mod tests {
             cause: None,
             attempts: 1,
             logs: None,
+            audit: None,
         }
     }
 

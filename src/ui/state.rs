@@ -202,6 +202,7 @@ mod tests {
             cause: None,
             attempts: 0,
             logs: None,
+            audit: None,
         }));
         feed.close();
         let end = state.since(0);

@@ -53,9 +53,11 @@ pub(crate) struct Tables {
     pub(crate) labels: Table,
     /// Digest of a path to what is remembered of that file.
     pub(crate) files: Table,
+    /// Key to the mark that keeps its records from being served.
+    pub(crate) marks: Table,
 }
 
-const NAMES: [&str; 5] = ["traces", "records", "blobs", "labels", "files"];
+const NAMES: [&str; 6] = ["traces", "records", "blobs", "labels", "files", "marks"];
 
 /// An open index.
 pub(crate) struct Index {
@@ -250,11 +252,18 @@ fn open_tables(env: &Env<WithoutTls>) -> Result<Tables, heed::Error> {
     let txn = env.write_txn()?;
     let databases = env.create_databases_and_commit(txn, |opener, txn| {
         let mut create = |name| opener.create_database::<Bytes, Bytes>(txn, Some(name));
-        let [a, b, c, d, e] = NAMES;
-        let all = [create(a)?, create(b)?, create(c)?, create(d)?, create(e)?];
+        let [a, b, c, d, e, f] = NAMES;
+        let all = [
+            create(a)?,
+            create(b)?,
+            create(c)?,
+            create(d)?,
+            create(e)?,
+            create(f)?,
+        ];
         Ok::<_, heed::Error>(CommitOrAbort::<_, ()>::Commit(all))
     })?;
-    let [traces, records, blobs, labels, files] = databases.unwrap_commit();
+    let [traces, records, blobs, labels, files, marks] = databases.unwrap_commit();
     let table = |index: usize, database| Table {
         name: NAMES[index],
         database,
@@ -265,6 +274,7 @@ fn open_tables(env: &Env<WithoutTls>) -> Result<Tables, heed::Error> {
         blobs: table(2, blobs),
         labels: table(3, labels),
         files: table(4, files),
+        marks: table(5, marks),
     })
 }
 

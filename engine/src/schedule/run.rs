@@ -6,6 +6,7 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 use tokio::task::JoinSet;
 
+use crate::audit::Audited;
 use crate::cancel::{Cancel, Canceller};
 use crate::estimate::Estimates;
 use crate::event::{Event, Finished, Sink};
@@ -76,6 +77,10 @@ pub struct Summary {
     pub ran: usize,
     /// Actions that were served.
     pub hits: usize,
+    /// Actions that an audit ran again.
+    pub audited: usize,
+    /// Those of them that came out otherwise than recorded, by title.
+    pub disagreed: Vec<Arc<str>>,
     /// Whether the run was stopped from outside.
     pub interrupted: Option<String>,
     /// Whether one of our own rules broke down.
@@ -126,7 +131,7 @@ impl Course {
         let board = Board::new(graph.clone(), run.options.capacity, priorities);
         let fail_fast = run.options.fail_fast;
         let work = Work::new(
-            graph.clone(),
+            (graph.clone(), run.plan.audits()),
             run.resolver,
             run.rules,
             run.places,
@@ -271,6 +276,11 @@ impl Course {
         let ran = all()
             .filter(|finished| !finished.cached && finished.attempts > 0)
             .count();
+        let audited = all().filter(|finished| finished.audit.is_some()).count();
+        let disagreed = all()
+            .filter(|finished| finished.audit == Some(Audited::Disagreed))
+            .map(|finished| finished.label.clone())
+            .collect();
         let take = |id: &ActionId| std::mem::take(&mut self.finished[id.index()]);
         let wanted: Vec<Finished> = graph.wanted().iter().flat_map(take).collect();
         let rest = self.finished.into_iter().flatten();
@@ -282,6 +292,8 @@ impl Course {
             broken,
             ran,
             hits,
+            audited,
+            disagreed,
             interrupted: self.interrupted,
             bug: self.bug,
         }

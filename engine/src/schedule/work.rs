@@ -8,12 +8,14 @@ use std::time::{Duration, Instant, SystemTime};
 use camino::Utf8PathBuf;
 use vtbuild_cache::Reservation;
 
+use crate::audit::Audited;
 use crate::cancel::{Canceller, cancellation};
 use crate::event::{Event, Finished, Sink};
 use crate::graph::Graph;
 use crate::key::InputDigest;
 use crate::outcome::{Keep, Outcome, Status};
 use crate::plan::{Forecast, Miss, forecast};
+use crate::reason::Reason;
 use crate::resolve::{FILE, Inputs, Made, ResolveError, Resolver};
 use crate::rule::{Job, Rules};
 use crate::schedule::run::{Places, RunOptions};
@@ -32,6 +34,7 @@ pub(crate) struct Ended {
     reason: Option<String>,
     attempts: u32,
     logs: Option<String>,
+    audit: Option<Audited>,
 }
 
 impl Ended {
@@ -45,6 +48,7 @@ impl Ended {
             reason: None,
             attempts: 0,
             logs: None,
+            audit: None,
         }
     }
 
@@ -58,6 +62,7 @@ impl Ended {
             reason: Some(reason),
             attempts: 0,
             logs: None,
+            audit: None,
         }
     }
 
@@ -75,6 +80,7 @@ impl Ended {
             cause: None,
             attempts: self.attempts,
             logs: self.logs,
+            audit: self.audit,
         }
     }
 }
@@ -89,6 +95,8 @@ pub(crate) struct Work {
     events: Sink,
     canceller: Canceller,
     wanted: Vec<bool>,
+    /// Hits that run again all the same.
+    audited: Vec<bool>,
     host: String,
 }
 
@@ -105,7 +113,7 @@ struct Try {
 
 impl Work {
     pub(crate) fn new(
-        graph: Arc<Graph>,
+        (graph, audits): (Arc<Graph>, &[ActionId]),
         resolver: Arc<Resolver>,
         rules: Rules,
         places: Places,
@@ -116,6 +124,10 @@ impl Work {
         let mut wanted = vec![false; graph.len()];
         for id in graph.wanted() {
             wanted[id.index()] = true;
+        }
+        let mut audited = vec![false; graph.len()];
+        for id in audits {
+            audited[id.index()] = true;
         }
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
             .unwrap_or_default()
@@ -130,6 +142,7 @@ impl Work {
             events,
             canceller,
             wanted,
+            audited,
             host,
         }
     }
@@ -194,12 +207,17 @@ impl Work {
             let spec = self.graph.spec(id);
             let known = match given {
                 Forecast::Maybe => {
-                    let resolved = self.resolver.resolve(spec, inputs)?;
+                    let resolved = self.resolver.resolve(spec, inputs.clone())?;
                     forecast(&self.graph, &self.resolver, id, resolved, forced)?
                 }
                 known => known,
             };
             let miss = match known {
+                Forecast::Hit { made, .. } if self.audited[id.index()] => Box::new(Miss {
+                    resolved: self.resolver.resolve(spec, inputs)?,
+                    reason: Reason::Audit,
+                    recorded: Some(made),
+                }),
                 Forecast::Hit { made, .. } => return Ok(Claimed::Served(made)),
                 Forecast::Miss(miss) => miss,
                 Forecast::Maybe | Forecast::Idle => {
@@ -220,7 +238,7 @@ impl Work {
             });
             let reservation = self.resolver.store().reserve(&key)?;
             Ok(match self.resolver.lookup(&[(spec, key)])?.pop().flatten() {
-                Some(made) if !forced => Claimed::Served(made),
+                Some(made) if !forced && miss.recorded.is_none() => Claimed::Served(made),
                 _ => Claimed::Ours(miss, reservation),
             })
         })

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use camino::Utf8Path;
-use vtbuild_cache::{Last, Output, Record, Reservation, Run};
+use vtbuild_cache::{Last, Mark, Output, Record, Reservation, Run};
 
 use super::{Ended, Try, Work, blocking, remove_scratch};
+use crate::audit::{Audited, difference};
 use crate::graph::Link;
 use crate::observe::Read;
 use crate::outcome::{Artefact, Distrust, Keep, Outcome, Produced, Status};
@@ -34,8 +35,8 @@ impl Work {
         })
         .await;
         remove_scratch(scratch).await;
-        let (status, reason, made) = match kept {
-            Ok(made) => (status, reason, made),
+        let (status, reason, made, audit) = match kept {
+            Ok((made, audit)) => (status, reason, made, audit),
             Err(error) => {
                 let spec = self.graph.spec(id);
                 let text = format!("failed to {error}");
@@ -49,9 +50,9 @@ impl Work {
                     trace: None,
                 }));
                 if needed {
-                    (Status::Error, Some(text), None)
+                    (Status::Error, Some(text), None, None)
                 } else {
-                    (status, reason, offered)
+                    (status, reason, offered, None)
                 }
             }
         };
@@ -63,6 +64,7 @@ impl Work {
             reason,
             attempts,
             logs,
+            audit,
         }
     }
 
@@ -100,13 +102,14 @@ impl Work {
         }
     }
 
+    /// Stores a result where it may be served again, and compares it with what was recorded where that is asked for.
     fn keep(
         &self,
         id: ActionId,
         miss: &Miss,
         reservation: Reservation,
         tried: Try,
-    ) -> Result<Option<Arc<Made>>, ResolveError> {
+    ) -> Result<(Option<Arc<Made>>, Option<Audited>), ResolveError> {
         let spec = self.graph.spec(id);
         let Miss { resolved, .. } = miss;
         let Try {
@@ -135,9 +138,11 @@ impl Work {
             if outcome.status != Status::Interrupt {
                 store.note(&spec.label, &last)?;
             }
-            return Ok(None);
+            let audit = self.audit(id, miss, &outcome, &[], began)?;
+            return Ok((None, audit));
         }
         let artefacts = self.take_in(&outcome.outputs)?;
+        let audit = self.audit(id, miss, &outcome, &artefacts, began)?;
         let made = Arc::new(Made {
             artefacts: artefacts.into(),
             seconds,
@@ -145,14 +150,14 @@ impl Work {
         });
         if outcome.keep == Keep::Afresh {
             store.note(&spec.label, &last)?;
-            return Ok(Some(made));
+            return Ok((Some(made), audit));
         }
         if let Some(why) = self.why_not_kept(id, resolved, &outcome, began)? {
             store.note(&spec.label, &last)?;
             self.events
                 .of(id, spec.title.clone())
                 .notice(format!("`{}` is not cached: {why}", spec.title));
-            return Ok(Some(made));
+            return Ok((Some(made), audit));
         }
         let record = Record {
             key: resolved.key,
@@ -168,11 +173,51 @@ impl Work {
             evidence: outcome.evidence,
         };
         store.publish(&record, reservation)?;
-        Ok(Some(made))
+        Ok((Some(made), audit))
     }
 
-    /// Why a pass may not be served again: its rule says so, it passed with a warning, or what it read has changed
-    /// since its key was computed.
+    /// Compares an action that ran for an audit with what is recorded of it, and marks its key where they differ.
+    fn audit(
+        &self,
+        id: ActionId,
+        miss: &Miss,
+        outcome: &Outcome,
+        made: &[Artefact],
+        began: SystemTime,
+    ) -> Result<Option<Audited>, ResolveError> {
+        let Some(recorded) = &miss.recorded else {
+            return Ok(None);
+        };
+        if outcome.status == Status::Interrupt {
+            return Ok(None);
+        }
+        let Some((was, became)) = difference(recorded, outcome.status, made) else {
+            return Ok(Some(Audited::Agreed));
+        };
+        let spec = self.graph.spec(id);
+        let tell = |text: String| self.events.of(id, spec.title.clone()).notice(text);
+        if let Some(why) = self.disturbed(id, &miss.resolved, outcome, began)? {
+            tell(format!("the audit of `{}` proves nothing: {why}", spec.title));
+            return Ok(None);
+        }
+        tell(format!(
+            "`{}` is non-deterministic: {was} is recorded, and now it came to {became}; it is no longer served (`vtbuild cache marks`)",
+            spec.title
+        ));
+        self.resolver.store().mark(&Mark {
+            key: miss.resolved.key,
+            rule: spec.rule.name.to_owned(),
+            label: spec.label.to_string(),
+            title: spec.title.to_string(),
+            was,
+            became,
+            found_unix_ms: now_ms(),
+        })?;
+        Ok(Some(Audited::Disagreed))
+    }
+
+    /// Why a pass may not be served again: its rule says so, it passed with a warning, its key is marked, or what it read
+    /// has changed since its key was computed.
     fn why_not_kept(
         &self,
         id: ActionId,
@@ -186,6 +231,21 @@ impl Work {
         if outcome.status == Status::Warn {
             return Ok(Some("a warning is shown again every time".to_owned()));
         }
+        if self.resolver.store().mark_of(&resolved.key)?.is_some() {
+            let why = "it is marked as non-deterministic (`vtbuild cache marks`)";
+            return Ok(Some(why.to_owned()));
+        }
+        self.disturbed(id, resolved, outcome, began)
+    }
+
+    /// What an action read and somebody changed since its key was computed.
+    fn disturbed(
+        &self,
+        id: ActionId,
+        resolved: &Resolved,
+        outcome: &Outcome,
+        began: SystemTime,
+    ) -> Result<Option<String>, ResolveError> {
         if let Some(path) = self.resolver.moved_since(self.graph.spec(id), resolved)? {
             return Ok(Some(format!("{path} changed while it ran")));
         }
