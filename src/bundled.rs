@@ -6,9 +6,12 @@ use std::os::unix::fs::PermissionsExt;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use include_dir::{Dir, DirEntry, include_dir};
-use vtbuild_cache::Digest;
+use vtbuild_cache::{Digest, hold};
 
 use crate::exit::Failure;
+
+/// How often the files are written where another process collects them at the same moment.
+const TRIES: usize = 3;
 
 static SETS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/cfg/sets");
 static PROVIDER: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/providers/bundled");
@@ -36,7 +39,11 @@ impl Bundled {
             whole.push_str(&format!("{name} {digest}\n"));
         }
         let root = cache.join("bundled").join(Digest::of(whole.as_bytes()).short());
-        if !root.is_dir() {
+        // What is held is not collected; what was about to be is written again.
+        for _ in 0..TRIES {
+            if hold(&root) {
+                break;
+            }
             let failed = |error: std::io::Error| {
                 Failure::environment(format!("failed to unpack the bundled files to {root}: {error}"))
             };

@@ -140,6 +140,10 @@ pub struct PlaceArgs {
     /// Cache folder [default: $XDG_CACHE_HOME/vtbuild]
     #[arg(long, value_name = "DIR", env = "VTBUILD_CACHE")]
     pub cache_dir: Option<Utf8PathBuf>,
+    /// How large the cache may be before what is worth least in it goes, e.g. 50G [default: cache-size in vtbuild.toml, else
+    /// 20G, or half of what a smaller disk has left]
+    #[arg(long, value_name = "SIZE", env = "VTBUILD_CACHE_SIZE")]
+    pub cache_size: Option<String>,
     /// Fail where vtbuild.lock would have to change, instead of changing it (for CI)
     #[arg(long)]
     pub locked: bool,
@@ -406,16 +410,30 @@ pub struct CleanArgs {
 
 /// `vtbuild cache`.
 #[derive(Args, Debug, Clone)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+After a run that put something into it, the cache is made as small as it should be. What goes first is what costs least
+seconds a byte to make again, with all that stands on it, and has not been used for long. What any running vtbuild uses stays.
+
+Examples:
+  vtbuild cache                          what is in it, by kind, and how large it may be
+  vtbuild cache gc --dry-run             what would go now
+  vtbuild cache gc --max-size 5G -n      what would go if it had to fit into 5 GiB"
+)]
 pub struct CacheArgs {
+    /// Where the workspace and the cache are
+    #[command(flatten)]
+    pub place: PlaceArgs,
     /// What to do
     #[command(subcommand)]
-    pub command: CacheCommand,
+    pub command: Option<CacheCommand>,
 }
 
 /// What to do with the cache.
 #[derive(Subcommand, Debug, Clone)]
 pub enum CacheCommand {
-    /// What is in it
+    /// What is in it, by kind
     Stat {
         /// Where the workspace and the cache are
         #[command(flatten)]
@@ -424,14 +442,17 @@ pub enum CacheCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Remove what is cheapest to make again until the rest fits
+    /// Remove what is worth least until the rest fits
     Gc {
         /// Where the workspace and the cache are
         #[command(flatten)]
         place: PlaceArgs,
-        /// How large the cache may be, e.g. 20G
+        /// How large the cache may be afterwards, e.g. 20G [default: what it may be anyway]
         #[arg(long, value_name = "SIZE")]
-        max_size: String,
+        max_size: Option<String>,
+        /// Only say what would go
+        #[arg(short = 'n', long)]
+        dry_run: bool,
     },
     /// What an audit found to be non-deterministic: it is neither served nor stored
     Marks {

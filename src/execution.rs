@@ -13,6 +13,7 @@ use vtbuild_engine::schedule::run::{Places, Run, RunOptions, Summary};
 use vtbuild_providers::process::Launcher;
 use vtbuild_rules::test::{DATA_ROOT, host_fact};
 
+use crate::collect;
 use crate::command::warn;
 use crate::exit::{Exit, Failure};
 use crate::report::{self, Reporter};
@@ -80,6 +81,10 @@ impl Execution<'_> {
         } else {
             None
         };
+        let used = self.plan.blobs();
+        if let Err(error) = self.resolver.store().touch(&used) {
+            warn(&format!("failed to note what of the cache is used: {error}"));
+        }
         let (sink, stream) = events();
         let relay = tokio::spawn(report::relay(stream, self.reporters));
         let (rules, interpreters) = self.wiring.rules(&scratch.path);
@@ -113,6 +118,9 @@ impl Execution<'_> {
         }
         // Without a janitor nobody else removes it; with one it is gone already.
         let _ = std::fs::remove_dir_all(&scratch.path);
+        if summary.ran > 0 {
+            collect::after_run(self.workspace, self.resolver.store());
+        }
         Ok(summary)
     }
 }

@@ -3,6 +3,7 @@
 mod analysis;
 mod bundled;
 mod cli;
+mod collect;
 mod command;
 mod execution;
 mod exit;

@@ -112,7 +112,7 @@ impl Wiring {
             providers,
             python,
             trees: workspace.cache.join("trees"),
-            states: states_dir(&workspace.cache),
+            states: workspace.cache.join("states"),
             visits: Visits::default(),
         };
         Ok(Self { launcher, setup })
@@ -170,11 +170,6 @@ impl Wiring {
         Graph::build(specs.into_iter().map(Arc::new).collect())
             .map_err(|error| Failure::config(error.to_string()))
     }
-}
-
-/// Where states of guests are at hand.
-pub fn states_dir(cache: &Utf8Path) -> Utf8PathBuf {
-    cache.join("states")
 }
 
 /// The emulators that variants name, and the one of those that name none.

@@ -53,6 +53,7 @@ fn record(number: usize, blob: Blob) -> Record {
             digest: blob.digest,
             size: blob.size,
         }],
+        inputs: Vec::new(),
         observed: Vec::new(),
         manifest: manifest_of(&action),
         seconds: 31.34,
@@ -127,7 +128,7 @@ fn main() {
         keys.iter()
             .for_each(|key| assert!(store.lookup(key).expect("a look-up").is_some()));
     });
-    let bytes = store.stat().expect("a stat").index_bytes;
+    let bytes = store.stat(&[]).expect("a stat").index_bytes;
     say(&format!(
         "{:<44}{:>9} bytes",
         "index, for each record",

@@ -10,7 +10,6 @@ use crate::digest::Digest;
 use crate::error::{StoreError, io_at};
 use crate::hit::take;
 use crate::index::Damage;
-use crate::lock::{FileLock, Mode};
 use crate::notice::Notice;
 use crate::sparse::copy_and_hash;
 use crate::store::{Store, now_unix_ms};
@@ -44,28 +43,6 @@ pub struct Verified {
     pub size: u64,
 }
 
-/// Keeps a blob from being collected as long as it lives, in this and all other processes.
-#[derive(Debug)]
-pub struct Pin {
-    digest: Digest,
-    path: Utf8PathBuf,
-    _lock: FileLock,
-}
-
-impl Pin {
-    /// Which blob is pinned.
-    #[must_use]
-    pub fn digest(&self) -> Digest {
-        self.digest
-    }
-
-    /// Where its content is. The file is read-only and must stay as it is.
-    #[must_use]
-    pub fn path(&self) -> &Utf8Path {
-        &self.path
-    }
-}
-
 impl Store {
     /// Stores `bytes`.
     ///
@@ -76,6 +53,8 @@ impl Store {
             digest: Digest::of(bytes),
             size: bytes.len() as u64,
         };
+        // First kept, then looked for: what is there now stays.
+        self.pin(std::iter::once(blob.digest))?;
         if self.use_unchanged(&blob.digest)? {
             return Ok(blob);
         }
@@ -150,7 +129,7 @@ impl Store {
         let path = self.blob_path(&blob.digest);
         let folder = path.parent().expect("a blob lies in a folder");
         crate::layout::make_dir(folder)?;
-        let _publishing = FileLock::wait(&self.layout().blob_locks(), (&blob.digest).into(), Mode::Shared)?;
+        self.pin(std::iter::once(blob.digest))?;
         fs::rename(&scratch.path, &path).map_err(io_at("publish", &path))?;
         File::open(folder)
             .and_then(|folder| folder.sync_all())
@@ -203,21 +182,17 @@ impl Store {
         Ok(Verified { size })
     }
 
-    /// Pins the blob for use and checks that it is what it was: by size and time of change as recorded when
-    /// it was published, and by its whole content when these differ.
+    /// Where the blob's content is, for use up to the end of this process: it is pinned, and it was checked that it is what
+    /// it was: by size and time of change as recorded when it was published, and by its whole content when these differ.
     ///
     /// # Errors
     /// As [`verify_blob`](Self::verify_blob).
-    pub fn use_blob(&self, digest: &Digest) -> Result<Pin, StoreError> {
-        let lock = FileLock::wait(&self.layout().blob_locks(), digest.into(), Mode::Shared)?;
+    pub fn use_blob(&self, digest: &Digest) -> Result<Utf8PathBuf, StoreError> {
+        self.pin(std::iter::once(*digest))?;
         if !self.use_unchanged(digest)? {
             self.verify_blob(digest)?;
         }
-        Ok(Pin {
-            digest: *digest,
-            path: self.blob_path(digest),
-            _lock: lock,
-        })
+        Ok(self.blob_path(digest))
     }
 
     /// The cheap check: whether the file looks as it did when its content was last known to be right. If so,

@@ -4,9 +4,9 @@
 //! VERSION            the layout's name; another one is refused
 //! cas/ab/cdef…       blobs by digest, mode 0444
 //! index/             the LMDB environment
-//! locks/             files whose bytes are locked: keys that are reserved, blobs that are in use
+//! locks/             files whose bytes are locked: keys that are reserved, the right to remove blobs
 //! quarantine/        corrupted blobs and unusable indexes, kept for a look
-//! tmp/<process>/     blobs being written; locked while the process lives
+//! tmp/<process>/     blobs being written, and a list of those in use; locked while the process lives
 //! ```
 
 use std::fs;
@@ -23,6 +23,12 @@ pub(crate) const VERSION: &str = "vtbuild cache, layout 1";
 
 /// Free space below which a store is not opened, in bytes: its index could not be written.
 const SPARE_BYTES: u64 = 256 * 1024;
+
+/// The file in a process's folder that is locked while it lives.
+const ALIVE: &str = "alive";
+
+/// The file in a process's folder that lists the blobs it uses.
+const PINS: &str = "pins";
 
 /// The paths of a store.
 #[derive(Debug)]
@@ -47,7 +53,7 @@ impl Layout {
         let name = format!("{}-{:016x}", std::process::id(), fastrand::u64(..));
         let tmp = root.join("tmp").join(name);
         fs::create_dir(&tmp).map_err(io_at("create", &tmp))?;
-        let alive = FileLock::wait(&tmp.join("alive"), Place::ONLY, Mode::Exclusive)?;
+        let alive = FileLock::wait(&tmp.join(ALIVE), Place::ONLY, Mode::Exclusive)?;
         Ok(Self {
             root: root.to_owned(),
             tmp,
@@ -81,14 +87,34 @@ impl Layout {
         self.root.join("locks/keys")
     }
 
-    /// The file whose bytes are the locks of blobs.
-    pub(crate) fn blob_locks(&self) -> Utf8PathBuf {
-        self.root.join("locks/blobs")
+    /// The lock of whoever removes blobs, shared by those who begin to use some.
+    pub(crate) fn removing(&self) -> Utf8PathBuf {
+        self.root.join("locks/removing")
     }
 
     /// The lock of whoever collects garbage.
     pub(crate) fn collecting(&self) -> Utf8PathBuf {
         self.root.join("locks/gc")
+    }
+
+    /// The file that lists what this process uses.
+    pub(crate) fn pins(&self) -> Utf8PathBuf {
+        self.tmp.join(PINS)
+    }
+
+    /// The lists of all processes that live.
+    pub(crate) fn pins_of_all(&self) -> Result<Vec<Utf8PathBuf>, StoreError> {
+        let tmp = self.root.join("tmp");
+        let mut lists = Vec::new();
+        for entry in tmp.read_dir_utf8().map_err(io_at("list", &tmp))? {
+            let folder = entry.map_err(io_at("list", &tmp))?.into_path();
+            let list = folder.join(PINS);
+            let dead = || FileLock::try_now(&folder.join(ALIVE), Place::ONLY, Mode::Exclusive);
+            if list.is_file() && dead()?.is_none() {
+                lists.push(list);
+            }
+        }
+        Ok(lists)
     }
 
     /// A new name for something being written, on the store's file system.
@@ -204,8 +230,7 @@ fn check_space(root: &Utf8Path) -> Result<(), StoreError> {
 fn sweep(tmp: &Utf8Path) -> Result<(), StoreError> {
     for entry in tmp.read_dir_utf8().map_err(io_at("list", tmp))? {
         let folder = entry.map_err(io_at("list", tmp))?.into_path();
-        if !folder.is_dir()
-            || FileLock::try_now(&folder.join("alive"), Place::ONLY, Mode::Exclusive)?.is_some()
+        if !folder.is_dir() || FileLock::try_now(&folder.join(ALIVE), Place::ONLY, Mode::Exclusive)?.is_some()
         {
             // Another process may be sweeping what the same death left.
             let _ = fs::remove_dir_all(&folder).or_else(|_| fs::remove_file(&folder));

@@ -40,6 +40,9 @@ pub struct Record {
     pub status: String,
     /// Its outputs, in the rule's order.
     pub outputs: Vec<Output>,
+    /// The outputs of other actions that it read: collection weighs what stands on a blob.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<Digest>,
     /// What it looked at while it ran.
     pub observed: Vec<Observed>,
     /// What entered the key, printed.
@@ -75,6 +78,7 @@ impl Record {
         Hit {
             trace: self.trace(),
             outputs: self.outputs.clone(),
+            inputs: self.inputs.clone(),
             observed: Observations::of(&self.observed),
             seconds: self.seconds,
             finished_unix_ms: self.finished_unix_ms,
@@ -136,6 +140,7 @@ pub(crate) mod tests {
             label: "//boot".to_owned(),
             status: "PASS".to_owned(),
             outputs: outputs.iter().map(output).collect(),
+            inputs: Vec::new(),
             observed: Vec::new(),
             manifest: Manifest::default(),
             seconds: 1.5,

@@ -59,9 +59,12 @@ impl Store {
             return Ok(None);
         }
         for trace in self.traces(key)? {
-            if let Some(record) = self.record_of(&trace)?
-                && self.is_whole(&record)
-            {
+            let Some(record) = self.record_of(&trace)? else {
+                continue;
+            };
+            // First kept, then looked for: what is there now stays.
+            self.pin(record.outputs.iter().map(|output| output.digest))?;
+            if self.is_whole(&record) {
                 return Ok(Some(record));
             }
         }
@@ -133,6 +136,8 @@ impl Store {
         }
         drop(txn);
         self.remove_damaged(table, &damaged)?;
+        // First kept, then looked for: what is there now stays.
+        self.pin(hits.iter().flatten().flat_map(Hit::blobs))?;
         self.drop_incomplete(&mut hits)?;
         Ok(hits)
     }
@@ -275,6 +280,7 @@ impl Store {
         }
         index.put(txn, tables.traces, record.key.as_bytes(), &hits_to_bytes(&hits))?;
         index.put(txn, tables.records, trace.as_bytes(), &to_json(record))?;
+        self.note_made_again(txn, record)?;
         self.note_in(txn, &record.label, &Run::from(record), None)
     }
 

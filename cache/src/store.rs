@@ -7,10 +7,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::digest::Digest;
 use crate::error::{StoreError, io_at};
+use crate::gc::MadeAgain;
 use crate::index::{Damage, Index, Table};
 use crate::layout::Layout;
 use crate::notice::{Notice, Notices};
+use crate::pins::Pins;
 
 /// A content-addressable store with its records, in one directory. Cloning it is cheap; clones are the same
 /// store.
@@ -26,6 +29,8 @@ pub(crate) struct Inner {
     pub(crate) index: Index,
     pub(crate) layout: Layout,
     pub(crate) notices: Notices,
+    pins: Pins,
+    made_again: Mutex<Vec<MadeAgain>>,
 }
 
 /// LMDB must not open one environment twice in a process, so stores of one directory share it.
@@ -57,6 +62,8 @@ impl Store {
             index,
             layout,
             notices,
+            pins: Pins::default(),
+            made_again: Mutex::default(),
         });
         let path = dir.canonicalize_utf8().map_err(io_at("resolve", dir))?;
         open.retain(|_, store| store.strong_count() > 0);
@@ -86,6 +93,33 @@ impl Store {
 
     pub(crate) fn notice(&self, notice: Notice) {
         self.inner.notices.add(notice);
+    }
+
+    /// Keeps blobs from being collected as long as this store is open.
+    pub(crate) fn pin(&self, digests: impl Iterator<Item = Digest>) -> Result<(), StoreError> {
+        self.inner.pins.add(self.layout(), digests)
+    }
+
+    /// Lets go of all blobs that were looked up, put or used so far: from now on they may be collected. For a process that
+    /// goes on to something else.
+    ///
+    /// # Errors
+    /// When the list of them cannot be removed.
+    pub fn release(&self) -> Result<(), StoreError> {
+        self.inner.pins.release(self.layout())
+    }
+
+    /// What this process made again although it had been collected a short time before. Tells once.
+    #[must_use]
+    pub fn made_again(&self) -> Vec<MadeAgain> {
+        std::mem::take(&mut *self.again())
+    }
+
+    pub(crate) fn again(&self) -> MutexGuard<'_, Vec<MadeAgain>> {
+        self.inner
+            .made_again
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads, unseals and decodes the value at `key`. A damaged one is removed, reported, and counts as not

@@ -173,6 +173,18 @@ impl Plan {
         self.forecasts.iter().filter(idle).count()
     }
 
+    /// The outputs of all hits, each once.
+    #[must_use]
+    pub fn blobs(&self) -> Vec<Digest> {
+        let hits = self.forecasts.iter().filter_map(|forecast| match forecast {
+            Forecast::Hit { made, .. } => Some(made.artefacts.iter()),
+            Forecast::Miss(_) | Forecast::Maybe | Forecast::Idle => None,
+        });
+        let digests: std::collections::BTreeSet<Digest> =
+            hits.flatten().map(|output| output.digest).collect();
+        digests.into_iter().collect()
+    }
+
     /// What each hit offers, by action; `None` for all others.
     #[must_use]
     pub fn made(&self) -> Vec<Option<Arc<Made>>> {

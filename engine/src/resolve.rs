@@ -84,6 +84,15 @@ pub struct Resolved {
     pub inputs: Vec<InputDigest>,
 }
 
+impl Resolved {
+    /// The outputs of other actions that its key is made of, each once.
+    pub(crate) fn read(&self) -> impl Iterator<Item = Digest> {
+        let outputs = self.inputs.iter().flat_map(|input| input.outputs.iter());
+        let digests: BTreeSet<Digest> = outputs.map(|(_, digest)| *digest).collect();
+        digests.into_iter()
+    }
+}
+
 /// Looks actions up.
 #[derive(Debug)]
 pub struct Resolver {

@@ -7,7 +7,7 @@
 //!
 //! Anything odd about a kept program (cut short, a flipped bit, another format) makes it one that is not there: the answer
 //! comes from the files then, and the program is kept anew. Files are written beside and renamed, and never changed after
-//! that, so any number of processes may share a shelf.
+//! that, so any number of processes may share a shelf. Programs that nobody asks for go with the rest of the cache.
 
 mod format;
 mod reads;
@@ -30,15 +30,6 @@ use crate::db::FileText;
 
 /// Programs of less text than this are parsed faster than it pays to keep them.
 const WORTHWHILE: u64 = 256 * 1024;
-
-/// How many programs are kept at most.
-const MOST: usize = 32;
-
-/// How long a program stays that nobody asks for.
-const UNUSED: Duration = Duration::from_secs(7 * 24 * 3600);
-
-/// What a process that was killed left half written is not older than this when it is still being written.
-const HALF_WRITTEN: Duration = Duration::from_secs(3600);
 
 /// A linked program and what else is known of its files.
 #[derive(Clone, Debug)]
@@ -114,32 +105,6 @@ impl Shelf {
         Ok(answer)
     }
 
-    /// Removes the programs that nobody has asked for in a while; how many.
-    pub fn collect(&self) -> usize {
-        let now = SystemTime::now();
-        let age = |time: SystemTime| now.duration_since(time).unwrap_or_default();
-        let mut kept = Vec::new();
-        let mut removed = 0;
-        for entry in self.folder.read_dir_utf8().into_iter().flatten().flatten() {
-            let Ok(used) = entry.metadata().and_then(|metadata| metadata.modified()) else {
-                continue;
-            };
-            let half_written = entry.file_name().starts_with('.') && age(used) > HALF_WRITTEN;
-            if half_written || age(used) > UNUSED {
-                removed += usize::from(fs::remove_file(entry.path()).is_ok());
-            } else {
-                kept.push((used, entry.into_path()));
-            }
-        }
-        kept.sort_unstable();
-        let many = kept.len().saturating_sub(MOST);
-        removed
-            + kept[..many]
-                .iter()
-                .filter(|(_, path)| fs::remove_file(path).is_ok())
-                .count()
-    }
-
     /// Where the answer to a question is kept. The build and what paths are relative to are part of every question.
     fn path(&self, question: &str) -> Option<Utf8PathBuf> {
         let build = Identity::of(&fs::metadata("/proc/self/exe").ok()?);
@@ -193,7 +158,6 @@ impl Shelf {
         if write().is_err() {
             let _ = fs::remove_file(&beside);
         }
-        self.collect();
     }
 }
 

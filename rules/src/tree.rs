@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use thiserror::Error;
+use vtbuild_cache::hold;
 use vtbuild_engine::outcome::Artefact;
 
 /// Why an archive could not be unpacked.
@@ -28,7 +29,8 @@ const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// Safe to be called by several processes at once: whoever is first puts the finished folder in place.
 pub(crate) fn of(archive: &Artefact, trees: &Utf8Path) -> Result<Utf8PathBuf, TreeError> {
     let tree = trees.join(archive.digest.short());
-    if tree.is_dir() {
+    // What is held is not collected while this process works with it.
+    if hold(&tree) {
         return Ok(tree);
     }
     let failed = |source| TreeError {
@@ -50,6 +52,10 @@ pub(crate) fn of(archive: &Artefact, trees: &Utf8Path) -> Result<Utf8PathBuf, Tr
         // Somebody else was quicker; ours goes.
         Err(_) if tree.is_dir() => {}
         Err(error) => return Err(failed(error)),
+    }
+    if !hold(&tree) {
+        let taken = "another process has just collected it; run it again";
+        return Err(failed(io::Error::other(taken)));
     }
     Ok(tree)
 }

@@ -40,6 +40,8 @@ pub struct Settings {
     pub config: String,
     /// Whether the built-in test provider is there.
     pub bundled_tests: bool,
+    /// How large the cache may be, such as `20G`.
+    pub cache_size: Option<String>,
     /// Hosts that build what tests need, by name.
     pub hosts: BTreeMap<String, HostSettings>,
 }
@@ -78,6 +80,7 @@ impl Default for Settings {
             params: BTreeMap::new(),
             config: String::new(),
             bundled_tests: true,
+            cache_size: None,
             hosts: BTreeMap::new(),
         }
     }
@@ -92,6 +95,8 @@ pub struct Workspace {
     pub settings: Settings,
     /// The cache's folder.
     pub cache: Utf8PathBuf,
+    /// How large it may be, where that was asked for.
+    pub cache_size: Option<String>,
     /// The files that the program carries.
     pub bundled: Bundled,
     /// The test providers that can be used: the bundled one, then the others in the order of their names.
@@ -145,6 +150,7 @@ impl Workspace {
             root,
             settings,
             cache,
+            cache_size: place.cache_size.clone(),
             bundled,
             providers,
             defined,

@@ -1,6 +1,7 @@
 //! From definition files to test providers: folders as they are, repositories at the commit that is locked.
 
 use camino::{Utf8Path, Utf8PathBuf};
+use vtbuild_cache::hold;
 use vtbuild_providers::process::Launcher;
 use vtbuild_providers::provider::{Definition, GitSource, ProviderError, Repositories, Source, TestProvider};
 
@@ -124,7 +125,8 @@ fn defined(
     let locked = lock.commit(&definition.name, source).map(str::to_owned);
     let ready = locked
         .as_ref()
-        .and_then(|commit| repositories.ready(source, commit));
+        .and_then(|commit| repositories.ready(source, commit))
+        .filter(|root| hold(root));
     let (commit, root) = match (locked, ready) {
         (Some(commit), Some(root)) => (commit, root),
         _ if fetch == Fetch::Never => {
@@ -168,6 +170,7 @@ async fn at_commit(
     source: &GitSource,
     commit: &str,
 ) -> Result<Utf8PathBuf, ProviderError> {
+    hold_mirror(repositories, source);
     if !repositories.knows(source, commit).await? {
         note(&format!("fetching the test provider {name} from {}", source.url));
         repositories.fetch(source).await?;
@@ -180,7 +183,21 @@ async fn at_commit(
             });
         }
     }
-    repositories.checkout(source, commit).await
+    held(repositories.checkout(source, commit).await?)
+}
+
+/// Keeps a mirror from being collected while it is read. One that is not there yet is made, and new ones stay.
+fn hold_mirror(repositories: &Repositories, source: &GitSource) {
+    let _ = hold(&repositories.mirror_of(source));
+}
+
+/// Keeps a checkout from being collected as long as this process works with it.
+fn held(root: Utf8PathBuf) -> Result<Utf8PathBuf, ProviderError> {
+    if hold(&root) {
+        return Ok(root);
+    }
+    let source = std::io::Error::other("another process has just collected it; try again");
+    Err(ProviderError::Cache { path: root, source })
 }
 
 /// What a definition means by now.
@@ -189,10 +206,11 @@ pub async fn newest(
     name: &str,
     source: &GitSource,
 ) -> Result<(String, Utf8PathBuf), ProviderError> {
+    hold_mirror(repositories, source);
     note(&format!("fetching the test provider {name} from {}", source.url));
     repositories.fetch(source).await?;
     let commit = repositories.resolve(source).await?;
-    let root = repositories.checkout(source, &commit).await?;
+    let root = held(repositories.checkout(source, &commit).await?)?;
     Ok((commit, root))
 }
 

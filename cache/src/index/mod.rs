@@ -55,9 +55,19 @@ pub(crate) struct Tables {
     pub(crate) files: Table,
     /// Key to the mark that keeps its records from being served.
     pub(crate) marks: Table,
+    /// Key to when its record was collected.
+    pub(crate) collected: Table,
 }
 
-const NAMES: [&str; 6] = ["traces", "records", "blobs", "labels", "files", "marks"];
+const NAMES: [&str; 7] = [
+    "traces",
+    "records",
+    "blobs",
+    "labels",
+    "files",
+    "marks",
+    "collected",
+];
 
 /// An open index.
 pub(crate) struct Index {
@@ -252,7 +262,7 @@ fn open_tables(env: &Env<WithoutTls>) -> Result<Tables, heed::Error> {
     let txn = env.write_txn()?;
     let databases = env.create_databases_and_commit(txn, |opener, txn| {
         let mut create = |name| opener.create_database::<Bytes, Bytes>(txn, Some(name));
-        let [a, b, c, d, e, f] = NAMES;
+        let [a, b, c, d, e, f, g] = NAMES;
         let all = [
             create(a)?,
             create(b)?,
@@ -260,10 +270,11 @@ fn open_tables(env: &Env<WithoutTls>) -> Result<Tables, heed::Error> {
             create(d)?,
             create(e)?,
             create(f)?,
+            create(g)?,
         ];
         Ok::<_, heed::Error>(CommitOrAbort::<_, ()>::Commit(all))
     })?;
-    let [traces, records, blobs, labels, files, marks] = databases.unwrap_commit();
+    let [traces, records, blobs, labels, files, marks, collected] = databases.unwrap_commit();
     let table = |index: usize, database| Table {
         name: NAMES[index],
         database,
@@ -275,6 +286,7 @@ fn open_tables(env: &Env<WithoutTls>) -> Result<Tables, heed::Error> {
         labels: table(3, labels),
         files: table(4, files),
         marks: table(5, marks),
+        collected: table(6, collected),
     })
 }
 

@@ -360,7 +360,9 @@ impl Repositories {
             .env("LC_ALL", "C")
     }
 
-    fn mirror_of(&self, source: &GitSource) -> Utf8PathBuf {
+    /// Where the mirror of a repository is, or would be.
+    #[must_use]
+    pub fn mirror_of(&self, source: &GitSource) -> Utf8PathBuf {
         let digest = HEXLOWER.encode(&Sha256::digest(source.url.as_bytes()));
         let path = source.url.trim_end_matches('/');
         let last = path.rsplit(['/', ':']).next().unwrap_or(path);

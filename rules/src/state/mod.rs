@@ -26,7 +26,6 @@ use crate::test::TestRule;
 use crate::test::images::ImageUse;
 
 pub(crate) use unpacked::Unpacked;
-pub use unpacked::{collect, unpacked_bytes};
 
 /// The rule's name and version.
 pub const NAME: RuleName = RuleName {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Map, Value, json};
-use vtbuild_cache::Digest;
+use vtbuild_cache::{Digest, hold};
 use vtbuild_engine::event::Sink;
 use vtbuild_engine::outcome::{Keep, Outcome, Status};
 use vtbuild_engine::rule::Job;
@@ -455,12 +455,7 @@ fn start(
         },
         log: job.logs.join("debug.log"),
         accelerator: launch.accel.name(),
-        probes: Some(
-            rule.setup
-                .trees
-                .with_file_name("probes")
-                .join(answers_of(&launch.qemu)),
-        ),
+        probes: Some(probes_of(&rule.setup.trees, &launch.qemu)?),
         vms: vms
             .into_iter()
             .map(|name| StartedVm { name, params: None })
@@ -472,6 +467,15 @@ fn start(
         },
         watched: roots(rule).watched(folder.path()),
     })
+}
+
+/// The folder of what QEMU answered, which is not collected meanwhile.
+fn probes_of(trees: &Utf8Path, qemu: &Qemu) -> Result<Utf8PathBuf, String> {
+    let probes = trees.with_file_name("probes").join(answers_of(qemu));
+    std::fs::create_dir_all(&probes).map_err(|error| format!("make {probes}: {error}"))?;
+    // Where another process is about to collect it, questions are asked again: nothing else is lost.
+    let _ = hold(&probes);
+    Ok(probes)
 }
 
 /// The test's folder for temporary files: on a short path, because tests and helper programs make sockets in it.

@@ -165,6 +165,7 @@ impl Work {
             label: spec.label.to_string(),
             status: outcome.status.word().to_owned(),
             outputs: made.artefacts.iter().map(output).collect(),
+            inputs: resolved.read().collect(),
             observed: self.resolver.observations(spec, &outcome.observed)?,
             manifest,
             seconds,
