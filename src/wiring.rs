@@ -3,7 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
+use rayon::prelude::*;
 use vtbuild_engine::graph::Graph;
 use vtbuild_engine::rule::{DeclareError, Rule, Rules};
 use vtbuild_engine::spec::Spec;
@@ -155,10 +156,11 @@ impl Wiring {
     /// The graph of the variants and all that they stand on.
     pub fn graph(&self, variants: &[Variant]) -> Result<Graph, Failure> {
         let rule = TestRule::new(self.setup.clone(), "".into());
+        let declared: Vec<_> = variants.par_iter().map(|variant| rule.declare(variant)).collect();
         let mut specs = Vec::with_capacity(variants.len());
         let mut errors = Vec::new();
-        for variant in variants {
-            match rule.declare(variant) {
+        for declared in declared {
+            match declared {
                 Ok(spec) => specs.push(spec),
                 Err(error) => errors.push(error),
             }

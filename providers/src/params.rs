@@ -14,6 +14,8 @@ use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 pub use reads::ReadSet;
 use reads::Recorder;
 
@@ -39,11 +41,11 @@ fn of(object: &str) -> String {
     }
 }
 
-/// An ordered map of strings.
+/// An ordered map of strings. Views and copies share what they do not change: there are thousands of variants, and of each
+/// some dozens of views.
 #[derive(Debug, Clone, Default)]
 pub struct Params {
-    entries: Vec<(String, String)>,
-    index: HashMap<String, usize>,
+    list: Arc<List>,
     /// The objects whose view this is, outermost first.
     view: Vec<String>,
     /// Who remembers what is asked, where somebody does.
@@ -52,9 +54,31 @@ pub struct Params {
     own: HashMap<(usize, String), bool>,
 }
 
+/// Keys and values in order, and where each key is.
+#[derive(Debug, Clone, Default)]
+struct List {
+    entries: Vec<(Arc<str>, Arc<str>)>,
+    index: FxHashMap<Arc<str>, usize>,
+}
+
+impl List {
+    fn put(&mut self, key: Arc<str>, value: Arc<str>) {
+        if let Some(position) = self.index.get(&key) {
+            self.entries[*position].1 = value;
+        } else {
+            self.index.insert(key.clone(), self.entries.len());
+            self.entries.push((key, value));
+        }
+    }
+
+    fn get(&self, key: &str) -> Option<&Arc<str>> {
+        self.index.get(key).map(|position| &self.entries[*position].1)
+    }
+}
+
 impl PartialEq for Params {
     fn eq(&self, other: &Params) -> bool {
-        self.entries == other.entries
+        self.list.entries == other.list.entries
     }
 }
 
@@ -69,9 +93,8 @@ impl Params {
     /// The same parameters, which remember from now on what is asked of them and of every view of them. See [`reads`](Self::reads).
     #[must_use]
     pub fn recording(&self) -> Params {
-        let names = self.entries.iter().map(|(key, _)| key.clone());
         Params {
-            recorder: Some(Arc::new(Recorder::new(names))),
+            recorder: Some(Arc::new(Recorder::new(self.list.clone()))),
             own: HashMap::new(),
             ..self.clone()
         }
@@ -93,7 +116,9 @@ impl Params {
     }
 
     fn look_for(&self, recorder: &Recorder, key: &str, depth: usize) -> bool {
-        if let Some(present) = self.own.get(&(depth, key.to_owned())) {
+        if !self.own.is_empty()
+            && let Some(present) = self.own.get(&(depth, key.to_owned()))
+        {
             return *present;
         }
         let Some(object) = depth.checked_sub(1).and_then(|outer| self.view.get(outer)) else {
@@ -104,21 +129,16 @@ impl Params {
     }
 
     /// Sets a key. One that exists keeps its place in the order.
-    pub fn set(&mut self, key: impl Into<String>, value: impl Into<String>) {
+    pub fn set(&mut self, key: impl Into<Arc<str>>, value: impl Into<Arc<str>>) {
         let (key, value) = (key.into(), value.into());
         if self.recorder.is_some() {
-            self.own.insert((self.view.len(), key.clone()), true);
+            self.own.insert((self.view.len(), (&*key).to_owned()), true);
         }
         self.put(key, value);
     }
 
-    fn put(&mut self, key: String, value: String) {
-        if let Some(position) = self.index.get(&key) {
-            self.entries[*position].1 = value;
-        } else {
-            self.index.insert(key.clone(), self.entries.len());
-            self.entries.push((key, value));
-        }
+    fn put(&mut self, key: Arc<str>, value: Arc<str>) {
+        Arc::make_mut(&mut self.list).put(key, value);
     }
 
     /// The value of a key.
@@ -129,9 +149,7 @@ impl Params {
 
     /// The value of a key, without remembering that it was asked for.
     fn peek(&self, key: &str) -> Option<&str> {
-        self.index
-            .get(key)
-            .map(|position| self.entries[*position].1.as_str())
+        self.list.get(key).map(|value| &**value)
     }
 
     /// The value of a key without surrounding blanks; none when there is nothing left.
@@ -141,9 +159,7 @@ impl Params {
 
     /// Keys and values in order. Not remembered as a question: for showing them and handing them on.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.entries
-            .iter()
-            .map(|(key, value)| (key.as_str(), value.as_str()))
+        self.list.entries.iter().map(|(key, value)| (&**key, &**value))
     }
 
     /// The words of a value, each once, in order: names of objects.
@@ -169,10 +185,11 @@ impl Params {
             recorder.scan(object);
         }
         let suffix = format!("_{object}");
-        for (key, _) in self.entries.iter().filter(|(key, _)| key.ends_with(&suffix)) {
-            let plain = key.split(&suffix).next().unwrap_or_default().to_owned();
+        let entries = self.list.entries.iter();
+        for (key, value) in entries.filter(|(key, _)| key.ends_with(&suffix)) {
+            let plain: Arc<str> = key.split(&suffix).next().unwrap_or_default().into();
             // The value as it is by now: an earlier key may have set this one.
-            let value = view.peek(key).unwrap_or_default().to_owned();
+            let value = view.list.get(key).unwrap_or(value).clone();
             if plain.len() + suffix.len() != key.len() {
                 // The suffix stands in it twice: no rule of names finds it, so it is remembered at once.
                 view.asked(key);
@@ -188,25 +205,21 @@ impl Params {
         let mut view = objects
             .iter()
             .fold(self.clone(), |outer, object| outer.object(object));
-        let own = std::mem::take(&mut view.entries);
-        view.index.clear();
-        for (key, value) in &given.entries {
-            view.put(key.clone(), value.clone());
-        }
+        let own = std::mem::replace(&mut view.list, given.list.clone());
         let depth = view.view.len();
         let mut mark = |key: &str, present| view.own.insert((depth, key.to_owned()), present);
-        for (key, value) in &own {
+        for (key, value) in &own.entries {
             match given.peek(key) {
-                Some(now) if now == value => {}
+                Some(now) if *now == **value => {}
                 now => drop(mark(key, now.is_some())),
             }
         }
-        let known: std::collections::HashSet<&str> = own.iter().map(|(key, _)| key.as_str()).collect();
-        for (key, _) in given
+        let new = given
+            .list
             .entries
             .iter()
-            .filter(|(key, _)| !known.contains(key.as_str()))
-        {
+            .filter(|(key, _)| own.get(key).is_none());
+        for (key, _) in new {
             mark(key, true);
         }
         view
@@ -282,13 +295,18 @@ fn parse_size(text: &str, unit: u64) -> Option<u64> {
     amount.checked_mul(unit).map(|bytes| bytes / scale)
 }
 
-impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Params {
+impl<K: Into<Arc<str>>, V: Into<Arc<str>>> FromIterator<(K, V)> for Params {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Params {
-        let mut params = Params::new();
-        entries
-            .into_iter()
-            .for_each(|(key, value)| params.put(key.into(), value.into()));
-        params
+        let entries = entries.into_iter();
+        let mut list = List::default();
+        let (least, _) = entries.size_hint();
+        list.entries.reserve(least);
+        list.index.reserve(least);
+        entries.for_each(|(key, value)| list.put(key.into(), value.into()));
+        Params {
+            list: Arc::new(list),
+            ..Params::default()
+        }
     }
 }
 

@@ -108,8 +108,13 @@ impl<'a> View<'a> {
         let (word, reason) = self.word_and_reason(id);
         let spec = self.planned.graph.spec(id);
         let runs = self.planned.plan.of(id).may_run();
+        let key = match self.planned.plan.of(id) {
+            Forecast::Hit { key, .. } => Some(*key),
+            Forecast::Miss(miss) => Some(miss.resolved.key),
+            Forecast::Maybe | Forecast::Idle => None,
+        };
         let line = json!({
-            "rule": spec.rule.name, "title": spec.title, "label": spec.label, "plan": word,
+            "rule": spec.rule.name, "title": spec.title, "label": spec.label, "plan": word, "key": key,
             "reason": (!reason.is_empty()).then_some(reason),
             "seconds": runs.then(|| self.estimates.seconds(id)),
             "known": runs.then(|| self.estimates.known(id)),

@@ -1,7 +1,9 @@
 //! Remembering what was asked of parameters: what was not asked cannot have mattered.
 
-use std::collections::{BTreeSet, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::List;
 
 /// What was asked of a variant's parameters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,14 +17,15 @@ pub struct ReadSet {
 /// Remembers questions. Shared by a variant's parameters and all views of them.
 #[derive(Debug)]
 pub(super) struct Recorder {
-    names: HashSet<String>,
+    /// The variant's own parameters.
+    variant: Arc<List>,
     asked: Mutex<ReadSet>,
 }
 
 impl Recorder {
-    pub(super) fn new(names: impl Iterator<Item = String>) -> Recorder {
+    pub(super) fn new(variant: Arc<List>) -> Recorder {
         Recorder {
-            names: names.collect(),
+            variant,
             asked: Mutex::default(),
         }
     }
@@ -33,7 +36,7 @@ impl Recorder {
         if !asked.keys.contains(key) {
             asked.keys.insert(key.to_owned());
         }
-        self.names.contains(key)
+        self.variant.get(key).is_some()
     }
 
     /// Remembers that names ending in `_object` were looked at.

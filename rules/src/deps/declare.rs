@@ -16,6 +16,7 @@ use vtbuild_providers::provider::TestProvider;
 use super::{DepsPayload, NAME, Place};
 use crate::test::declare::{boot_files, name_in};
 use crate::test::images::{ImageUse, Origin, need};
+use crate::test::modules::Known;
 use crate::test::{HostFacts, params_of};
 
 /// The machine that builds, its disk and its network card, as objects; and the object that holds their own parameters.
@@ -327,7 +328,7 @@ fn in_guest(app: &str, params: &Params, variant: &Variant, facts: &HostFacts) ->
         published: false,
         check: false,
     };
-    let need = need(&image, &builder, facts)
+    let need = need(&image, &builder, facts, &Known::default())
         .map_err(|message| ("image_recipe", message))?
         .expect("an image that is an input is needed");
     let machine =

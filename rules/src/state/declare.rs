@@ -15,6 +15,7 @@ use super::{NAME, Policy, StatePayload};
 use crate::test::around::kernel_params;
 use crate::test::declare::{HostFacts, boot_files};
 use crate::test::images::{self, ImageUse, Origin};
+use crate::test::modules;
 
 /// By which a test says that its guests have to boot (`no`), or that they need not (`yes`).
 pub(crate) const PARAM: &str = "guest_state";
@@ -47,6 +48,8 @@ pub(crate) struct Asker<'a> {
     /// The first way in which it will be run has our own machines.
     pub(crate) ours: bool,
     pub(crate) known: &'a Known,
+    /// Recipes that were looked for.
+    pub(crate) recipes: &'a modules::Known,
 }
 
 /// The role of a machine's state among the aids of its test.
@@ -182,7 +185,7 @@ impl Asker<'_> {
         spec.sources = sources.into();
         let needs = disks
             .iter()
-            .filter_map(|image| images::need(image, self.params, self.facts).transpose());
+            .filter_map(|image| images::need(image, self.params, self.facts, self.recipes).transpose());
         let needs: Vec<Need> = needs.collect::<Result<_, _>>()?;
         spec.needs = needs.into();
         // A disk may come from a test before this one.

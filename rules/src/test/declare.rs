@@ -14,9 +14,10 @@ use vtbuild_providers::host::Runtime;
 use vtbuild_providers::machine::MachineSpec;
 use vtbuild_providers::machine::spec::Device;
 use vtbuild_providers::params::{ParamError, Params};
-use vtbuild_providers::provider::{TestProvider, imports_of};
+use vtbuild_providers::provider::TestProvider;
 
 use super::images;
+use super::modules::{Known, Modules};
 use super::needs::Survey;
 use super::reads::is_parameter;
 use super::runtime::Choice;
@@ -61,7 +62,8 @@ pub(super) const PACKAGES_ROLE: &str = "upstream packages";
 pub(super) fn declare(
     variant: &Variant,
     setup: &TestSetup,
-    known: &state::declare::Known,
+    known: &Known,
+    states: &state::declare::Known,
 ) -> Result<Spec, DeclareError> {
     let (facts, providers) = (&setup.facts, setup.providers.as_slice());
     let plain = params_of(&variant.params);
@@ -71,9 +73,10 @@ pub(super) fn declare(
         param: Some(error.key.clone()),
         message: error.to_string(),
     };
-    let mut payload = TestPayload::new(variant, params.clone());
-    let mut sources = modules(&mut payload, facts, providers);
-    let needed = || images::runtime(&params).unwrap_or_else(|| facts.survey.needs(payload.paths()).runtime());
+    let modules = known.modules(&params, facts, providers);
+    let mut payload = TestPayload::new(variant, modules.clone());
+    let mut sources = modules.sources.clone();
+    let needed = || images::runtime(&params).unwrap_or_else(|| facts.survey.needs(modules.files()).runtime());
     let choice = Choice::of(variant, &params, facts.runtime, needed)?;
     payload.choice = choice;
     let (machines, claim) = machines(&params).map_err(wrong)?;
@@ -81,14 +84,14 @@ pub(super) fn declare(
     let mut needs = packages(choice, facts, variant)?;
     for image in &payload.images {
         needs.extend(
-            images::need(image, &params, facts).map_err(|message| DeclareError {
+            images::need(image, &params, facts, known).map_err(|message| DeclareError {
                 variant: variant.name.to_string(),
                 param: Some("image_recipe".into()),
                 message,
             })?,
         );
     }
-    payload.deps_builds = deps::uses(variant, &params, facts, &home(&payload, providers))?;
+    payload.deps_builds = deps::uses(variant, &params, facts, &home(&modules, providers))?;
     let mut built = Vec::new();
     for build in &payload.deps_builds {
         needs.push(build.need());
@@ -121,7 +124,8 @@ pub(super) fn declare(
         facts,
         images: &payload.images,
         ours: choice.first != Runtime::Upstream,
-        known,
+        known: states,
+        recipes: known,
     };
     let (aids, boots) = asker.beginnings(&machines);
     spec.aids = aids.into();
@@ -130,7 +134,6 @@ pub(super) fn declare(
         .map(|(vm, reason)| Arc::from(format!("{vm} boots: {reason}")))
         .collect();
     payload.boots = boots;
-    payload.params = Params::new();
     spec.payload = Arc::new(payload);
     Ok(spec)
 }
@@ -190,8 +193,8 @@ fn host(plain: &Params, machines: &[MachineSpec], facts: &HostFacts, choice: Cho
 }
 
 /// The provider that the test's module is from; all that it may be from where there is none.
-fn home<'p>(payload: &TestPayload, providers: &'p [TestProvider]) -> Vec<&'p TestProvider> {
-    let root = payload.provider_root.as_ref();
+fn home<'p>(modules: &Modules, providers: &'p [TestProvider]) -> Vec<&'p TestProvider> {
+    let root = modules.provider.as_ref();
     let is_home = |provider: &&TestProvider| root.is_none_or(|(name, _)| *name == provider.name);
     providers.iter().filter(is_home).collect()
 }
@@ -211,60 +214,6 @@ fn packages(choice: Choice, facts: &HostFacts, variant: &Variant) -> Result<Vec<
         made: None,
         otherwise: Some(Arc::new(python_env::spec(recipe))),
     }])
-}
-
-/// Finds the modules of `type` and all that they import; both are sources.
-pub(super) fn modules(
-    payload: &mut TestPayload,
-    facts: &HostFacts,
-    providers: &[TestProvider],
-) -> Vec<SourceFile> {
-    let kinds: Vec<String> = payload
-        .params
-        .objects("type")
-        .into_iter()
-        .map(str::to_owned)
-        .collect();
-    let named = payload.params.text("provider").map(str::to_owned);
-    let candidates: Vec<&TestProvider> = providers
-        .iter()
-        .filter(|provider| named.as_ref().is_none_or(|name| *name == provider.name))
-        .collect();
-    let mut sources = BTreeMap::new();
-    for kind in kinds {
-        let found = candidates
-            .iter()
-            .find_map(|provider| Some((*provider, provider.module(&facts.backend, &kind)?)));
-        let Some((provider, module)) = found else {
-            payload.missing_modules.push(kind);
-            continue;
-        };
-        let paths = provider.module_paths(&facts.backend);
-        let files = facts.survey.files(&module).cloned();
-        for file in files.unwrap_or_else(|| imports_of(&module, &paths)) {
-            sources.insert(name_in(provider, &file), file);
-        }
-        payload.modules.push((kind, module));
-        payload
-            .module_paths
-            .extend(paths.into_iter().filter(|path| path.is_dir()));
-        payload.deps_dirs.extend(provider.deps_dirs(&facts.backend));
-        payload.provider_root = Some((provider.name.clone(), provider.root.clone()));
-    }
-    payload.module_paths = unique(std::mem::take(&mut payload.module_paths));
-    payload.deps_dirs = unique(std::mem::take(&mut payload.deps_dirs));
-    sources
-        .into_iter()
-        .map(|(name, path)| SourceFile::new(name, &path))
-        .collect()
-}
-
-fn unique(paths: Vec<Utf8PathBuf>) -> Vec<Utf8PathBuf> {
-    let mut seen = std::collections::BTreeSet::new();
-    paths
-        .into_iter()
-        .filter(|path| seen.insert(path.clone()))
-        .collect()
 }
 
 /// The name of a provider's file that is the same on every machine.

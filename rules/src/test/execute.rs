@@ -74,13 +74,13 @@ pub(super) async fn execute(rule: &TestRule, job: Job) -> Outcome {
 async fn in_turn(rule: &TestRule, job: &Job, payload: &TestPayload) -> Result<Outcome, Stopped> {
     let since = Instant::now();
     let visit = matches!(rule.setup.visits, Visits::InsteadOfBody(_));
-    if let Some(kind) = payload.missing_modules.first().filter(|_| !visit) {
+    if let Some(kind) = payload.modules.missing.first().filter(|_| !visit) {
         let message = format!(
             "there is no test module {kind}.py in the `tests` folders of the test providers (the parameter `type` names it)"
         );
         return Err((Status::Error, message));
     }
-    if payload.modules.is_empty() && !visit {
+    if payload.modules.found.is_empty() && !visit {
         return Err((Status::Error, "the parameter `type` names no test module".into()));
     }
     let packages = if payload.choice.needs_packages() {
@@ -108,7 +108,10 @@ async fn in_turn(rule: &TestRule, job: &Job, payload: &TestPayload) -> Result<Ou
         if missing.is_empty() || turn + 1 == order.len() {
             return Ok(outcome);
         }
-        rule.setup.facts.survey.remember(payload.paths(), &missing);
+        rule.setup
+            .facts
+            .survey
+            .remember(payload.modules.files(), &missing);
         let names = missing.join(", ");
         job.events.step(format!("running again: {runtime} lacks {names}"));
         missed.push((*runtime, missing));
@@ -418,6 +421,7 @@ fn start(
     std::fs::write(job.logs.join("params"), listing).map_err(|e| format!("write the parameters: {e}"))?;
     let module = payload
         .modules
+        .found
         .first()
         .map(|(_, path)| path.clone())
         .unwrap_or_default();
@@ -434,14 +438,15 @@ fn start(
         params,
         modules: payload
             .modules
+            .found
             .iter()
             .map(|(name, path)| TestModule {
                 name: name.clone(),
                 path: path.clone(),
             })
             .collect(),
-        module_paths: payload.module_paths.clone(),
-        deps_dirs: payload.deps_dirs.clone(),
+        module_paths: payload.modules.import_dirs.clone(),
+        deps_dirs: payload.modules.deps_dirs.clone(),
         deps_builds: deps::unpacked(job, &this.scratch, &payload.deps_builds)?,
         dirs: Dirs {
             debugdir: job.logs.clone(),
@@ -565,7 +570,7 @@ fn judge(
         protocol::Status::Skip => Status::Skip,
         protocol::Status::Cancel => Status::Cancel,
     };
-    let declared = (spec, payload.module_paths.as_slice());
+    let declared = (spec, payload.modules.import_dirs.as_slice());
     let observed = reads::observed(verdict, &payload.params, declared, roots(rule));
     let evidence = json!({
         "requests": finished.requests,

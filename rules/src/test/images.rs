@@ -10,7 +10,7 @@ use vtbuild_providers::image::ImageSpec;
 use vtbuild_providers::params::{ParamError, Params};
 
 use super::declare::HostFacts;
-use crate::image::{self, Recipe};
+use super::modules::Known;
 
 /// One image of one machine, or of a test that has no machine.
 #[derive(Clone, Debug)]
@@ -157,7 +157,12 @@ fn is_another(image: &Params, machine: &Params) -> bool {
 }
 
 /// What an image stands on: the one that a dependency made, else a recipe's disk, else the file in the data folder.
-pub(crate) fn need(image: &ImageUse, params: &Params, facts: &HostFacts) -> Result<Option<Need>, String> {
+pub(crate) fn need(
+    image: &ImageUse,
+    params: &Params,
+    facts: &HostFacts,
+    known: &Known,
+) -> Result<Option<Need>, String> {
     if matches!(image.origin, Origin::Created | Origin::Ignored) {
         return Ok(None);
     }
@@ -167,18 +172,14 @@ pub(crate) fn need(image: &ImageUse, params: &Params, facts: &HostFacts) -> Resu
     let of_another =
         || is_another(&view, &machine) && view.text("image_recipe") == machine.text("image_recipe");
     let otherwise = match view.text("image_recipe").filter(|_| !of_another()) {
-        Some(recipe) => {
-            let recipe =
-                Recipe::named(recipe, &facts.recipes).map_err(|error| format!("failed to {error}"))?;
-            image::spec(&recipe, view.text("image_size"))
-        }
-        None => owned_file(&image.spec.file, facts, image.origin != Origin::Input),
+        Some(recipe) => known.image(recipe, view.text("image_size"), facts)?,
+        None => Arc::new(owned_file(&image.spec.file, facts, image.origin != Origin::Input)),
     };
     let made = Some(output_name(&image.spec));
     Ok(Some(Need {
         role: image.role.clone(),
         made,
-        otherwise: Some(Arc::new(otherwise)),
+        otherwise: Some(otherwise),
     }))
 }
 

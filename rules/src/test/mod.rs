@@ -11,6 +11,7 @@ pub(crate) mod execute;
 pub(crate) mod folder;
 pub(crate) mod images;
 mod machines;
+pub(crate) mod modules;
 mod needs;
 mod reads;
 mod remains;
@@ -46,6 +47,7 @@ pub use visit::{Scene, VISIT, Visitor, Visits};
 
 use crate::deps::DepsUse;
 use crate::state;
+use modules::{Known, Modules};
 
 /// The rule's name and version.
 pub const NAME: RuleName = RuleName {
@@ -77,6 +79,8 @@ pub struct TestRule {
     setup: TestSetup,
     sockets: Utf8PathBuf,
     interpreters: Interpreters,
+    /// Modules that were looked for. Those of a rule that declares are those of one moment.
+    modules: Known,
     /// Installations of QEMU by the names that parameters give them. Looked for once.
     qemus: Mutex<HashMap<QemuNames, Qemu>>,
     /// States of guests that were declared so far.
@@ -94,6 +98,7 @@ impl TestRule {
             interpreters: Interpreters::new(setup.launcher.clone(), sockets.clone()),
             setup,
             sockets,
+            modules: Known::default(),
             qemus: Mutex::default(),
             states: state::declare::Known::default(),
         }
@@ -144,7 +149,7 @@ impl Rule for TestRule {
     }
 
     fn declare(&self, variant: &Variant) -> Result<Spec, DeclareError> {
-        let mut spec = declare::declare(variant, &self.setup, &self.states)?;
+        let mut spec = declare::declare(variant, &self.setup, &self.modules, &self.states)?;
         spec.rule = self.rule();
         Ok(spec)
     }
@@ -165,11 +170,7 @@ struct TestPayload {
     listed: Arc<vtbuild_engine::variant::Params>,
     /// The same as a map. Empty until the test runs: thousands are declared, and a few run at a time.
     params: Params,
-    modules: Vec<(String, Utf8PathBuf)>,
-    missing_modules: Vec<String>,
-    module_paths: Vec<Utf8PathBuf>,
-    deps_dirs: Vec<Utf8PathBuf>,
-    provider_root: Option<(String, Utf8PathBuf)>,
+    modules: Arc<Modules>,
     images: Vec<images::ImageUse>,
     choice: runtime::Choice,
     deps_builds: Vec<DepsUse>,
@@ -178,12 +179,7 @@ struct TestPayload {
 }
 
 impl TestPayload {
-    /// The files of the test's modules.
-    fn paths(&self) -> impl Iterator<Item = &Utf8PathBuf> {
-        self.modules.iter().map(|(_, path)| path)
-    }
-
-    fn new(variant: &Variant, params: Params) -> Self {
+    fn new(variant: &Variant, modules: Arc<Modules>) -> Self {
         Self {
             name: variant.name.clone(),
             shortname: variant.shortname.clone(),
@@ -191,12 +187,8 @@ impl TestPayload {
             name_map: variant.name_map.clone(),
             short_name_map: variant.short_name_map.clone(),
             listed: variant.params.clone(),
-            params,
-            modules: Vec::new(),
-            missing_modules: Vec::new(),
-            module_paths: Vec::new(),
-            deps_dirs: Vec::new(),
-            provider_root: None,
+            params: Params::new(),
+            modules,
             images: Vec::new(),
             choice: runtime::Choice::OWN,
             deps_builds: Vec::new(),
@@ -215,5 +207,5 @@ impl TestPayload {
 
 /// The parameters of a variant as a map.
 pub(crate) fn params_of(listed: &vtbuild_engine::variant::Params) -> Params {
-    listed.iter().map(|(key, value)| (&**key, &**value)).collect()
+    listed.iter().cloned().collect()
 }

@@ -8,8 +8,9 @@ use vtbuild_providers::params::Params;
 use vtbuild_providers::qemu::find_program;
 
 use super::images::{self, Origin};
+use super::modules::{Known, Modules};
 use super::runtime::Choice;
-use super::{TestPayload, TestSetup, declare, params_of};
+use super::{TestSetup, params_of};
 
 /// One thing that a test lacks.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
@@ -57,10 +58,10 @@ pub struct Runnable {
 /// Looks at `variant` without running anything.
 pub(super) fn look(variant: &Variant, setup: &TestSetup) -> Runnable {
     let params = params_of(&variant.params);
-    let mut payload = TestPayload::new(variant, params.clone());
-    declare::modules(&mut payload, &setup.facts, &setup.providers);
-    let mut lacks: Vec<Lack> = payload.missing_modules.drain(..).map(Lack::Module).collect();
-    let needs = setup.facts.survey.needs(payload.paths());
+    let modules = Modules::of(&params, &setup.facts, &setup.providers);
+    let missing = modules.missing.iter().cloned();
+    let mut lacks: Vec<Lack> = missing.map(Lack::Module).collect();
+    let needs = setup.facts.survey.needs(modules.files());
     let needed = || images::runtime(&params).unwrap_or_else(|| needs.runtime());
     let runtime = match Choice::of(variant, &params, setup.facts.runtime, needed) {
         Ok(choice) => Some(choice.first),
@@ -111,7 +112,7 @@ fn images_of(params: &Params, setup: &TestSetup) -> Vec<Lack> {
         Err(error) => return vec![Lack::Parameter(error.to_string())],
     };
     let missing = |image: &images::ImageUse| {
-        let need = match images::need(image, params, &setup.facts) {
+        let need = match images::need(image, params, &setup.facts, &Known::default()) {
             Ok(need) => need?,
             Err(message) => return Some(Lack::Parameter(message)),
         };
