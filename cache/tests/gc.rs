@@ -2,11 +2,12 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use support::{Place, record, run_child};
-use vtbuild_cache::{Aside, Blob, Digest, Gone, Limits, Record, Report, Store, StoreError, hold};
+use vtbuild_cache::{Aside, Blob, Digest, Gone, Hit, Limits, Record, Report, Store, StoreError, hold};
 
 const SIZE: usize = 64 * 1024;
 
@@ -277,8 +278,8 @@ proptest! {
             }
         }
         if report.after_bytes > limit as u64 * 4096 {
-            let needed: std::collections::BTreeSet<Digest> = served.iter().flatten().flat_map(|hit| hit.blobs()).collect();
-            prop_assert_eq!(store.blobs().unwrap().collect::<std::collections::BTreeSet<_>>(), needed);
+            let needed: BTreeSet<Digest> = served.iter().flatten().flat_map(Hit::blobs).collect();
+            prop_assert_eq!(store.blobs().unwrap().collect::<BTreeSet<_>>(), needed);
         }
         let last = report.gone.last().map_or(0, |gone| gone.bytes);
         prop_assert!(report.gone.is_empty() || report.after_bytes + last > limit as u64 * 4096);

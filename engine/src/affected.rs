@@ -171,6 +171,7 @@ mod tests {
             label: label.into(),
             status: "PASS".into(),
             outputs: Vec::new(),
+            inputs: Vec::new(),
             observed: Vec::new(),
             manifest: Manifest::default(),
             seconds: 1.0,

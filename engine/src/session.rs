@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use vtbuild_cfg::{Diagnostic, ExpandOptions, Parsed, Program, Sources};
@@ -246,12 +246,19 @@ impl Session {
     /// # Errors
     /// What went wrong while expanding.
     pub fn variants(&self, program: &Program, most: Option<usize>) -> Result<Vec<Variant>, Diagnostics> {
-        let variants = program
+        // Each core shares texts among the variants that it makes.
+        let of_cores: Mutex<Vec<Texts>> = Mutex::default();
+        let idle = || of_cores.lock().unwrap_or_else(PoisonError::into_inner);
+        let viewed = program
             .variants(&ExpandOptions::default())
-            .take(most.unwrap_or(usize::MAX));
-        let mut texts = Texts::default();
-        let viewed = variants.map(|variant| Variant::of(&variant?, &mut texts));
+            .map_parallel(|variant| {
+                let mut texts = idle().pop().unwrap_or_default();
+                let viewed = variant.and_then(|variant| Variant::of(&variant, &mut texts));
+                idle().push(texts);
+                viewed
+            });
         viewed
+            .take(most.unwrap_or(usize::MAX))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|diagnostic| Arc::from([*diagnostic]))
     }

@@ -132,7 +132,7 @@ impl Params {
     pub fn set(&mut self, key: impl Into<Arc<str>>, value: impl Into<Arc<str>>) {
         let (key, value) = (key.into(), value.into());
         if self.recorder.is_some() {
-            self.own.insert((self.view.len(), (&*key).to_owned()), true);
+            self.own.insert((self.view.len(), (*key).to_owned()), true);
         }
         self.put(key, value);
     }

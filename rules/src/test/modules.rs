@@ -82,10 +82,13 @@ fn unique(paths: Vec<Utf8PathBuf>) -> Vec<Utf8PathBuf> {
 #[derive(Default)]
 pub(crate) struct Known {
     /// By `type` and `provider`.
-    modules: Mutex<HashMap<(Option<String>, Option<String>), Arc<Modules>>>,
+    modules: Answers<(Option<String>, Option<String>), Modules>,
     /// By the recipe's name and the size asked for.
-    images: Mutex<HashMap<(String, Option<String>), Arc<Spec>>>,
+    images: Answers<(String, Option<String>), Spec>,
 }
+
+/// Answers by their questions.
+type Answers<Q, A> = Mutex<HashMap<Q, Arc<A>>>;
 
 impl Known {
     /// As [`Modules::of`], once for each question.
