@@ -89,7 +89,7 @@ class Original:
         params = {
             "nettype": "user",
             "image_name": "images/guest",
-            "image_size": "2G",
+            "image_size": "3G",
             "mem": "512",
             **SHORTER,
             "cpu_model": "max",
