@@ -9,7 +9,7 @@ use crate::record::{Observed, Output};
 /// The light part of a record: enough to plan by and to serve, without reading the manifest.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hit {
-    /// Which record of its key this is, see [`Record::trace`].
+    /// Which record of its key this is, see [`Record::trace`](crate::Record::trace).
     pub trace: Digest,
     /// As in the record.
     pub outputs: Vec<Output>,
