@@ -81,6 +81,8 @@ fn unpack(archive: &Utf8Path, to: &std::path::Path) -> io::Result<()> {
             return Err(io::Error::other(format!("the name `{name}` leads out of it")));
         }
     }
+    // To the end: behind the last entry stands the checksum of a compressed archive.
+    io::copy(&mut archive.into_inner(), &mut io::sink())?;
     for entry in walkdir::WalkDir::new(to) {
         let entry = entry.map_err(io::Error::from)?;
         if entry.file_type().is_file() {
