@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Map, Value, json};
-use vtbuild_cache::{Digest, hold};
 use vtbuild_engine::event::Sink;
 use vtbuild_engine::outcome::{Keep, Outcome, Status};
 use vtbuild_engine::rule::Job;
@@ -18,12 +17,12 @@ use vtbuild_providers::host::{
 use vtbuild_providers::image::QemuImg;
 use vtbuild_providers::machine::Launch;
 use vtbuild_providers::params::Params;
-use vtbuild_providers::qemu::Qemu;
 
 use super::around::{self, Around, Host, Machines};
 use super::declare::PACKAGES_ROLE;
 use super::folder::DataFolder;
 use super::machines::{self, Begun, Stage};
+use super::probes::probes_of;
 use super::remains::{self, worse};
 use super::visit::{self, Scene, Visits};
 use super::{TestPayload, TestRule, reads};
@@ -474,32 +473,11 @@ fn start(
     })
 }
 
-/// The folder of what QEMU answered, which is not collected meanwhile.
-fn probes_of(trees: &Utf8Path, qemu: &Qemu) -> Result<Utf8PathBuf, String> {
-    let probes = trees.with_file_name("probes").join(answers_of(qemu));
-    std::fs::create_dir_all(&probes).map_err(|error| format!("make {probes}: {error}"))?;
-    // Where another process is about to collect it, questions are asked again: nothing else is lost.
-    let _ = hold(&probes);
-    Ok(probes)
-}
-
 /// The test's folder for temporary files: on a short path, because tests and helper programs make sockets in it.
 fn temporary(run_dir: &Utf8Path) -> Result<Utf8PathBuf, String> {
     let path = run_dir.join("t");
     std::fs::create_dir_all(&path).map_err(|error| format!("make {path}: {error}"))?;
     Ok(path)
-}
-
-/// What the answers of QEMU's programs depend on, in one word.
-fn answers_of(qemu: &Qemu) -> String {
-    let programs = [Some(&qemu.binary), Some(&qemu.img), qemu.io.as_ref()];
-    let mut contents = String::new();
-    for program in programs.into_iter().flatten() {
-        // A program that cannot be read is told by its path alone: it is the same for as long as nobody can replace it.
-        let digest = Digest::of_file(program).map(|(digest, _)| digest.to_string());
-        contents.push_str(&digest.unwrap_or_else(|_| program.to_string()));
-    }
-    Digest::of(contents.as_bytes()).short()
 }
 
 /// The dict as tests know it: strings, `dep` as a list, the two maps.

@@ -13,6 +13,7 @@ pub(crate) mod images;
 mod machines;
 pub(crate) mod modules;
 mod needs;
+mod probes;
 mod reads;
 mod remains;
 mod runnable;
