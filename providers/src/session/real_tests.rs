@@ -317,7 +317,8 @@ async fn a_prompt_that_never_comes_is_reported_with_what_came() {
         setup,
         "x",
         None,
-        Duration::from_secs(1),
+        // Enough to connect on a busy machine; the rest of it is waited for in vain.
+        Duration::from_secs(10),
         &|| Ok(()),
     )
     .await;
