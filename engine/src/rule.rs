@@ -43,6 +43,18 @@ pub struct DeclareError {
     pub message: String,
 }
 
+impl DeclareError {
+    /// What is wrong with a variant, but with none of its parameters.
+    #[must_use]
+    pub fn of(variant: &Variant, message: &str) -> Self {
+        Self {
+            variant: variant.name.to_string(),
+            param: None,
+            message: message.to_owned(),
+        }
+    }
+}
+
 /// Everything that an action may touch while it runs.
 pub struct Job {
     /// What was declared.

@@ -17,7 +17,7 @@ use vtbuild_providers::session::ssh::exec::in_thread;
 use super::declare::BUILDER;
 use super::{DepsPayload, Place};
 use crate::test::TestRule;
-use crate::test::execute::launch;
+use crate::test::execute::{Stopped, error, launch, unless_cancelled};
 use crate::test::folder::DataFolder;
 use crate::test::images::ImageUse;
 
@@ -26,13 +26,6 @@ pub(crate) const OUTPUT: &str = "output.tar";
 /// Seconds that a login may take from power-on where nobody says.
 const LOGIN: u64 = 240;
 
-/// Why nothing was built: the status and the reason.
-type Stopped = (Status, String);
-
-fn error(message: impl std::fmt::Display) -> Stopped {
-    (Status::Error, format!("failed to {message}"))
-}
-
 /// Builds what `job` is about.
 pub(super) async fn execute(test: &TestRule, job: &Job) -> Outcome {
     let payload = job
@@ -40,11 +33,7 @@ pub(super) async fn execute(test: &TestRule, job: &Job) -> Outcome {
         .payload
         .downcast_ref::<DepsPayload>()
         .expect("a deps action carries its payload");
-    let done = tokio::select! {
-        done = attempt(test, job, payload) => done,
-        reason = job.cancel.cancelled() => Err((Status::Interrupt, reason.to_string())),
-    };
-    match done {
+    match unless_cancelled(job, attempt(test, job, payload)).await {
         Ok(built) => outcome(built),
         Err((status, reason)) => Outcome::ended(status, reason),
     }

@@ -101,11 +101,7 @@ impl Rule for ToolchainRule {
     }
 
     fn declare(&self, variant: &Variant) -> Result<Spec, DeclareError> {
-        Err(DeclareError {
-            variant: variant.name.to_string(),
-            param: None,
-            message: "a toolchain is no variant's".into(),
-        })
+        Err(DeclareError::of(variant, "a toolchain is no variant's"))
     }
 
     async fn execute(&self, job: Job) -> Outcome {

@@ -131,11 +131,10 @@ impl Rule for PythonRule {
     }
 
     fn declare(&self, variant: &Variant) -> Result<Spec, DeclareError> {
-        Err(DeclareError {
-            variant: variant.name.to_string(),
-            param: None,
-            message: "no variant is an installation of packages; tests need one".into(),
-        })
+        Err(DeclareError::of(
+            variant,
+            "no variant is an installation of packages; tests need one",
+        ))
     }
 
     async fn execute(&self, job: Job) -> Outcome {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
-use vtbuild_engine::outcome::{Outcome, Produced, Status};
+use vtbuild_engine::outcome::{Outcome, Produced};
 use vtbuild_engine::rule::Job;
 use vtbuild_providers::desk::{Desk, DeskSetup, ResumeError, StartError};
 use vtbuild_providers::image::QemuImg;
@@ -16,19 +16,12 @@ use super::archive::{self, DESCRIPTION, Description, Layer, MEMORY};
 use super::declare::{LOGIN, TOOLS};
 use super::{OUTPUT, StatePayload};
 use crate::test::around::kernel_params;
-use crate::test::execute::launch;
+use crate::test::execute::{Stopped, error, launch, unless_cancelled};
 use crate::test::folder::DataFolder;
 use crate::test::{TestRule, params_of};
 
 /// Parameters that say how long something may take: they decide nothing else, and are in no key.
 const PATIENCE: [&str; 1] = ["login_timeout"];
-
-/// Why no state was made: the status and the reason.
-type Stopped = (Status, String);
-
-fn error(message: impl std::fmt::Display) -> Stopped {
-    (Status::Error, format!("failed to {message}"))
-}
 
 /// Makes the state that `job` is about.
 pub(super) async fn execute(test: &TestRule, job: &Job) -> Outcome {
@@ -37,10 +30,7 @@ pub(super) async fn execute(test: &TestRule, job: &Job) -> Outcome {
         .payload
         .downcast_ref::<StatePayload>()
         .expect("a state action carries its payload");
-    let done = tokio::select! {
-        done = attempt(test, job, payload) => done,
-        reason = job.cancel.cancelled() => Err((Status::Interrupt, reason.to_string())),
-    };
+    let done = unless_cancelled(job, attempt(test, job, payload)).await;
     done.unwrap_or_else(|(status, reason)| Outcome::ended(status, reason))
 }
 

@@ -84,11 +84,10 @@ impl Rule for StateRule {
     }
 
     fn declare(&self, variant: &Variant) -> Result<Spec, DeclareError> {
-        Err(DeclareError {
-            variant: variant.name.to_string(),
-            param: None,
-            message: "no variant is a guest's state; tests begin from one".into(),
-        })
+        Err(DeclareError::of(
+            variant,
+            "no variant is a guest's state; tests begin from one",
+        ))
     }
 
     async fn execute(&self, job: Job) -> Outcome {

@@ -48,11 +48,22 @@ impl Handler for Watched {
     }
 }
 
-/// Why a test did not come to its verdict: its status and one line.
-pub(super) type Stopped = (Status, String);
+/// Why an action did not come to its end: the status and the reason.
+pub(crate) type Stopped = (Status, String);
 
-pub(super) fn error(message: impl std::fmt::Display) -> Stopped {
+pub(crate) fn error(message: impl std::fmt::Display) -> Stopped {
     (Status::Error, format!("failed to {message}"))
+}
+
+/// Carries an attempt of `job` out, unless somebody stops it before its end.
+pub(crate) async fn unless_cancelled<T>(
+    job: &Job,
+    attempt: impl Future<Output = Result<T, Stopped>>,
+) -> Result<T, Stopped> {
+    tokio::select! {
+        done = attempt => done,
+        reason = job.cancel.cancelled() => Err((Status::Interrupt, reason.to_string())),
+    }
 }
 
 /// Runs the test of `job`.
