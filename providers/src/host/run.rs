@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::os::fd::OwnedFd;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -138,8 +139,10 @@ pub async fn run<H: Handler + ?Sized>(
         }
     };
     let served = Mutex::new(Served::default());
+    // It keeps the socket open until the end: a test that is killed must not see first that nobody answers any more.
+    let mut serving = pin!(serve(ours, start, handler, &served));
     let ending = tokio::select! {
-        result = serve(ours, start, handler, &served) => result.err().map(Ending::Broken),
+        result = &mut serving => result.err().map(Ending::Broken),
         // What the test left running may hold the socket open.
         () = gone(&child) => None,
         () = deadline => Some(Ending::TimedOut { after: patience.unwrap_or_default() }),
