@@ -117,11 +117,11 @@ fn runs_and_force_run_what_is_known() {
 fn a_test_over_its_time_is_stopped_and_the_others_go_on() {
     let sandbox = variants("        - slow:\n            naps = 600\n        - quick:\n");
     let began = Instant::now();
-    let run = sandbox.run("//... --timeout 12 --jobs 2").exit(1);
+    let run = sandbox.run("//... --timeout 20 --jobs 2").exit(1);
     assert!(began.elapsed() < Duration::from_secs(300));
     let slow = run.verdict("slow");
     assert_eq!(slow.status, "INTERRUPT");
-    assert!(slow.reason.unwrap().contains("limit of 12 s (--timeout)"));
+    assert!(slow.reason.unwrap().contains("limit of 20 s (--timeout)"));
     assert_eq!(run.verdict("quick").status, "PASS");
     assert!(sandbox.processes().is_empty(), "{:?}", sandbox.processes());
 }

@@ -88,7 +88,7 @@ class InProcess:
         self.connection.close()
         self.core.here.shutdown(socket.SHUT_RDWR)
         for thread in self.threads:
-            thread.join(10)
+            thread.join(60)
         self.core.here.close()
 
 
@@ -168,7 +168,7 @@ class Provider:
             fake.here.close()
         else:
             fake.serve()
-        stdout, stderr = host.communicate(timeout=60)
+        stdout, stderr = host.communicate(timeout=300)
         fake.here.close()
         log = self.results / "debug.log"
         return Finished(fake, host.returncode, stdout + stderr, log.read_text() if log.exists() else "")

@@ -17,21 +17,25 @@ from virttest import core, error_kinds, qemu_monitor, virt_vm
 class CallTest(unittest.TestCase):
     def test_answers_overtake_each_other(self):
         def slow_first(args):
-            time.sleep(0.3 if args["number"] == 0 else 0)
+            if args["number"] == 0:
+                others.wait(60)
             return args["number"]
 
         finished = []
+        others = threading.Event()
 
         def ask(number):
             self.assertEqual(core.call("echo", number=number), number)
             finished.append(number)
+            if len(finished) == 7:
+                others.set()
 
         with InProcess({"echo": slow_first}):
             threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
             for thread in threads:
                 thread.start()
             for thread in threads:
-                thread.join(10)
+                thread.join(60)
         self.assertEqual(sorted(finished), list(range(8)))
         self.assertEqual(finished[-1], 0, "the slow answer comes last and holds nobody up")
 
@@ -48,7 +52,7 @@ class CallTest(unittest.TestCase):
             for thread in threads:
                 thread.start()
             for thread in threads:
-                thread.join(30)
+                thread.join(60)
             self.assertEqual(len(fake.calls), 2000)
         self.assertEqual(wrong, [])
 
@@ -77,7 +81,7 @@ class CallTest(unittest.TestCase):
         with InProcess({}) as fake:
             core._current._on_lost = lambda reason: lost.set()
             fake.here.shutdown(2)
-            self.assertTrue(lost.wait(10))
+            self.assertTrue(lost.wait(60))
 
 
 #: kind: (call, arguments, data, class, text that the message must hold).

@@ -87,7 +87,7 @@ class DevicesTest(unittest.TestCase):
         code = WORLD + textwrap.dedent(body) + "\nprint(json.dumps(seen))\n"
         environment = {**os.environ, "PYTHONPATH": str(PACKAGES), "VTBUILD_UPSTREAM": site}
         done = subprocess.run(
-            [sys.executable, "-B", "-s", "-c", code], env=environment, capture_output=True, text=True, timeout=120
+            [sys.executable, "-B", "-s", "-c", code], env=environment, capture_output=True, text=True, timeout=300
         )
         self.assertEqual(done.returncode, 0, done.stderr)
         return json.loads(done.stdout.splitlines()[-1])

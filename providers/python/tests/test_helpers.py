@@ -23,7 +23,7 @@ class MiscTest(unittest.TestCase):
         self.assertEqual(wait_for(lambda: next(answers), 5, step=0.01), "there")
         started = time.monotonic()
         self.assertIsNone(utils_misc.wait_for(lambda: False, 0.2, step=60))
-        self.assertLess(time.monotonic() - started, 5)
+        self.assertLess(time.monotonic() - started, 50)
 
     def test_random_names(self):
         self.assertRegex(utils_misc.generate_random_string(20), "^[A-Za-z0-9]{20}$")
@@ -76,7 +76,7 @@ class MiscTest(unittest.TestCase):
         below = utils_misc._descendants(shell.pid)
         self.assertEqual(len(below), 1)
         utils_misc.kill_process_tree(shell.pid)
-        self.assertEqual(shell.wait(5), -9)
+        self.assertEqual(shell.wait(60), -9)
 
     def test_folders(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -108,7 +108,7 @@ class ProcessTest(unittest.TestCase):
         started = time.monotonic()
         with self.assertRaisesRegex(process.CmdError, "killed after 0.2 s"):
             process.run("sleep 600 | sleep 600", shell=True, timeout=0.2)
-        self.assertLess(time.monotonic() - started, 10)
+        self.assertLess(time.monotonic() - started, 300)
 
     def test_short_forms(self):
         self.assertEqual(process.system_output("echo x"), b"x")

@@ -240,10 +240,13 @@ async fn a_guest_that_never_answers_is_shown_with_its_picture_and_a_killed_one_i
         tokio::time::sleep(Duration::from_millis(700)).await;
         machine.kill().await
     };
-    let (error, _) = tokio::join!(bench.fails("vm.login", json!({"vm": "vm1", "timeout": 60})), kill);
+    let (error, _) = tokio::join!(
+        bench.fails("vm.login", json!({"vm": "vm1", "timeout": 600})),
+        kill
+    );
     assert_eq!(error.kind, "vm-dead");
     assert!(
-        before.elapsed() < Duration::from_secs(40),
+        before.elapsed() < Duration::from_secs(300),
         "{:?}",
         before.elapsed()
     );

@@ -85,7 +85,7 @@ async fn files_travel_and_a_crash_is_found() {
     let panic = json!({"session": session, "text": "echo c > /proc/sysrq-trigger", "eol": true});
     bench.must("session.send", panic).await;
     let mut error = None;
-    for _ in 0..40 {
+    for _ in 0..240 {
         tokio::time::sleep(Duration::from_millis(500)).await;
         error = bench.ask("vm.verify", json!({"vm": "vm1"})).await.err();
         if error.is_some() {
