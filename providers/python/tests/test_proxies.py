@@ -167,14 +167,43 @@ class MachineTest(unittest.TestCase):
         class Test:
             bindir = "/provider"
 
-        with InProcess({"vm.state": DEAD, "vm.create": {"pid": 1}}) as fake:
-            env_process.preprocess_vm(Test, params, env, "vm9")
-        self.assertEqual([args["vm"] for args in fake.named("vm.create")], ["vm9"])
-        with InProcess({"vm.state": ALIVE, "vm.create": {"pid": 1}, "vm.destroy": None}) as fake:
-            env_process.preprocess_vm(Test, params.copy(), env, "vm9")
-            self.assertEqual(fake.calls, [("vm.state", {"vm": "vm9"})], "the same parameters: it goes on running")
-            env_process.preprocess_vm(Test, Params({"start_vm": "yes", "mem": "2"}), env, "vm9")
-            self.assertEqual([name for name, _ in fake.calls[-2:]], ["vm.destroy", "vm.create"])
+        def calls(answers, **more):
+            """What the core is asked to do with vm9."""
+            with InProcess({"vm.create": {"pid": 1}, "vm.destroy": None, **answers}) as fake:
+                env_process.preprocess_vm(Test, Params({**params, **more}), env, "vm9")
+            return [(name, args) for name, args in fake.calls if name != "vm.state"]
+
+        dead = {"vm.state": DEAD}
+        same, other = ({"vm.state": ALIVE, "vm.differs": differs} for differs in (False, True))
+        ((name, created),) = calls(dead)
+        self.assertEqual((name, created["vm"], created["params"]["mem"]), ("vm.create", "vm9", "1"))
+        ((name, asked),) = calls(same, mem="2")
+        self.assertEqual((name, asked["params"]["mem"]), ("vm.differs", "2"), "it goes on running")
+        names = [name for name, _ in calls(other, mem="2")]
+        self.assertEqual(names, ["vm.differs", "vm.destroy", "vm.create"])
+        self.assertEqual(calls(other, check_vm_needs_restart="no"), [])
+        *_, (_, created) = calls(other, mem="3", reuse_previous_config="yes")
+        self.assertEqual(created["params"]["mem"], "2", "as it was started before")
+        names = [name for name, _ in calls(same, migration_mode="tcp", kill_vm_gracefully="yes")]
+        self.assertEqual(names, ["vm.destroy", "vm.create"], "a destination is started anew in any case")
+        self.assertEqual(calls(same, start_vm="no"), [])
+        ((name, args),) = calls(same, start_vm="no", kill_vm_before_test="yes")
+        self.assertEqual((name, args["gracefully"]), ("vm.destroy", False))
+
+    def test_postprocess_ends_machines(self):
+        env, view = Env(), {"vms": "vm1", "kill_vm_timeout": "7"}
+        env.register_vm("vm1", VM("vm1", Params(view)))
+        refused = refuse("login-timeout", data={"output": ""})
+        running = {"vm.state": ALIVE, "vm.destroy": None, "vm.wait_for_dead": False, "vm.login": refused}
+        running.update({"vm.pause": None, "vm.resume": None})
+        with InProcess(running) as fake:
+            env_process.postprocess(None, Params(view), env)
+            self.assertEqual(fake.named("vm.destroy"), [], "it goes on until the test ends")
+            env_process.postprocess(None, Params({**view, "kill_unresponsive_vms": "yes"}), env)
+            self.assertEqual(fake.named("vm.destroy"), [{"vm": "vm1", "gracefully": False}])
+            env_process.postprocess(None, Params({**view, "kill_vm": "yes", "kill_vm_gracefully": "yes"}), env)
+        self.assertEqual(fake.named("vm.wait_for_dead"), [{"vm": "vm1", "timeout": 7.0}])
+        self.assertEqual(fake.named("vm.destroy")[1:], [{"vm": "vm1", "gracefully": True}])
 
     def test_env(self):
         env = Env()
@@ -283,6 +312,24 @@ class MonitorTest(unittest.TestCase):
     def setUp(self):
         self.qmp = QMPMonitor("vm1", "vm1/qmp1")
         self.human = HumanMonitor("vm1", "vm1/hmp1")
+
+    def test_of_a_process_that_is_no_machine(self):
+        class Daemon:
+            name = "qsd1"
+
+        params = {"monitor_filename": "/run/qsd1.sock"}
+        with InProcess({"monitor.open": {"monitor": "/7"}, "monitor.command": []}) as fake:
+            monitor = QMPMonitor(Daemon(), "qsd1", params)
+            monitor.query_block_exports()
+        self.assertEqual(fake.named("monitor.open"), [{"name": "qsd1", "path": "/run/qsd1.sock"}])
+        self.assertEqual(fake.named("monitor.command")[0]["monitor"], "/7")
+        self.assertEqual((monitor.name, monitor.vm_name), ("qsd1", "qsd1"))
+        with InProcess({"monitor.open": refuse("monitor-closed", "connect")}):
+            with self.assertRaises(qemu_monitor.MonitorConnectError):
+                QMPMonitor(Daemon(), "qsd1", params)
+            QMPMonitor(Daemon(), "qsd1", params, suppress_exceptions=True)
+        with self.assertRaisesRegex(AttributeError, "chardev_backend"):
+            QMPMonitor(Daemon(), "qsd1", {"chardev_backend": "tcp_socket"})
 
     def test_commands(self):
         with InProcess({"monitor.command": {"a": 1}, "monitor.hmp": "text"}) as fake:

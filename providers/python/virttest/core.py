@@ -26,7 +26,7 @@ def use(connection):
     _current = connection
 
 
-def call(name, **args):
+def call(name, /, **args):
     """Ask the core for `name`; errors become the classes that tests catch."""
     if _current is None:
         raise CoreError("not-started", f"{name} needs the core of vtbuild: this interpreter was not started by it")
@@ -38,7 +38,7 @@ def call(name, **args):
         raise to_exception(error, name, args) from None
 
 
-def note(name, **fields):
+def note(name, /, **fields):
     """Tell the core something, where there is one."""
     if _current is not None:
         _current.note(name, **fields)

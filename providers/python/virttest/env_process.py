@@ -97,29 +97,26 @@ def _fs_folder(params):
 def preprocess_vm(test, params, env, name):
     """Bring machine `name` into the state that its parameters ask for.
 
-    It is made where it does not exist. With ``start_vm = yes`` it runs afterwards, started anew where its parameters
-    are others than those it runs with; without, and with ``kill_vm_before_test = yes``, it does not.
+    It is made where it does not exist. With ``start_vm = yes`` it runs afterwards; without, and with
+    ``kill_vm_before_test = yes``, it does not. A machine that runs goes on running, unless its command line would be
+    another one with `params`; with ``check_vm_needs_restart = no`` nobody looks. With ``migration_mode`` it is started
+    in any case. What is started with ``reuse_previous_config = yes`` keeps the parameters that it had.
 
     :param params: the machine's own view: ``params.object_params(name)``.
     """
     vm = env.get_vm(name)
     if vm is None:
         vm = env.create_vm(params.get("vm_type", "qemu"), params.get("target"), name, params, test.bindir)
-    alive = vm.is_alive()
-    migration_mode = params.get("migration_mode")
-    if params.get("start_vm") == "yes" or migration_mode:
-        if alive and not migration_mode and vm.params.plain() == params.plain():
-            return
-        if alive:
-            vm.destroy(gracefully=params.get("kill_vm_gracefully") == "yes")
+    if _is_to_start(vm, name, params, test.bindir):
+        vm.destroy(gracefully=params.get("kill_vm_gracefully") == "yes")
         vm.create(
-            name,
-            params,
-            test.bindir,
-            migration_mode=migration_mode,
+            *(() if params.get("reuse_previous_config", "no") != "no" else (name, params, test.bindir)),
+            migration_mode=params.get("migration_mode"),
             migration_exec_cmd=params.get("migration_exec_cmd_dst"),
         )
-    elif alive and params.get("kill_vm_before_test") == "yes":
+    elif params.get("start_vm") == "yes":
+        LOG.debug("machine %s runs already, and goes on", name)
+    elif params.get("kill_vm_before_test") == "yes":
         vm.destroy(gracefully=params.get("kill_vm_gracefully") == "yes")
     else:
         vm.params = params
@@ -127,11 +124,41 @@ def preprocess_vm(test, params, env, name):
         vm.pause()
 
 
+def _is_to_start(vm, name, params, basedir):
+    """Whether the machine is to be started, or started anew."""
+    if params.get("migration_mode"):
+        return True
+    if params.get("start_vm") != "yes":
+        return False
+    if params.get("check_vm_needs_restart", "yes") == "yes":
+        return vm.needs_restart(name, params, basedir)
+    return not vm.is_alive()
+
+
 def postprocess_vm(test, params, env, name):
-    """End machine `name` where ``kill_vm = yes``."""
+    """End machine `name` where ``kill_vm = yes``, once it has had ``kill_vm_timeout`` seconds for ending by itself."""
     vm = env.get_vm(name)
-    if vm is not None and params.get("kill_vm") == "yes":
-        vm.destroy(gracefully=params.get("kill_vm_gracefully") == "yes")
+    if vm is None or params.get("kill_vm") != "yes" or vm.is_dead():
+        return
+    patience = float(params.get("kill_vm_timeout", 0))
+    if patience:
+        vm.wait_for_shutdown(patience)
+    vm.destroy(gracefully=params.get("kill_vm_gracefully") == "yes")
+
+
+def _kill_unresponsive(env):
+    """End the machines that run and let nobody log in."""
+    from aexpect.remote import LoginError
+    from virttest.virt_vm import VMError
+
+    for vm in env.get_all_vms():
+        if vm.is_dead() or vm.is_paused():
+            continue
+        try:
+            vm.login().close()
+        except (LoginError, VMError) as error:
+            LOG.warning("machine %s is ended, as it does not answer: %s", vm.name, error)
+            vm.destroy(gracefully=False)
 
 
 def process(test, params, env, image_func, vm_func, vm_first=False, fs_source_func=None):
@@ -193,8 +220,13 @@ def preprocess(test, params, env):
 
 
 def postprocess(test, params, env):
-    """End the machines, and remove the images, that the parameters say are to go."""
+    """End the machines, and remove the images, that the parameters say are to go.
+
+    With ``kill_unresponsive_vms = yes`` machines end, too, that run and let nobody log in.
+    """
     process(test, params, env, postprocess_image, postprocess_vm, True, postprocess_fs_source)
+    if params.get("kill_unresponsive_vms") == "yes":
+        _kill_unresponsive(env)
 
 
 def postprocess_on_error(test, params, env):

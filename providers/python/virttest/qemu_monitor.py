@@ -1,11 +1,15 @@
 """QEMU's monitors: one that speaks QMP, one that speaks the human language. The sockets live in the core."""
 
 import json
+import logging
+import os
 import time
 
 from virttest import absent, core, missing
 
 __getattr__ = absent(__name__)
+
+LOG = logging.getLogger("avocado.virttest.qemu_monitor")
 
 
 class MonitorError(Exception):
@@ -266,11 +270,25 @@ class QMPMonitor(Monitor):
     protocol = "qmp"
     _PARTS = (("virttest.qmp_machine", "MachineCommands"), ("virttest.qmp_block", "BlockCommands"))
 
-    def __init__(self, vm_name, handle, name=None):
-        if not isinstance(vm_name, str):
-            raise missing("virttest.qemu_monitor.QMPMonitor(of a process that is no machine)")
-        super().__init__(vm_name, handle, name)
+    def __init__(self, vm, name, monitor_params=None, suppress_exceptions=False):
+        """
+        :param vm: the machine's name; or else an object with a ``name``, whose process has a monitor: a storage daemon.
+        :param name: the monitor's handle; or the monitor's name.
+        :param monitor_params: for a monitor that is to be opened: its socket is ``monitor_filename``.
+        :raise MonitorConnectError: where nobody answers there, unless `suppress_exceptions`.
+        """
         self._events = []
+        if monitor_params is None:
+            super().__init__(vm, name)
+            return
+        super().__init__(vm.name, None, name)
+        self.monitor_params = monitor_params
+        try:
+            self.handle = _open(vm.name, name, monitor_params)
+        except MonitorError as error:
+            if not suppress_exceptions:
+                raise
+            LOG.warning("%s", error)
 
     def cmd(self, cmd, args=None, timeout=Monitor.CMD_TIMEOUT, debug=True, fd=None):
         """Run the command `cmd` with the arguments `args` (a dict) and return its value.
@@ -405,6 +423,15 @@ def _convert(text):
         except ValueError:
             pass
     return text
+
+
+def _open(owner, name, params):
+    """The handle of a monitor that belongs to none of the core's machines."""
+    if params.get("chardev_backend", "unix_socket") != "unix_socket":
+        raise missing("virttest.qemu_monitor.QMPMonitor(with another chardev_backend than unix_socket)")
+    path = os.path.abspath(params["monitor_filename"])
+    log = owner if owner == name else f"{owner}-{name}"
+    return core.call("monitor.open", name=log, path=path)["monitor"]
 
 
 def _no_descriptor(fd):

@@ -135,6 +135,10 @@ class VM(GuestAccess):
             core.call("vm.destroy", vm=self.name, gracefully=gracefully)
         self._forget()
 
+    def needs_restart(self, name, params, basedir):
+        """Whether it has to be started, or started anew, as its command line would be another one with `params`."""
+        return self.is_dead() or core.call("vm.differs", vm=name, params=_plain(params))
+
     def pause(self):
         """Stop the guest's processors."""
         core.call("vm.pause", vm=self.name)

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Desk, ImageError, Seat, errors, settings};
 use crate::host::protocol::CallError;
-use crate::host::request::VmCreate;
+use crate::host::request::{VmCreate, VmDiffers};
 use crate::machine::spec::{Device, Disk};
 use crate::machine::{Incoming, Listen, Machine, MachineError, MachineSpec};
 use crate::params::{ParamError, Params};
@@ -64,29 +64,7 @@ impl Desk {
     ) -> Result<Machine, StartError> {
         let taken_over = source.and_then(|source| self.machine(source));
         self.forget_machine(vm, params.clone()).await;
-        let describe = |source| StartError::Params {
-            vm: vm.to_owned(),
-            source,
-        };
-        let mut spec = MachineSpec::from_params(vm, &params, &self.setup.data_dir).map_err(describe)?;
-        for device in &mut spec.devices {
-            if let Device::Disk(disk) = device {
-                let same = |other: &&Disk| other.name == disk.name;
-                if let Some(other) = taken_over
-                    .as_ref()
-                    .and_then(|source| source.spec().disks().find(same))
-                {
-                    (disk.file, disk.format) = (other.file.clone(), other.format.clone());
-                    continue;
-                }
-                let open = self
-                    .setup
-                    .images
-                    .open(Some(vm), &params.object(&disk.name))
-                    .await?;
-                (disk.file, disk.format) = (open.file, open.format);
-            }
-        }
+        let spec = self.spec(vm, &params, taken_over.as_ref()).await?;
         let launch = &self.setup.launch;
         let machine = match beginning {
             Beginning::Firmware => Machine::start(launch, spec, None).await?,
@@ -101,6 +79,46 @@ impl Desk {
             },
         );
         Ok(machine)
+    }
+
+    /// What the machine `vm` consists of with these parameters, and with the disks of `taken_over` where those have the same
+    /// names.
+    async fn spec(
+        &self,
+        vm: &str,
+        params: &Params,
+        taken_over: Option<&Machine>,
+    ) -> Result<MachineSpec, StartError> {
+        let describe = |source| StartError::Params {
+            vm: vm.to_owned(),
+            source,
+        };
+        let mut spec = MachineSpec::from_params(vm, params, &self.setup.data_dir).map_err(describe)?;
+        for device in &mut spec.devices {
+            if let Device::Disk(disk) = device {
+                let same = |other: &&Disk| other.name == disk.name;
+                if let Some(other) = taken_over.and_then(|source| source.spec().disks().find(same)) {
+                    (disk.file, disk.format) = (other.file.clone(), other.format.clone());
+                    continue;
+                }
+                let open = self
+                    .setup
+                    .images
+                    .open(Some(vm), &params.object(&disk.name))
+                    .await?;
+                (disk.file, disk.format) = (open.file, open.format);
+            }
+        }
+        Ok(spec)
+    }
+
+    /// Whether the machine would have another command line with these parameters than that with which it was started.
+    pub(super) async fn vm_differs(&self, args: VmDiffers) -> Result<bool, CallError> {
+        let (machine, _) = self.alive(&args.vm)?;
+        let params = settings::params(&self.setup.params, &args.params);
+        // What cannot be described is another machine: starting it says what is wrong.
+        let wanted = self.spec(&args.vm, &params, None).await.ok();
+        Ok(wanted.as_ref() != Some(machine.spec()))
     }
 
     /// Makes a name known without starting anything.

@@ -28,8 +28,8 @@ pub(super) fn monitor(error: &QmpError) -> CallError {
         QmpError::Command { failure, .. } => CallError::new("monitor-command", message)
             .with(json!({ "class": failure.class, "desc": failure.desc })),
         QmpError::Timeout { .. } => CallError::new("monitor-timeout", message),
-        QmpError::Closed { .. } => CallError::new("monitor-closed", message),
-        QmpError::Connect { .. } | QmpError::Reply { .. } => CallError::new("monitor", message),
+        QmpError::Closed { .. } | QmpError::Connect { .. } => CallError::new("monitor-closed", message),
+        QmpError::Reply { .. } => CallError::new("monitor", message),
     }
 }
 

@@ -36,6 +36,7 @@ use crate::host::protocol::CallError;
 use crate::host::{Handler, Request};
 use crate::machine::{Launch, Machine};
 use crate::params::Params;
+use crate::qmp::Qmp;
 use crate::session::Shell;
 
 pub use create::StartError;
@@ -98,6 +99,8 @@ struct State {
     sessions: BTreeMap<u64, Arc<Session>>,
     /// Shells of machines that began from a state, for whoever logs in first.
     greeted: BTreeMap<String, Shell>,
+    /// Monitors of processes that are no machines, by their handles.
+    opened: BTreeMap<String, Qmp>,
 }
 
 /// The machines and sessions of one test.
@@ -191,6 +194,7 @@ impl Handler for Desk {
     async fn call(&self, request: Request) -> Result<Value, CallError> {
         match request {
             Request::VmCreate(args) => self.vm_create(*args).await,
+            Request::VmDiffers(args) => self.vm_differs(*args).await.map(Value::Bool),
             Request::VmState(args) => self.vm_state(&args.vm).await,
             Request::VmVerify(args) => self.vm_verify(&args.vm, args.checks.as_deref()).await.map(none),
             Request::VmLogin(args) => self.vm_login(*args).await,
@@ -220,6 +224,7 @@ impl Handler for Desk {
             Request::VmDevices(args) => self.vm_devices(&args.vm),
             Request::VmScreendump(args) => self.vm_screendump(&args.vm, &args.path).await.map(none),
             Request::MonitorList(args) => self.monitor_list(&args.vm),
+            Request::MonitorOpen(args) => self.monitor_open(*args).await,
             Request::MonitorCommand(args) => self.monitor_command(*args).await,
             Request::MonitorRaw(args) => self.monitor_raw(*args).await,
             Request::MonitorGreeting(args) => self.monitor_greeting(&args.monitor),

@@ -83,6 +83,8 @@ requests! {
         source: Option<String>,
         start: Option<bool>,
     }
+    /// Whether with these parameters it would be another one than the one that runs.
+    "vm.differs" VmDiffers { vm: String, params: Map<String, Value>, }
     /// Whether it lives, and what it is doing.
     "vm.state" VmState { vm: String, }
     /// Whether it is as it should be.
@@ -181,6 +183,8 @@ requests! {
     "vm.screendump" VmScreendump { vm: String, path: Utf8PathBuf, }
     /// Its monitors.
     "monitor.list" MonitorList { vm: String, }
+    /// Connects to a QMP monitor of a process that is no machine.
+    "monitor.open" MonitorOpen { name: String, path: Utf8PathBuf, timeout: Option<Seconds>, }
     /// A command of a monitor.
     "monitor.command" MonitorCommand {
         monitor: String,

@@ -33,8 +33,8 @@ pub enum QmpError {
         /// The time it was given.
         timeout: Duration,
     },
-    /// The monitor's connection is closed: QEMU ended.
-    #[error("execute `{command}`: the monitor is closed, the machine has ended")]
+    /// The monitor's connection is closed: its process ended.
+    #[error("execute `{command}`: the monitor is closed, its process has ended")]
     Closed {
         /// The command's name.
         command: String,

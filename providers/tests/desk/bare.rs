@@ -176,6 +176,74 @@ async fn monitors_are_listed_and_answer() {
 }
 
 #[tokio::test]
+async fn a_process_that_is_no_machine_has_a_monitor_too() {
+    let bench = Bench::new(None).await;
+    let socket = bench.scratch.join("qsd.sock");
+    let open = json!({"name": "qsd/1", "path": socket, "timeout": 0.1});
+    assert_eq!(bench.fails("monitor.open", open).await.kind, "monitor-closed");
+    let mut daemon = std::process::Command::new("qemu-storage-daemon")
+        .arg(format!("--chardev=socket,server=on,wait=off,path={socket},id=m"))
+        .args(["--monitor", "chardev=m,mode=control"])
+        .spawn()
+        .expect("a storage daemon (qemu-utils)");
+    let open = json!({"name": "qsd/1", "path": socket, "timeout": 120});
+    let first = bench.must("monitor.open", open.clone()).await["monitor"].clone();
+    let ask = |monitor: &Value, command: &str| json!({"monitor": monitor, "command": command});
+    let exports = bench.must("monitor.command", ask(&first, "query-block-exports"));
+    assert_eq!(exports.await, json!([]));
+    let refused = bench.fails("monitor.command", ask(&first, "no-such")).await;
+    assert_eq!(refused.kind, "monitor-command");
+    let greeting = bench.must("monitor.greeting", json!({"monitor": first})).await;
+    assert!(greeting["QMP"]["version"].is_object(), "{greeting}");
+
+    let second = bench.must("monitor.open", open).await["monitor"].clone();
+    let gone = bench
+        .fails("monitor.command", ask(&first, "query-block-exports"))
+        .await;
+    assert_eq!(
+        gone.kind, "monitor",
+        "QEMU serves one client: the first is closed"
+    );
+    bench.must("monitor.command", ask(&second, "quit")).await;
+    assert!(daemon.wait().expect("it ends").success());
+    let closed = bench
+        .fails("monitor.command", ask(&second, "query-block-exports"))
+        .await;
+    assert_eq!(closed.kind, "monitor-closed");
+    let log = fs::read_to_string(bench.scratch.join("logs/qmp-qsd_1.log")).expect("a log");
+    assert!(log.contains("query-block-exports"), "{log}");
+}
+
+#[tokio::test]
+async fn a_machine_is_asked_whether_other_parameters_would_make_another_one() {
+    let bench = Bench::new(None).await;
+    let with = |more: Value| firmware(&more);
+    let unknown = bench.fails("vm.differs", with(json!({}))).await;
+    assert_eq!(unknown.kind, "vm-unknown");
+    bench.must("vm.create", with(json!({}))).await;
+    assert_eq!(bench.must("vm.differs", with(json!({}))).await, false);
+    assert_eq!(
+        bench
+            .must("vm.differs", with(json!({"login_timeout": "5"})))
+            .await,
+        false
+    );
+    for other in [
+        json!({"mem": "65"}),
+        json!({"nic_model": "e1000"}),
+        json!({"mem": "lots"}),
+    ] {
+        assert_eq!(
+            bench.must("vm.differs", with(other.clone())).await,
+            true,
+            "{other}"
+        );
+    }
+    bench.must("vm.destroy", json!({"vm": "vm1"})).await;
+    assert_eq!(bench.fails("vm.differs", with(json!({}))).await.kind, "vm-dead");
+}
+
+#[tokio::test]
 async fn what_cannot_start_says_why() {
     let bench = Bench::new(None).await;
     let error = bench.fails("vm.create", firmware(&json!({"mem": "lots"}))).await;
