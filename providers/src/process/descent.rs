@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus};
 
 /// One line of `/proc/PID/stat`, as far as it matters here. A process is the same one as long as both its number and its start
@@ -20,7 +21,11 @@ struct Stat {
 pub(super) fn kill_all(mut reaped: impl FnMut(Pid, WaitStatus)) {
     let mut pause = Duration::from_millis(1);
     loop {
-        reap(&mut reaped);
+        // Whoever is below us is below a child of ours. Mostly there is none any more, and thousands of processes of others
+        // need not be looked at.
+        if !reap(&mut reaped) {
+            return;
+        }
         let alive = descendants(std::process::id().cast_signed());
         if alive.is_empty() {
             return;
@@ -33,10 +38,14 @@ pub(super) fn kill_all(mut reaped: impl FnMut(Pid, WaitStatus)) {
     }
 }
 
-/// Reaps all children that have ended.
-pub(super) fn reap(reaped: &mut impl FnMut(Pid, WaitStatus)) {
-    while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
-        reaped(pid, status);
+/// Reaps all children that have ended. Returns whether others are left.
+pub(super) fn reap(reaped: &mut impl FnMut(Pid, WaitStatus)) -> bool {
+    loop {
+        match rustix::process::wait(WaitOptions::NOHANG) {
+            Ok(Some((pid, status))) => reaped(pid, status),
+            Ok(None) => return true,
+            Err(error) => return error != Errno::CHILD,
+        }
     }
 }
 

@@ -189,7 +189,9 @@ async fn guard(link: OwnedFd, orders: Orders) -> io::Result<()> {
                 Ok(_) => farewell = true,
                 Err(_) => break,
             },
-            _ = child_ended.recv() => descent::reap(&mut note(child, &mut status)),
+            _ = child_ended.recv() => {
+                descent::reap(&mut note(child, &mut status));
+            }
         }
     }
     descent::kill_all(note(child, &mut status));
