@@ -4,8 +4,10 @@
 
 mod report;
 mod spec;
+mod templates;
 mod tool;
 
 pub use report::{CheckOutcome, ImageInfo};
 pub use spec::{ImageSpec, Preallocation};
+pub use templates::Templates;
 pub use tool::{Create, ImageError, QemuImg};

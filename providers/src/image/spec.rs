@@ -104,6 +104,11 @@ impl ImageSpec {
         let position = self.chain.iter().position(|name| *name == self.name)?;
         self.chain.get(position.checked_sub(1)?).map(String::as_str)
     }
+
+    /// Whether a chain of several images begins with this one.
+    pub fn is_bottom(&self) -> bool {
+        self.chain.len() > 1 && self.chain.first() == Some(&self.name)
+    }
 }
 
 fn preallocation(params: &Params) -> Result<Option<Preallocation>, ParamError> {
@@ -156,7 +161,9 @@ mod tests {
     #[test]
     fn a_chain_says_what_is_below() {
         let image = read(&[("image_name", "x"), ("image_chain", "base image1 top")]).unwrap();
-        assert_eq!(image.backing(), Some("base"));
+        assert_eq!((image.backing(), image.is_bottom()), (Some("base"), false));
+        let bottom = read(&[("image_name", "x"), ("image_chain", "image1 top")]).unwrap();
+        assert_eq!((bottom.backing(), bottom.is_bottom()), (None, true));
         assert_eq!(
             read(&[("image_name", "x"), ("image_chain", "\"\"")])
                 .unwrap()

@@ -6,6 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::report::{CheckOutcome, ImageInfo};
 use super::spec::{ImageSpec, Preallocation};
+use super::templates::Templates;
 use crate::process::{Command, Exit, Launcher, Output, OutputError};
 use crate::qemu::Qemu;
 
@@ -44,6 +45,14 @@ pub enum ImageError {
         path: Utf8PathBuf,
         /// What does not fit.
         source: serde_json::Error,
+    },
+    /// An empty overlay cannot be copied.
+    #[error("copy an empty overlay to {path}: {source}")]
+    Copy {
+        /// The overlay.
+        path: Utf8PathBuf,
+        /// What the system said.
+        source: std::io::Error,
     },
     /// A new image has no size.
     #[error("create {path}: its size is not known; set `image_size`")]
@@ -109,6 +118,7 @@ impl Create {
 pub struct QemuImg {
     launcher: Launcher,
     program: Utf8PathBuf,
+    templates: Option<Templates>,
 }
 
 impl QemuImg {
@@ -117,7 +127,22 @@ impl QemuImg {
         QemuImg {
             launcher: launcher.clone(),
             program: qemu.img.clone(),
+            templates: None,
         }
+    }
+
+    /// The same, which copies its overlays from `templates` where that has them.
+    #[must_use]
+    pub fn with_templates(self, templates: &Templates) -> QemuImg {
+        QemuImg {
+            templates: Some(templates.clone()),
+            ..self
+        }
+    }
+
+    /// Where the program is.
+    pub(super) fn program(&self) -> &Utf8Path {
+        &self.program
     }
 
     /// Creates an image; one that exists is replaced.
@@ -138,6 +163,18 @@ impl QemuImg {
     /// # Errors
     /// See [`ImageError`].
     pub async fn overlay(
+        &self,
+        base: &Utf8Path,
+        base_format: &str,
+        path: &Utf8Path,
+    ) -> Result<(), ImageError> {
+        match &self.templates {
+            Some(templates) => templates.overlay(self, (base, base_format), path).await,
+            None => self.overlay_anew(base, base_format, path).await,
+        }
+    }
+
+    pub(super) async fn overlay_anew(
         &self,
         base: &Utf8Path,
         base_format: &str,

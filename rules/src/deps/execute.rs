@@ -9,7 +9,6 @@ use vtbuild_engine::outcome::{Keep, Outcome, Produced, Status};
 use vtbuild_engine::rule::Job;
 use vtbuild_providers::build::{self, BuildError, Built, Order, SourceTree};
 use vtbuild_providers::desk::{Desk, DeskSetup};
-use vtbuild_providers::image::QemuImg;
 use vtbuild_providers::params::Params;
 use vtbuild_providers::session::ssh::Connection;
 use vtbuild_providers::session::ssh::exec::in_thread;
@@ -104,7 +103,7 @@ async fn in_guest(
     order: Order,
 ) -> Result<Built, Stopped> {
     let launch = launch(test, job, params, "d").await?;
-    let img = QemuImg::new(&launch.launcher, &launch.qemu);
+    let img = test.img(&launch);
     let data_dir = &test.setup().facts.data_dir;
     let folder = DataFolder::make(job, &job.scratch, data_dir, img, std::slice::from_ref(image))
         .await

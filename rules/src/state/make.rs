@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use vtbuild_engine::outcome::{Outcome, Produced};
 use vtbuild_engine::rule::Job;
 use vtbuild_providers::desk::{Desk, DeskSetup, ResumeError, StartError};
-use vtbuild_providers::image::QemuImg;
 use vtbuild_providers::machine::{MachineError, MachineSpec};
 use vtbuild_providers::params::Params;
 
@@ -52,7 +51,7 @@ async fn attempt(test: &TestRule, job: &Job, payload: &StatePayload) -> Result<O
     let params = limited(payload)?;
     let vm = payload.vm.as_str();
     let launch = launch(test, job, &params, "g").await?;
-    let img = QemuImg::new(&launch.launcher, &launch.qemu);
+    let img = test.img(&launch);
     let data_dir = &test.setup().facts.data_dir;
     let folder = DataFolder::make(job, &job.scratch, data_dir, img, &payload.images)
         .await

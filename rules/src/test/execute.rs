@@ -14,7 +14,6 @@ use vtbuild_providers::host::protocol::{self, Dirs, Programs, StartedVm, TestMod
 use vtbuild_providers::host::{
     self, CallError, Finished, Handler, HostSetup, Note, Packages, Request, Runtime, Start,
 };
-use vtbuild_providers::image::QemuImg;
 use vtbuild_providers::machine::Launch;
 use vtbuild_providers::params::Params;
 
@@ -225,7 +224,7 @@ async fn with_images(this: &Attempt<'_>, launch: &Launch) -> Result<(Outcome, Ve
     let Attempt {
         rule, job, payload, ..
     } = *this;
-    let img = QemuImg::new(&launch.launcher, &launch.qemu);
+    let img = rule.img(launch);
     if !matches!(rule.setup.visits, Visits::InsteadOfBody(_)) {
         // It loads meanwhile. What is wrong with it is told when the test is forked from it.
         let _ = rule.interpreters().of(&this.packages()).await;

@@ -1,13 +1,14 @@
 //! A test's own data folder.
 //!
 //! It looks like the data folder of the workspace, but every image in it is a file of the test's own: a qcow2 overlay on an
-//! immutable original, a converted copy where the parameters want another format, or a fresh image. Whatever else the data
+//! immutable original, a copy where the parameters want another format or a chain upon it, or a fresh image. Whatever else the data
 //! folder holds is linked. The folder lies in the action's scratch folder and goes with it.
 
 use std::collections::BTreeMap;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, PoisonError};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -39,6 +40,10 @@ pub(crate) enum FolderError {
     #[error("{0}")]
     Image(String),
 }
+
+/// When an image was written to last, as we say of one that nobody has touched since it was made. A time as coarse as the
+/// file system's could not tell a test that writes at once.
+const UNTOUCHED: SystemTime = SystemTime::UNIX_EPOCH;
 
 /// Which machine's copy of which file.
 type Place = (Option<String>, Utf8PathBuf);
@@ -107,6 +112,12 @@ impl DataFolder {
         let open = self.open.lock().await;
         let found = open.get(&(image.vm.clone(), image.spec.file.clone()))?;
         found.file.is_file().then(|| found.clone())
+    }
+
+    /// Whether an image holds what it held when it was made for the test.
+    pub(super) fn is_untouched(image: &OpenImage) -> bool {
+        let modified = std::fs::metadata(&image.file).and_then(|file| file.modified());
+        modified.is_ok_and(|modified| modified == UNTOUCHED)
     }
 
     /// Writes what an image holds, all layers of it, to one file of the image's own format.
@@ -188,12 +199,15 @@ impl DataFolder {
                 } else {
                     &image.spec.format
                 };
-                let place = (image.vm.clone(), image.spec.file.clone());
-                lock(&self.bases).insert(place, (disk.path.clone(), format.to_owned()));
+                if !image.spec.is_bottom() {
+                    let place = (image.vm.clone(), image.spec.file.clone());
+                    lock(&self.bases).insert(place, (disk.path.clone(), format.to_owned()));
+                }
                 self.cover(&disk.path, format, &image.spec, path).await?
             }
             (_, None) => self.create(&image.spec, vm, path).await?,
         };
+        mark_untouched(&file.file)?;
         self.objects
             .lock()
             .await
@@ -230,8 +244,9 @@ impl DataFolder {
     ) -> Result<OpenImage, FolderError> {
         make_parent(&path)?;
         let failed = |error: vtbuild_providers::image::ImageError| FolderError::Image(error.to_string());
-        // A device may be far larger than what is on it, and its name cannot be kept anyway: it gets an overlay.
-        if spec.format == QCOW2 || spec.raw_device {
+        // A device may be far larger than what is on it, and its name cannot be kept anyway: it gets an overlay. A test that
+        // builds a chain looks at the whole of it, and would find one image more than it knows of below an overlay.
+        if spec.raw_device || (spec.format == QCOW2 && !spec.is_bottom()) {
             self.img.overlay(base, base_format, &path).await.map_err(failed)?;
             return Ok(OpenImage {
                 file: path,
@@ -394,6 +409,15 @@ fn is_qcow2(path: &Utf8Path) -> bool {
     let read =
         std::fs::File::open(path).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut magic));
     read.is_ok() && magic == *b"QFI\xfb"
+}
+
+fn mark_untouched(path: &Utf8Path) -> Result<(), FolderError> {
+    let file = std::fs::File::options().write(true).open(path);
+    file.and_then(|file| file.set_modified(UNTOUCHED))
+        .map_err(|source| FolderError::Io {
+            path: path.to_owned(),
+            source,
+        })
 }
 
 fn make_folder(path: &Utf8Path) -> Result<(), FolderError> {

@@ -32,6 +32,8 @@ use vtbuild_engine::rule::{DeclareError, Job, Rule};
 use vtbuild_engine::spec::{RuleName, Spec};
 use vtbuild_engine::variant::Variant;
 use vtbuild_providers::host::Interpreters;
+use vtbuild_providers::image::{QemuImg, Templates};
+use vtbuild_providers::machine::Launch;
 use vtbuild_providers::params::Params;
 use vtbuild_providers::process::Launcher;
 use vtbuild_providers::provider::TestProvider;
@@ -80,6 +82,8 @@ pub struct TestRule {
     setup: TestSetup,
     sockets: Utf8PathBuf,
     interpreters: Interpreters,
+    /// Empty overlays on the images of tests.
+    overlays: Templates,
     /// Modules that were looked for. Those of a rule that declares are those of one moment.
     modules: Known,
     /// Installations of QEMU by the names that parameters give them. Looked for once.
@@ -97,6 +101,7 @@ impl TestRule {
     pub fn new(setup: TestSetup, sockets: Utf8PathBuf) -> Self {
         Self {
             interpreters: Interpreters::new(setup.launcher.clone(), sockets.clone()),
+            overlays: Templates::new(sockets.join("overlays")),
             setup,
             sockets,
             modules: Known::default(),
@@ -109,6 +114,11 @@ impl TestRule {
     #[must_use]
     pub fn interpreters(&self) -> Interpreters {
         self.interpreters.clone()
+    }
+
+    /// What makes the images of the machines that `launch` starts.
+    pub(crate) fn img(&self, launch: &Launch) -> QemuImg {
+        QemuImg::new(&launch.launcher, &launch.qemu).with_templates(&self.overlays)
     }
 
     /// What it works with.
