@@ -91,7 +91,9 @@ impl Asker<'_> {
 
     /// The state that the machine `vm` may begin from. The error is a clause about it: why it boots.
     fn aid(&self, vm: &str, view: &Params, machine: &MachineSpec) -> Result<Aid, String> {
-        self.why_it_boots(view)?;
+        let accel = Accel::from_params(self.params).map_err(|error| error.to_string())?;
+        let accel = accel.or(self.facts.accel).unwrap_or(Accel::Tcg);
+        self.why_it_boots(view, accel)?;
         if let Some(reason) = machine.why_not_saved() {
             return Err(reason);
         }
@@ -99,8 +101,6 @@ impl Asker<'_> {
             return Err("it has no network card to log in by".into());
         }
         let disks = self.disks(vm, machine)?;
-        let accel = Accel::from_params(self.params).map_err(|error| error.to_string())?;
-        let accel = accel.or(self.facts.accel).unwrap_or(Accel::Tcg);
         let spec = self.spec(vm, view, machine, disks, accel)?;
         Ok(Aid {
             role: role(vm),
@@ -110,7 +110,7 @@ impl Asker<'_> {
     }
 
     /// What speaks against a state, but for the machine itself.
-    fn why_it_boots(&self, view: &Params) -> Result<(), String> {
+    fn why_it_boots(&self, view: &Params, accel: Accel) -> Result<(), String> {
         if !self.ours {
             return Err("upstream's package starts the machines of this test".into());
         }
@@ -136,10 +136,11 @@ impl Asker<'_> {
                 ));
             }
         }
-        // What it does to the host, the machine may be started with.
+        // A machine that can be saved names no file that such a command could make. Beside files it may set up the host's KVM,
+        // of whose parameters the guest's processor is made; an emulated one is made of QEMU alone.
         match view.text("pre_command") {
-            Some(_) => Err("`pre_command` may prepare something for it".into()),
-            None => Ok(()),
+            Some(_) if accel == Accel::Kvm => Err("`pre_command` may set up KVM for it".into()),
+            _ => Ok(()),
         }
     }
 
@@ -152,6 +153,9 @@ impl Asker<'_> {
             let name = &image.spec.name;
             if image.origin != Origin::Input {
                 return Err(format!("the test makes its image {name} itself"));
+            }
+            if image.spec.is_bottom() {
+                return Err(format!("the test builds a chain of images on {name}"));
             }
             if image.spec.format != "qcow2" || image.spec.raw_device {
                 return Err(format!("its image {name} is no qcow2 file"));
