@@ -142,12 +142,16 @@ class DeviceAccess:
 
     def get_serial_console_filename(self, name=None):
         """The socket of the serial port `name`, or of the first one."""
-        for serial in self._serials():
-            if name in (None, serial["name"]):
-                return serial["socket"]
-        # A port that the test is about to plug.
         from virttest import data_dir
 
+        try:
+            serials = self._serials()
+        except virt_vm.VMDeadError:
+            serials = []
+        for serial in serials:
+            if name in (None, serial["name"]):
+                return serial["socket"]
+        # A port that the test is about to plug, or to start a machine with.
         return os.path.join(data_dir.get_tmp_dir(), f"serial-{name}-{self.name}")
 
     def get_serial_console_filenames(self):

@@ -37,7 +37,8 @@ def extend(path, *package):
         sys.path.append(LOWER)
 
 
-#: What many tests import: loaded once, before the first test. Of the last ones we have none of our own.
+#: What many tests import: loaded once, before the first test. The last ones are what tests with devices of existing providers
+#: come to need: upstream's, and parts of ours that are compiled when they are first asked for.
 _PRELOADED = (
     "virttest.env_process",
     "virttest.error_event",
@@ -52,7 +53,22 @@ _PRELOADED = (
     "avocado.utils.process",
     "aexpect",
 )
-_PRELOADED_UPSTREAM = ("virttest.utils_disk", "virttest.utils_test")
+_PRELOADED_UPSTREAM = (
+    "virttest.qemu_capabilities",
+    "virttest.qemu_devices.qcontainer",
+    "virttest.qemu_devices.started",
+    "virttest.qemu_migration",
+    "virttest.qmp_block",
+    "virttest.qmp_machine",
+    "virttest.utils_disk",
+    "virttest.utils_test",
+    "virttest.vm_block",
+    "virttest.vm_devices",
+    "virttest.vm_inside",
+    "virttest.vm_nics",
+    "virttest.vm_process",
+    "transitions",
+)
 
 
 def enter():
