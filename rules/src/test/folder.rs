@@ -4,7 +4,7 @@
 //! immutable original, a copy where the parameters want another format or a chain upon it, or a fresh image. Whatever else the data
 //! folder holds is linked. The folder lies in the action's scratch folder and goes with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, PoisonError};
@@ -62,6 +62,8 @@ pub(crate) struct DataFolder {
     root: Utf8PathBuf,
     real: Utf8PathBuf,
     img: QemuImg,
+    /// Machines that have images of their own.
+    machines: BTreeSet<String>,
     open: Mutex<BTreeMap<Place, OpenImage>>,
     /// What overlays lie on.
     bases: std::sync::Mutex<BTreeMap<Place, (Utf8PathBuf, String)>>,
@@ -84,6 +86,7 @@ impl DataFolder {
             root: scratch.join("data"),
             real: real.to_owned(),
             img,
+            machines: uses.iter().filter_map(|image| image.vm.clone()).collect(),
             open: Mutex::default(),
             bases: std::sync::Mutex::default(),
             objects: Mutex::default(),
@@ -337,8 +340,8 @@ impl DataFolder {
         if let Some(open) = self.open.lock().await.get(&place) {
             return Ok(open.clone());
         }
-        // A tool works on the file of whichever machine has it.
-        if vm.is_none() {
+        // A tool works on the file of whichever machine has it; so does a machine that the test has thought up itself.
+        if vm.is_none_or(|vm| !self.machines.contains(vm)) {
             let open = self.open.lock().await;
             if let Some((_, found)) = open.iter().find(|((_, file), _)| *file == spec.file) {
                 return Ok(found.clone());
