@@ -7,7 +7,9 @@ use std::io::{Seek, SeekFrom, Write};
 
 use camino::Utf8Path;
 use support::{Scratch, firmware_only, launch, spec};
-use vtbuild_providers::image::{CheckOutcome, Create, ImageError, ImageSpec, Preallocation, QemuImg};
+use vtbuild_providers::image::{
+    CheckOutcome, Create, ImageError, ImageSpec, Preallocation, QemuImg, Templates,
+};
 use vtbuild_providers::machine::Machine;
 use vtbuild_providers::params::Params;
 
@@ -55,6 +57,35 @@ async fn images_are_created_as_described() {
         ("qcow2", 16 * MIB, Some(4096))
     );
     assert_eq!(info.format_specific["data"]["compat"], "1.1");
+}
+
+#[tokio::test]
+async fn empty_overlays_are_copied_while_their_base_is_the_same() {
+    let scratch = Scratch::new();
+    let folder = scratch.join("templates");
+    let img = tool(&scratch)
+        .await
+        .with_templates(&Templates::new(folder.clone()));
+    let base = scratch.join("base.qcow2");
+    img.create(&base, &qcow2(16)).await.unwrap();
+    let overlays = ["a", "b", "c"].map(|name| scratch.join(name));
+    for overlay in &overlays[..2] {
+        img.overlay(&base, "qcow2", overlay).await.unwrap();
+    }
+    let made = || fs::read_dir(&folder).unwrap().count();
+    assert_eq!(made(), 1);
+    // A copy is an image of its own.
+    img.resize(&overlays[0], "qcow2", 32 * MIB).await.unwrap();
+    let info = img.info(&overlays[1]).await.unwrap();
+    assert_eq!(
+        (info.virtual_size, info.full_backing_filename.as_deref()),
+        (16 * MIB, Some(base.as_path()))
+    );
+    // Somebody replaces the base.
+    img.create(&base, &qcow2(64)).await.unwrap();
+    img.overlay(&base, "qcow2", &overlays[2]).await.unwrap();
+    assert_eq!(img.info(&overlays[2]).await.unwrap().virtual_size, 64 * MIB);
+    assert_eq!(made(), 2);
 }
 
 #[tokio::test]
