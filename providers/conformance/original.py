@@ -9,21 +9,32 @@ kernel that is started directly, memory, processors, the processor's model, user
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import time
 from pathlib import Path
 
+from record import Job, is_named, result
+
 PROVIDER = "io-github-autotest-qemu"
 
 #: The variant whose names stand for the guest; what it says of images is replaced.
 _GUEST_OS = "JeOS.27.x86_64"
 
+#: The size of the guest's disk, that of the bundled guest.
+_SIZE = "3G"
+
+#: The memory of a machine, in MiB, that of ours.
+_MEMORY = 512
+
 #: Parameters that keep tests short, whichever way they are run.
 SHORTER = {"reboot_count": "2"}
 
 _SETTINGS = """\
+[task.timeout]
+running = {timeout}
 [vt]
 type = qemu
 guest_os = {guest_os}
@@ -42,8 +53,12 @@ _BOOTSTRAP = ("vt-bootstrap", "--vt-type", "qemu", "--yes-to-all", "--vt-no-down
 class Original:
     """The original's launcher, with a home of its own below `folder`."""
 
-    def __init__(self, folder, python, tp_qemu, guest, shell=None):
-        """`shell` takes the place of ``/bin/sh`` for it alone (needs root): it asks QEMU things that only bash understands."""
+    def __init__(self, folder, python, tp_qemu, guest, timeout, shell=None):
+        """`timeout`: seconds that one test may take.
+
+        `shell` takes the place of ``/bin/sh`` for it alone (needs root): it asks QEMU things that only bash understands.
+        """
+        self.timeout = timeout
         self.shell = shell
         self.folder = Path(folder)
         self.python = Path(python)
@@ -64,33 +79,38 @@ class Original:
         self._define_provider()
         # The set-up has put the definitions of its package in place, which name hosts to fetch from; with ours instead:
         self._python("from virttest import bootstrap; bootstrap.create_subtests_cfg('qemu')")
+        self._set_memory()
         self._copy_guest()
         done.write_text("")
 
-    def run(self, name, timeout):
-        """Run one test. Returns status, reason, the seconds that it says it took, and those of the whole command."""
+    def job(self, names):
+        """Run the tests in one job, one after the other."""
         results = self.folder / "results"
         shutil.rmtree(results, ignore_errors=True)
-        words = ["run", "--disable-sysinfo", "--job-timeout", str(timeout), "--job-results-dir", str(results)]
+        words = ["run", "--disable-sysinfo", "--max-parallel-tasks", "1", "--job-results-dir", str(results)]
         began = time.monotonic()
-        said = self._launch([*words, f"{PROVIDER}.{name}"], timeout + 60)
-        wall = time.monotonic() - began
+        said = self._launch([*words, *(f"{PROVIDER}.{name}" for name in names)], (self.timeout + 60) * len(names))
+        seconds = time.monotonic() - began
         self._end_what_is_left()
         try:
             tests = json.loads((results / "latest" / "results.json").read_text(encoding="utf-8"))["tests"]
         except OSError:
-            return "-", said.strip().splitlines()[-1][:300] if said.strip() else "it said nothing", None, wall
-        if len(tests) != 1:
-            return "-", f"{len(tests)} tests have this name", None, wall
-        test = tests[0]
-        return test["status"], test.get("fail_reason"), test["time_elapsed"], wall
+            tests = []
+        ended = {}
+        for name in names:
+            found = [test for test in tests if is_named(test["name"], f"{PROVIDER}.{name}")]
+            if len(found) == 1:
+                ended[name] = result(found[0]["status"], found[0].get("fail_reason"), found[0]["time_elapsed"])
+            else:
+                why = said.strip().splitlines()[-1:] or ["it said nothing"]
+                ended[name] = result("-", f"{len(found)} tests have this name" if tests else why[0][:300], None)
+        return Job(ended, seconds)
 
     def _write_settings(self):
         params = {
             "nettype": "user",
             "image_name": "images/guest",
-            "image_size": "3G",
-            "mem": "512",
+            "image_size": _SIZE,
             **SHORTER,
             "cpu_model": "max",
             "auto_cpu_model": "no",
@@ -101,7 +121,7 @@ class Original:
         }
         qemu = shutil.which("qemu-system-x86_64")
         given = [f"{key}={value}" for key, value in params.items()]
-        self.settings.write_text(_SETTINGS.format(guest_os=_GUEST_OS, params=given, qemu=qemu), encoding="utf-8")
+        self.settings.write_text(_SETTINGS.format(timeout=self.timeout, guest_os=_GUEST_OS, params=given, qemu=qemu), encoding="utf-8")
 
     def _define_provider(self):
         folder = self.data / "virttest" / "test-providers.d"
@@ -112,10 +132,19 @@ class Original:
         # It takes an empty folder of downloads for a set-up that never ran.
         (folder / "downloads" / "none").mkdir(parents=True, exist_ok=True)
 
+    def _set_memory(self):
+        """What a machine has whose test says nothing of it. Parameters that are given with the command would hold for all."""
+        base = self.data / "backends" / "qemu" / "cfg" / "base.cfg"
+        text = re.sub(r"(?m)^(\s*mem) = \d+$", rf"\1 = {_MEMORY}", base.read_text(encoding="utf-8"))
+        base.write_text(text, encoding="utf-8")
+
     def _copy_guest(self):
         images = self.data / "images"
         (images / "guest").mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(self.guest / "disk.qcow2", images / "guest.qcow2")
+        disk = images / "guest.qcow2"
+        shutil.copyfile(self.guest / "disk.qcow2", disk)
+        # As large as ours: there are tests whose time is that of enciphering all of it.
+        subprocess.run(["qemu-img", "resize", "-q", "-f", "qcow2", str(disk), _SIZE], check=True)
         for name in ("vmlinuz", "initrd.img"):
             shutil.copyfile(self.guest / name, images / "guest" / name)
 

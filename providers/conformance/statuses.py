@@ -3,44 +3,50 @@
     VTBUILD_TP_QEMU=…/tp-qemu VTBUILD_TEST_GUEST=…/guest VTBUILD_PEER_PYTHON=…/bin/python \\
         python3 providers/conformance/statuses.py [--folder FOLDER] [--way WAY].. [--anew] [NAME ..]
 
-Runs every line of `tests.txt` (or those that contain a NAME) each way, one test after the other and the ways in turn, such that
-a host that is busy is as busy for all of them. Each result is kept in FOLDER at once: started again, the script goes on
-where it was. At the end comes the second time, what passed in one run from the cache, and a table in Markdown.
+Runs every section of `tests.txt` (or those of its tests that contain a NAME) each way as one job, in which the tests take turns;
+so do the ways, such that a host that is busy is as busy for all of them. Results are kept in FOLDER at the end of each job:
+started again, the script goes on where it was. Then comes the second time, what passed in one job from the cache; all of it
+once more side by side, if that is asked for; and a table in Markdown.
 """
 
 import argparse
-import json
 import os
-import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
 
-import original
+from original import Original
+from ours import RUNTIMES, Ours
+from record import AGAIN, BESIDE, WAYS, Record, table
 
 HERE = Path(__file__).resolve().parent
-OURS = ("layered", "upstream")
-WAYS = (*OURS, "original")
 
 
 def main():
     options = _options()
     folder = Path(options.folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    names = [name for name in listed() if not options.names or any(part in name for part in options.names)]
-    names = names or options.names
+    sections = chosen(options.names)
+    names = [name for section in sections for name in section]
     record = Record(folder / "results.jsonl")
-    runners = _runners(options, folder)
-    for at, name in enumerate(names, 1):
-        for way, run in runners.items():
-            if options.anew or not record.has(name, way):
-                result = run(name)
-                record.add(name, way, result)
-                print(f"({at}/{len(names)}) {way:<8} {result['status']:<9} {name}", file=sys.stderr, flush=True)
+    ours = Ours(folder, options.vtbuild, options.tp_qemu, options.timeout)
+    jobs = _jobs(options, folder, ours)
+    for at, section in enumerate(sections, 1):
+        for way, job in jobs.items():
+            left = [name for name in section if options.anew or not record.has(name, way)]
+            if left:
+                _say(f"({at}/{len(sections)}) {way}: {len(left)} tests")
+                for name, result in job(left).shares().items():
+                    record.add(name, way, result)
+                    _say(f"    {result['status']:<9} {name}")
     if not options.no_second and not options.names:
-        for way in (way for way in runners if way in OURS):
-            record.add("*second time*", way, _second(options, folder, way, record, names))
+        for way in (way for way in jobs if way in RUNTIMES):
+            _say(f"{way}: the second time")
+            passed = [name for name in names if record.get(name, way)["status"] == "PASS"]
+            record.add(AGAIN, way, ours.again(passed, way))
+            if options.beside and not record.has(BESIDE, way):
+                _say(f"{way}: side by side")
+                record.add(BESIDE, way, ours.beside(names, way))
     text = table(names, record)
     print(text)
     if options.write:
@@ -48,12 +54,17 @@ def main():
     return 0
 
 
+def _say(text):
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
 def _options():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     environment = os.environ.get
     parser.add_argument("--folder", default="target/conformance", help="where results, caches and the original's home are kept")
     parser.add_argument("--tp-qemu", default=environment("VTBUILD_TP_QEMU"), help="the checkout (VTBUILD_TP_QEMU)")
-    parser.add_argument("--vtbuild", default="target/release/vtbuild", help="the program")
+    program = environment("VTBUILD_PROGRAM", "target/release/vtbuild")
+    parser.add_argument("--vtbuild", default=program, help="the program (VTBUILD_PROGRAM)")
     parser.add_argument("--guest", default=environment("VTBUILD_TEST_GUEST"), help="the original's copy of the guest (VTBUILD_TEST_GUEST)")
     parser.add_argument("--python", default=environment("VTBUILD_PEER_PYTHON"), help="the original's interpreter (VTBUILD_PEER_PYTHON)")
     parser.add_argument("--way", action="append", choices=WAYS, help="only this one")
@@ -61,8 +72,9 @@ def _options():
     parser.add_argument("--timeout", type=int, default=600, help="seconds that one test may take")
     parser.add_argument("--anew", action="store_true", help="run also what has a result")
     parser.add_argument("--no-second", action="store_true", help="leave out the second time")
+    parser.add_argument("--beside", action="store_true", help="run all of it once more, as many at once as there are processors")
     parser.add_argument("--write", metavar="FILE", help="write the table to FILE too")
-    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="a part of a name in tests.txt, or another test of the provider")
     options = parser.parse_args()
     options.way = options.way or list(WAYS)
     options.vtbuild = os.path.abspath(options.vtbuild)
@@ -74,170 +86,48 @@ def _options():
     return options
 
 
-def listed():
-    """The names in tests.txt."""
-    lines = (HERE / "tests.txt").read_text(encoding="utf-8").splitlines()
-    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+def chosen(parts):
+    """The tests to run, section by section: all that are listed, or those that `parts` name, whole or by a part of their name.
 
-
-class Record:
-    """Results by test and way, kept line by line. The last one counts."""
-
-    def __init__(self, path):
-        self._path = path
-        self._results = {}
-        if path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                entry = json.loads(line)
-                self._results[entry["name"], entry["way"]] = entry
-
-    def has(self, name, way):
-        return (name, way) in self._results
-
-    def get(self, name, way):
-        return self._results.get((name, way))
-
-    def add(self, name, way, result):
-        entry = {"name": name, "way": way, **result}
-        self._results[name, way] = entry
-        with open(self._path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
-
-
-def _runners(options, folder):
-    """How one test is run, for each way that was asked for."""
-    workspace = _workspace(folder / "workspace", options)
-    runners = {}
-    prepared = folder / "prepared"
-    if any(way in OURS for way in options.way) and not prepared.exists():
-        print("preparing the bundled guest and upstream's packages", file=sys.stderr, flush=True)
-        _vtbuild(options, workspace, ["run", f"//{original.PROVIDER}..boot", "--runtime", "layered"])
-        prepared.write_text("", encoding="utf-8")
-    for way in options.way:
-        if way in OURS:
-            runners[way] = lambda name, way=way: _run_ours(options, workspace, name, way)
-        else:
-            peer = original.Original(folder / "original", options.python, options.tp_qemu, options.guest, options.shell)
-            peer.prepare()
-            runners[way] = lambda name, peer=peer: _result(*peer.run(name, options.timeout))
-    return runners
-
-
-def _workspace(folder, options):
-    (folder / "test-providers.d").mkdir(parents=True, exist_ok=True)
-    (folder / "vtbuild.toml").touch()
-    uri = Path(options.tp_qemu).resolve().as_uri()
-    text = f"[provider]\nuri: {uri}\n[generic]\nsubdir: generic/\n[qemu]\nsubdir: qemu/\n"
-    definition = folder / "test-providers.d" / f"{original.PROVIDER}.ini"
-    if not definition.exists() or definition.read_text(encoding="utf-8") != text:
-        definition.write_text(text, encoding="utf-8")
-    return folder
-
-
-def _vtbuild(options, workspace, words):
-    environment = {**os.environ, "VTBUILD_CACHE": str(workspace.parent / "cache"), "NO_COLOR": "1"}
-    command = [options.vtbuild, *words]
-    began = time.monotonic()
-    said = subprocess.run(command, cwd=workspace, env=environment, capture_output=True, text=True, check=False)
-    return said, time.monotonic() - began
-
-
-def _result(status, reason, seconds, wall):
-    return {"status": status, "reason": reason, "seconds": seconds, "wall": wall}
-
-
-def _run_ours(options, workspace, name, way):
-    """Run one test, known or not. Its own seconds, and those of the whole command.
-
-    What the layered runtime lacks is left to the default, `auto`, which falls back to upstream; the reason says so.
+    A part of none of them is taken for the name of another test of the provider.
     """
-    result = _run_by(options, workspace, name, way)
-    if way == "layered" and result["status"] == "ERROR" and _LACKING in (result["reason"] or ""):
-        result = {**_run_by(options, workspace, name, "auto"), "reason": f"by upstream: {result['reason']}"}
-    return result
+    every = listed()
+    if not parts:
+        return every
+    known = {name for section in every for name in section}
+
+    def is_meant(name):
+        return any(part == name or (part not in known and part in name) for part in parts)
+
+    sections = [[name for name in section if is_meant(name)] for section in every]
+    others = [part for part in parts if not any(part in name for name in known)]
+    return [section for section in [*sections, others] if section]
 
 
-#: How a test ends that asks the layered runtime for something that it has not.
-_LACKING = "is not part of the built-in test host"
+def listed():
+    """The names in tests.txt by section; a comment begins one."""
+    sections = [[]]
+    for line in (HERE / "tests.txt").read_text(encoding="utf-8").splitlines():
+        if line.startswith("#"):
+            sections.append([])
+        elif line.strip():
+            sections[-1].append(line.strip())
+    return [section for section in sections if section]
 
 
-def _run_by(options, workspace, name, runtime):
-    results = workspace / "job-results"
-    shutil.rmtree(results, ignore_errors=True)
-    target = f"//{original.PROVIDER}..{name}"
-    words = ["run", target, "--runtime", runtime, "--force", "--jobs", "1", "--timeout", str(options.timeout)]
-    shorter = [word for key, value in original.SHORTER.items() for word in ("--param", f"{key}={value}")]
-    said, wall = _vtbuild(options, workspace, [*words, *shorter, "--progress", "plain"])
-    tests = _tests(results)
-    if len(tests) != 1:
-        why = f"{len(tests)} tests have this name" if tests else (said.stderr.strip().splitlines() or ["it said nothing"])[0]
-        return _result("-", why, None, wall)
-    test = tests[0]
-    return _result(test["status"], test["reason"], test["seconds"], wall)
-
-
-def _tests(results):
-    try:
-        return json.loads((results / "latest" / "results.json").read_text(encoding="utf-8"))["tests"]
-    except OSError:
-        return []
-
-
-def _second(options, folder, way, record, names):
-    """All that passed, in one run: how long it takes, and how many came from the cache."""
-    passed = [name for name in names if (record.get(name, way) or {}).get("status") == "PASS"]
-    targets = "//" + ",".join(f"{original.PROVIDER}..{name}" for name in passed)
-    workspace = folder / "workspace"
-    shorter = [word for key, value in original.SHORTER.items() for word in ("--param", f"{key}={value}")]
-    words = ["run", targets, "--runtime", way, "--jobs", "1", "--timeout", str(options.timeout), *shorter]
-    _, wall = _vtbuild(options, workspace, words)
-    tests = _tests(workspace / "job-results")
-    return {**_result("", None, None, wall), "of": len(tests), "cached": sum(test["cached"] for test in tests)}
-
-
-def table(names, record):
-    """What is known, as Markdown."""
-    lines = ["| test | " + " | ".join(f"{way} | s" for way in WAYS) + " |", "|---|" + "---|--:|" * len(WAYS)]
-    for name in names:
-        cells = []
-        for way in WAYS:
-            result = record.get(name, way)
-            by_another = "¹" if result and (result["reason"] or "").startswith("by upstream") else ""
-            cells += [result["status"] + by_another, _seconds(result["seconds"])] if result else ["", ""]
-        differ = len({cell.rstrip("¹") for cell in cells[::2] if cell}) > 1
-        lines.append(f"| {'**' + name + '**' if differ else name} | " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", *_totals(names, record)]) + "\n"
-
-
-def _seconds(seconds):
-    return "" if seconds is None else f"{seconds:.1f}"
-
-
-def _totals(names, record):
-    known = {way: [record.get(name, way) for name in names if record.has(name, way)] for way in WAYS}
-    every = [name for name in names if all(record.has(name, way) for way in WAYS if known[way])]
-    lines = [
-        f"{len(every)} tests have a result each way. Names in bold ended differently. ¹ The layered runtime lacks something;"
-        " the default runs the test by upstream's packages.",
-        "",
-        "| | " + " | ".join(WAYS) + " |",
-        "|---|" + "--:|" * len(WAYS),
-    ]
-    statuses = sorted({result["status"] for results in known.values() for result in results})
-    for status in statuses:
-        counts = [sum(record.get(n, way)["status"] == status for n in every) if known[way] else "" for way in WAYS]
-        lines.append(f"| {status} | " + " | ".join(map(str, counts)) + " |")
-    for head, key in (("seconds of the tests", "seconds"), ("seconds of the commands", "wall")):
-        sums = [sum(record.get(n, way)[key] or 0 for n in every) if known[way] else None for way in WAYS]
-        lines.append(f"| {head} | " + " | ".join(map(_seconds, sums)) + " |")
-        if sums[-1]:
-            times = [f"{sums[-1] / seconds:.1f} times as fast" if seconds else "" for seconds in sums]
-            lines.append("| | " + " | ".join(times) + " |")
-    again = [record.get("*second time*", way) for way in WAYS]
-    if any(again):
-        cells = [f"{result['wall']:.1f} ({result['cached']} of {result['of']} from the cache)" if result else "as the first" for result in again]
-        lines.append("| the second time | " + " | ".join(cells) + " |")
-    return lines
+def _jobs(options, folder, ours):
+    """How some tests are run as one job, for each way that was asked for."""
+    jobs = {}
+    for way in options.way:
+        if way in RUNTIMES:
+            ours.prepare()
+            jobs[way] = lambda names, way=way: ours.job(names, way)
+        else:
+            peer = Original(folder / "original", options.python, options.tp_qemu, options.guest, options.timeout, options.shell)
+            _say("setting the original up")
+            peer.prepare()
+            jobs[way] = peer.job
+    return jobs
 
 
 if __name__ == "__main__":
