@@ -81,8 +81,11 @@ impl Execution<'_> {
         } else {
             None
         };
-        let used = self.plan.blobs();
-        if let Err(error) = self.resolver.store().touch(&used) {
+        let store = self.resolver.store();
+        let noted = store
+            .touch(&self.plan.blobs())
+            .and_then(|()| store.touch_records(&self.plan.traces()));
+        if let Err(error) = noted {
             warn(&format!("failed to note what of the cache is used: {error}"));
         }
         let (sink, stream) = events();

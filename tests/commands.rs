@@ -1,8 +1,9 @@
-//! The commands that run no test.
+//! The commands that run no test, and what becomes of the cache.
 
 mod support;
 
 use support::Sandbox;
+use support::provider::BARE;
 
 #[test]
 fn list_names_variants_and_the_filters_that_nobody_typed() {
@@ -185,6 +186,68 @@ fn the_cache_is_looked_at_checked_and_made_smaller() {
             .run("cache gc --max-size much")
             .exit(2)
             .complains(&["--max-size much is no size; write it like 500M"]),
+    );
+}
+
+/// Makes the records of all tests of a plan look as if they had been made long ago.
+fn age(sandbox: &Sandbox, words: &str) {
+    let plan = sandbox.run(&format!("plan {words} --json")).exit(0);
+    let store = vtbuild_cache::Store::open(&sandbox.cache()).unwrap();
+    let keys: Vec<vtbuild_cache::Digest> = plan
+        .stdout()
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .filter(|told| told["plan"] == "hit" && told["rule"] == "test")
+        .map(|told| told["key"].as_str().unwrap().parse().unwrap())
+        .collect();
+    assert!(!keys.is_empty(), "{}", plan.stdout());
+    for key in keys {
+        let mut record = store.lookup(&key).unwrap().unwrap();
+        record.finished_unix_ms = 1_600_000_000_000;
+        store.publish(&record, store.reserve(&key).unwrap()).unwrap();
+    }
+    store.release().unwrap();
+}
+
+#[test]
+fn a_run_makes_the_cache_smaller_and_keeps_what_it_needs() {
+    let sandbox = Sandbox::new();
+    sandbox.provide(&format!(
+        "- plain:\n    type = plain\n{BARE}    variants:\n        - one:\n            naps = 0\n        - two:\n        - three:\n"
+    ));
+    let runs = |words: &str| {
+        sandbox
+            .run(&format!("{words} --progress plain --cache-size 1K"))
+            .exit(0)
+    };
+    assert_eq!(runs("//...").ran(), ["one", "three", "two"]);
+    age(&sandbox, "//...");
+
+    // Nobody needs `three` now; `two` is served, however old it is.
+    sandbox.edit("mine/generic/tests/cfg/all.cfg", "naps = 0", "naps = 0.01");
+    let run = runs("//one,two");
+    let run = run.complains(&[
+        "cache: collected 1 thing (",
+        "to make again)",
+        "1.00 KiB are occupied",
+    ]);
+    assert_eq!(run.ran(), ["one"]);
+    runs("//one,two").says(&["CACHED     : 2 of 2"]);
+
+    // Who needs again what went is told that the cache is too small.
+    let run = runs("//three");
+    let run = run.complains(&[
+        "warning: the cache is too small: 1 result that it had collected took ",
+        "(subtest=plain).three.i440fx (",
+        "its limit is 1.00 KiB; ",
+        "--cache-size ",
+    ]);
+    assert_eq!(run.ran(), ["three"]);
+    drop(
+        sandbox
+            .run("cache stat")
+            .exit(0)
+            .says(&["3 verdict without files, "]),
     );
 }
 

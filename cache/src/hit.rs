@@ -31,6 +31,12 @@ impl Hit {
         self.outputs.iter().map(|output| output.digest)
     }
 
+    /// What a living process lists so that the record stays: the blobs, or the record's own trace where it has none.
+    pub(crate) fn stays_by(&self) -> impl Iterator<Item = Digest> {
+        let bare = self.outputs.is_empty().then_some(self.trace);
+        self.blobs().chain(bare)
+    }
+
     /// Layout, numbers little-endian: trace, seconds, end, status; then, each list behind its length as `u32`, the outputs
     /// (name, digest, size) and the observations (name, a byte that says whether there is a digest, the digest); to the end
     /// the digests of the inputs. Texts stand behind their length as `u32`.

@@ -6,6 +6,7 @@
 //!
 //! The crate knows nothing of rules, graphs or machines.
 
+mod bare;
 mod blob;
 mod digest;
 mod error;

@@ -1,6 +1,7 @@
 //! What living processes use: no collection removes it.
 //!
-//! Each process lists in a file of its own what it has looked up, put and used: digests, one after the other. The file goes
+//! Each process lists in a file of its own what it has looked up, put and used: digests of blobs, and traces of records that have
+//! none, one after the other. The file goes
 //! with the process, however that ends. Whoever removes blobs reads all lists and removes under one exclusive lock; whoever
 //! adds to a list has the same lock, shared. So what was there after it was listed stays there.
 

@@ -63,7 +63,7 @@ impl Store {
                 continue;
             };
             // First kept, then looked for: what is there now stays.
-            self.pin(record.outputs.iter().map(|output| output.digest))?;
+            self.pin(record.hit().stays_by())?;
             if self.is_whole(&record) {
                 return Ok(Some(record));
             }
@@ -137,7 +137,7 @@ impl Store {
         drop(txn);
         self.remove_damaged(table, &damaged)?;
         // First kept, then looked for: what is there now stays.
-        self.pin(hits.iter().flatten().flat_map(Hit::blobs))?;
+        self.pin(hits.iter().flatten().flat_map(Hit::stays_by))?;
         self.drop_incomplete(&mut hits)?;
         Ok(hits)
     }
@@ -260,6 +260,8 @@ impl Store {
                 });
             }
         }
+        let bare = records.iter().filter(|(record, _)| record.outputs.is_empty());
+        self.pin(bare.map(|(record, _)| record.trace()))?;
         self.index().write(|txn| {
             records
                 .iter()
@@ -278,8 +280,16 @@ impl Store {
         for old in hits.split_off(hits.len().min(RECORDS_A_KEY)) {
             self.remove_whole(txn, &old.trace)?;
         }
+        let whole = to_json(record);
+        if record.outputs.is_empty() {
+            let bytes = whole.len() + hits[0].to_bytes().len();
+            self.note_bare(txn, &trace, bytes, record.finished_unix_ms)?;
+        } else {
+            // It had none before.
+            index.delete(txn, tables.bare, trace.as_bytes())?;
+        }
         index.put(txn, tables.traces, record.key.as_bytes(), &hits_to_bytes(&hits))?;
-        index.put(txn, tables.records, trace.as_bytes(), &to_json(record))?;
+        index.put(txn, tables.records, trace.as_bytes(), &whole)?;
         self.note_made_again(txn, record)?;
         self.note_in(txn, &record.label, &Run::from(record), None)
     }
@@ -333,6 +343,7 @@ impl Store {
         if let Some(record) = record {
             self.save_manifest(txn, record)?;
         }
+        index.delete(txn, self.index().tables.bare, trace.as_bytes())?;
         index.delete(txn, table, trace.as_bytes())
     }
 }

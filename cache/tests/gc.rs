@@ -181,6 +181,79 @@ fn who_makes_again_what_was_collected_is_told() {
     assert_eq!(store.made_again(), [], "nobody collected it this time");
 }
 
+/// Keeps a record without outputs that took `seconds`, long ago; the store keeps nothing of it in use.
+fn verdict(store: &Store, name: &str, seconds: f64) -> Record {
+    let record = Record {
+        seconds,
+        ..record(name, &format!("//{name}"), &[])
+    };
+    store
+        .publish(&record, store.reserve(&record.key).unwrap())
+        .unwrap();
+    store.release().unwrap();
+    record
+}
+
+#[test]
+fn records_without_outputs_are_weighed_one_by_one() {
+    let place = Place::new();
+    let store = place.store();
+    let [dear, cheap, served, used] = [("dear", 600.0), ("baed", 1.0), ("seen", 0.5), ("used", 0.5)]
+        .map(|(name, seconds)| verdict(&store, name, seconds));
+    let all = store.bytes(&[]).unwrap();
+    let kinds = store.stat(&[]).unwrap().kinds;
+    assert_eq!(kinds.len(), 1);
+    assert_eq!(
+        (kinds[0].name.as_str(), kinds[0].count, kinds[0].bytes),
+        ("verdict without files", 4, all)
+    );
+
+    // One that a plan was served stays, and so does one whose use was noted within the time of grace.
+    store.lookup_many(&[served.key]).unwrap();
+    store.touch_records(&[used.trace()]).unwrap();
+    let limits = Limits::of(all - 1);
+    let foreseen = store.gc(&Limits {
+        dry_run: true,
+        ..limits.clone()
+    });
+    assert_eq!(store.bytes(&[]).unwrap(), all, "a dry run removes nothing");
+    let report = store.gc(&limits).unwrap();
+    assert_eq!(
+        names(&report),
+        ["//baed"],
+        "the least worth goes, and no more than needed"
+    );
+    assert_eq!(foreseen.unwrap().gone, report.gone);
+    assert_eq!((report.records_removed, report.lost_seconds), (1, 1.0));
+    assert_eq!(report.before_bytes - report.after_bytes, report.gone[0].bytes);
+    assert_eq!(store.bytes(&[]).unwrap(), report.after_bytes);
+    assert_eq!(store.lookup(&cheap.key).unwrap(), None);
+    assert_eq!(
+        store.last("//baed").unwrap().unwrap().manifest,
+        cheap.manifest,
+        "history outlives the record"
+    );
+
+    let report = store.gc(&Limits::of(0)).unwrap();
+    assert_eq!((names(&report), report.in_use), (vec!["//dear"], 2));
+    for (record, there) in [(&dear, false), (&served, true), (&used, true)] {
+        assert_eq!(
+            store.lookup(&record.key).unwrap().is_some(),
+            there,
+            "{}",
+            record.label
+        );
+    }
+    verdict(&store, "dear", 601.0);
+    assert_eq!(store.made_again().len(), 1, "it should not have been collected");
+    store.forget(&dear.key).unwrap();
+    assert_eq!(
+        store.stat(&[]).unwrap().kinds[0].count,
+        2,
+        "what is forgotten takes no room"
+    );
+}
+
 #[test]
 fn a_blob_used_by_another_process_stays_until_that_process_dies() {
     let place = Place::new();

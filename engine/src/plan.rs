@@ -185,6 +185,22 @@ impl Plan {
         digests.into_iter().collect()
     }
 
+    /// The records that hits are served from.
+    #[must_use]
+    pub fn traces(&self) -> Vec<Digest> {
+        let mut traces: Vec<Digest> = self
+            .forecasts
+            .iter()
+            .filter_map(|forecast| match forecast {
+                Forecast::Hit { made, .. } => made.trace,
+                Forecast::Miss(_) | Forecast::Maybe | Forecast::Idle => None,
+            })
+            .collect();
+        // As they lie in the index.
+        traces.sort_unstable();
+        traces
+    }
+
     /// What each hit offers, by action; `None` for all others.
     #[must_use]
     pub fn made(&self) -> Vec<Option<Arc<Made>>> {

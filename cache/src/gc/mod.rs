@@ -1,8 +1,8 @@
 //! Making the cache smaller: what is worth least goes first.
 //!
 //! A thing is worth the seconds that are lost with it, by each byte it occupies, halved for every week without use: for a
-//! blob the time that its action took and that of all that stands on it, for what lies beside the blobs ([`Aside`]) the time
-//! to fetch or unpack it again. A collection never removes what a living process uses (see `pins.rs`, [`hold`]), nor what was
+//! blob the time that its action took and that of all that stands on it, for a record without outputs the time that its
+//! action took, for what lies beside the blobs ([`Aside`]) the time to fetch or unpack it again. A collection never removes what a living process uses (see `pins.rs`, [`hold`]), nor what was
 //! used within the last ten minutes. A record goes with its first blob; the other blobs that only it needed are worth
 //! nothing then, and go next.
 //!
@@ -43,13 +43,16 @@ const QUARANTINE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long a collected result is remembered. Made again later than that, it was rightly collected.
 const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// How a blob's use is noted at most once in this time, in milliseconds.
-const NOTED_EVERY_MS: u64 = 3600 * 1000;
+/// A blob's use is noted at most once in this time, in milliseconds.
+const BLOB_NOTED_EVERY_MS: u64 = 3600 * 1000;
+
+/// The same for a record without outputs: there are many of them.
+const RECORD_NOTED_EVERY_MS: u64 = 24 * 3600 * 1000;
 
 /// How far a collection goes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
-    /// What blobs and what lies beside them may occupy on disk, in bytes.
+    /// What blobs, records without outputs and what lies beside them may occupy on disk, in bytes.
     pub max_bytes: u64,
     /// What was used more recently than this stays: it may belong to a record that is about to be published.
     pub grace: Duration,
@@ -92,7 +95,7 @@ pub struct Report {
     pub after_bytes: u64,
     /// What went, least worth first.
     pub gone: Vec<Gone>,
-    /// Records removed because a blob of theirs went.
+    /// Records removed: each with a blob of its own, or by itself where it has none.
     pub records_removed: u64,
     /// Things that would have gone, had no process been using them or had they not been used so recently.
     pub in_use: u64,
@@ -127,7 +130,7 @@ struct Everything {
 }
 
 impl Store {
-    /// Removes blobs, the records they belong to and what lies beside them until all occupies at most `max_bytes` on disk.
+    /// Removes blobs with the records they belong to, records without outputs, and what lies beside them until all occupies at most `max_bytes` on disk.
     /// What a living process uses stays, and so does what was used within the time of grace.
     ///
     /// # Errors
@@ -162,14 +165,16 @@ impl Store {
         Ok(report)
     }
 
-    /// What blobs and what lies beside them occupy on disk, in bytes: whether a collection has anything to do.
+    /// What blobs, records without outputs and what lies beside them occupy on disk, in bytes: whether a collection has
+    /// anything to do.
     ///
     /// # Errors
-    /// When the folders of blobs cannot be listed.
+    /// When the folders of blobs cannot be listed, or the index cannot be read.
     pub fn bytes(&self, asides: &[Aside]) -> Result<u64, StoreError> {
         let blobs = self.blobs()?.filter_map(|digest| self.blob_bytes(&digest));
         let beside = asides.iter().flat_map(Aside::entries).map(|entry| entry.bytes);
-        Ok(blobs.sum::<u64>() + beside.sum::<u64>())
+        let bare = self.bare(&*self.index().read()?)?.into_iter();
+        Ok(blobs.sum::<u64>() + beside.sum::<u64>() + bare.map(|(_, entry)| entry.bytes).sum::<u64>())
     }
 
     /// What a blob occupies on disk; nothing where another process has removed it meanwhile.
@@ -178,38 +183,22 @@ impl Store {
         Some(metadata.blocks() * 512)
     }
 
-    /// Marks blobs as used now, so that collection prefers others: for results that were hits and not
-    /// touched. Written at most once an hour for each.
+    /// Notes that blobs are used now, so that collection prefers others: for results that were hits and not touched. Written
+    /// at most once an hour for each.
     ///
     /// # Errors
     /// When the index cannot be read or written.
-    pub fn touch(&self, digests: &[Digest]) -> Result<(), StoreError> {
-        let (index, table, now) = (self.index(), self.index().tables.blobs, now_unix_ms());
-        let mut old = Vec::new();
-        let txn = index.read()?;
-        for digest in digests {
-            let entry = index.get(&txn, table, digest.as_bytes())?.and_then(Result::ok);
-            let entry = entry.and_then(|bytes| BlobEntry::from_bytes(bytes).ok());
-            let since = |entry: &BlobEntry| now.saturating_sub(entry.used_unix_ms);
-            old.extend(
-                entry
-                    .filter(|entry| since(entry) > NOTED_EVERY_MS)
-                    .map(|entry| (digest, entry)),
-            );
-        }
-        drop(txn);
-        if old.is_empty() {
-            return Ok(());
-        }
-        index.write(|txn| {
-            old.iter().try_for_each(|(digest, entry)| {
-                let entry = BlobEntry {
-                    used_unix_ms: now,
-                    ..*entry
-                };
-                index.put(txn, table, digest.as_bytes(), &entry.to_bytes())
-            })
-        })
+    pub fn touch(&self, blobs: &[Digest]) -> Result<(), StoreError> {
+        self.note_use(self.index().tables.blobs, blobs, BLOB_NOTED_EVERY_MS)
+    }
+
+    /// The same for records by their traces. Those with outputs are passed over: their blobs are touched. Written at most
+    /// once a day for each.
+    ///
+    /// # Errors
+    /// When the index cannot be read or written.
+    pub fn touch_records(&self, traces: &[Digest]) -> Result<(), StoreError> {
+        self.note_use(self.index().tables.bare, traces, RECORD_NOTED_EVERY_MS)
     }
 
     fn read_records(&self) -> Result<Records, StoreError> {
@@ -257,6 +246,12 @@ impl Store {
             let used = pinned.contains(&digest);
             add(Item::Blob(digest), bytes, records.seconds(&digest), idle, used);
         }
+        for (trace, entry) in self.bare(&txn)? {
+            let idle = Duration::from_millis(now.saturating_sub(entry.used_unix_ms));
+            let seconds = records.of_trace(&trace).map_or(0.0, |(_, hit)| hit.seconds);
+            let used = pinned.contains(&trace);
+            add(Item::Record(trace), entry.bytes, seconds, idle, used);
+        }
         for (at, entry) in asides.iter().enumerate() {
             add(Item::Aside(at), entry.bytes, entry.seconds, entry.idle, false);
         }
@@ -286,6 +281,10 @@ impl Store {
                     report.lost_seconds += records.made_of(digest).map(|(_, hit)| hit.seconds).sum::<f64>();
                     self.blob_gone(digest, records, *bytes)?
                 }
+                Item::Record(trace) => {
+                    report.lost_seconds += records.of_trace(trace).map_or(0.0, |(_, hit)| hit.seconds);
+                    self.record_gone(trace, *bytes)?
+                }
                 Item::Aside(at) => asides[*at].gone(),
             };
             report.after_bytes -= bytes;
@@ -294,7 +293,7 @@ impl Store {
         Ok(())
     }
 
-    /// Removes things nobody uses: of blobs first what the index says of them, then the files.
+    /// Removes things nobody uses: first what the index says of them, then the files.
     fn remove_batch(
         &self,
         batch: &[(Item, u64)],
@@ -303,13 +302,18 @@ impl Store {
         report: &mut Report,
     ) -> Result<(), StoreError> {
         let removing = Removing::begin(self.layout())?;
-        let mut blobs = Vec::new();
+        let (mut blobs, mut bare) = (Vec::new(), Vec::new());
         for (item, bytes) in batch {
             match item {
-                Item::Blob(digest) if removing.is_pinned(digest) => report.in_use += 1,
+                Item::Blob(digest) | Item::Record(digest) if removing.is_pinned(digest) => report.in_use += 1,
                 Item::Blob(digest) => {
                     report.gone.push(self.blob_gone(digest, records, *bytes)?);
                     blobs.push((digest, bytes));
+                }
+                Item::Record(trace) => {
+                    report.gone.push(self.record_gone(trace, *bytes)?);
+                    report.after_bytes -= bytes;
+                    bare.push(trace);
                 }
                 Item::Aside(at) if aside::remove(self.layout(), &asides[*at].path)? => {
                     report.after_bytes -= bytes;
@@ -319,9 +323,13 @@ impl Store {
             }
         }
         self.index().write(|txn| {
-            blobs
-                .iter()
-                .try_for_each(|(digest, _)| self.forget_blob(txn, digest, records, report))
+            for (digest, _) in &blobs {
+                self.index()
+                    .delete(txn, self.index().tables.blobs, digest.as_bytes())?;
+                self.collect_records(txn, records.made_of(digest), report)?;
+            }
+            bare.iter()
+                .try_for_each(|trace| self.collect_records(txn, records.of_trace(trace), report))
         })?;
         for (digest, bytes) in blobs {
             let path = self.blob_path(digest);
@@ -331,20 +339,18 @@ impl Store {
         Ok(())
     }
 
-    /// Removes what the index says of a blob, and remembers which results went with it.
-    fn forget_blob(
+    /// Removes records, and remembers that they were collected.
+    fn collect_records<'r>(
         &self,
         txn: &mut RwTxn<'_>,
-        digest: &Digest,
-        records: &Records,
+        records: impl IntoIterator<Item = &'r (Digest, Hit)>,
         report: &mut Report,
     ) -> Result<(), StoreError> {
         let (index, tables) = (self.index(), self.index().tables);
         let collected = to_json(&Collected {
             unix_ms: now_unix_ms(),
         });
-        index.delete(txn, tables.blobs, digest.as_bytes())?;
-        for (key, hit) in records.made_of(digest) {
+        for (key, hit) in records {
             if self.remove_record(txn, key, &hit.trace)? {
                 index.put(txn, tables.collected, key.as_bytes(), &collected)?;
                 report.records_removed += 1;
@@ -356,15 +362,22 @@ impl Store {
 
     /// What people call a blob: the target of a record that has it.
     fn blob_gone(&self, digest: &Digest, records: &Records, bytes: u64) -> Result<Gone, StoreError> {
-        let record = match records.made_of(digest).next() {
-            Some((_, Hit { trace, .. })) => self.record_of(trace)?,
-            None => None,
+        match records.made_of(digest).next() {
+            Some((_, Hit { trace, .. })) => self.record_gone(trace, bytes),
+            None => Ok(of_no_result(digest, bytes)),
+        }
+    }
+
+    /// What people call a record: its target.
+    fn record_gone(&self, trace: &Digest, bytes: u64) -> Result<Gone, StoreError> {
+        let Some(Record { rule, label, .. }) = self.record_of(trace)? else {
+            return Ok(of_no_result(trace, bytes));
         };
-        let (kind, name) = match record {
-            Some(Record { rule, label, .. }) => (rule, label),
-            None => ("of no result".to_owned(), digest.short()),
-        };
-        Ok(Gone { kind, name, bytes })
+        Ok(Gone {
+            kind: rule,
+            name: label,
+            bytes,
+        })
     }
 
     /// Notes that a result is published: if it was collected within the last week, that was a mistake.
@@ -418,6 +431,15 @@ impl Store {
             }
         }
         Ok(())
+    }
+}
+
+/// What is left of a result that nobody can find any more.
+fn of_no_result(digest: &Digest, bytes: u64) -> Gone {
+    Gone {
+        kind: "of no result".to_owned(),
+        name: digest.short(),
+        bytes,
     }
 }
 

@@ -8,6 +8,9 @@ use crate::error::StoreError;
 use crate::index::Table;
 use crate::store::Store;
 
+/// What people call a record without outputs.
+const BARE: &str = "verdict without files";
+
 /// How much a store holds.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Stat {
@@ -15,7 +18,8 @@ pub struct Stat {
     pub blobs: u64,
     /// What they occupy on disk, in bytes; holes of sparse files do not count.
     pub blob_bytes: u64,
-    /// What can be collected, by kind, largest first: blobs by the rule that made them, and what lies beside them.
+    /// What can be collected, by kind, largest first: blobs by the rule that made them, records without outputs, and what lies
+    /// beside the blobs.
     pub kinds: Vec<Kind>,
     /// Records that look-ups can answer with.
     pub records: u64,
@@ -67,6 +71,10 @@ impl Store {
             kinds.add(entry.kind, entry.bytes, entry.seconds);
         }
         let txn = self.index().read()?;
+        for (trace, entry) in self.bare(&txn)? {
+            let seconds = records.of_trace(&trace).map_or(0.0, |(_, hit)| hit.seconds);
+            kinds.add(BARE, entry.bytes, seconds);
+        }
         let tables = self.index().tables;
         let count = |table: Table| {
             table

@@ -16,6 +16,8 @@ const BATCH: usize = 128;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Item {
     Blob(Digest),
+    /// A record without outputs, by its trace.
+    Record(Digest),
     /// An entry beside the blobs, by its place in the list of them.
     Aside(usize),
 }
@@ -58,6 +60,11 @@ impl Records {
     /// The records that have the blob among their outputs, with their keys.
     pub(super) fn made_of(&self, blob: &Digest) -> impl Iterator<Item = &(Digest, Hit)> {
         self.named(&self.makers, blob)
+    }
+
+    /// The record with this trace, with its key.
+    pub(super) fn of_trace(&self, trace: &Digest) -> Option<&(Digest, Hit)> {
+        self.hits.get(trace)
     }
 
     fn named<'r>(

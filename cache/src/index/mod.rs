@@ -57,9 +57,11 @@ pub(crate) struct Tables {
     pub(crate) marks: Table,
     /// Key to when its record was collected.
     pub(crate) collected: Table,
+    /// Trace of a record without outputs to its size and last use.
+    pub(crate) bare: Table,
 }
 
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 8] = [
     "traces",
     "records",
     "blobs",
@@ -67,6 +69,7 @@ const NAMES: [&str; 7] = [
     "files",
     "marks",
     "collected",
+    "bare",
 ];
 
 /// An open index.
@@ -262,7 +265,7 @@ fn open_tables(env: &Env<WithoutTls>) -> Result<Tables, heed::Error> {
     let txn = env.write_txn()?;
     let databases = env.create_databases_and_commit(txn, |opener, txn| {
         let mut create = |name| opener.create_database::<Bytes, Bytes>(txn, Some(name));
-        let [a, b, c, d, e, f, g] = NAMES;
+        let [a, b, c, d, e, f, g, h] = NAMES;
         let all = [
             create(a)?,
             create(b)?,
@@ -271,10 +274,11 @@ fn open_tables(env: &Env<WithoutTls>) -> Result<Tables, heed::Error> {
             create(e)?,
             create(f)?,
             create(g)?,
+            create(h)?,
         ];
         Ok::<_, heed::Error>(CommitOrAbort::<_, ()>::Commit(all))
     })?;
-    let [traces, records, blobs, labels, files, marks, collected] = databases.unwrap_commit();
+    let [traces, records, blobs, labels, files, marks, collected, bare] = databases.unwrap_commit();
     let table = |index: usize, database| Table {
         name: NAMES[index],
         database,
@@ -287,6 +291,7 @@ fn open_tables(env: &Env<WithoutTls>) -> Result<Tables, heed::Error> {
         files: table(4, files),
         marks: table(5, marks),
         collected: table(6, collected),
+        bare: table(7, bare),
     })
 }
 
