@@ -225,7 +225,7 @@ pub fn broken(found: &Diagnostics) -> Failure {
 }
 
 /// The same, where what is wrong may be a line of the command line.
-fn refused(found: &Diagnostics, lines: &[ExtraLine]) -> Failure {
+pub fn refused(found: &Diagnostics, lines: &[ExtraLine]) -> Failure {
     let file = found.first().map(|diagnostic| &*diagnostic.location.file);
     let typed = lines
         .iter()

@@ -2,8 +2,8 @@
 
 mod support;
 
-use support::Sandbox;
 use support::provider::BARE;
+use support::{Sandbox, until};
 
 /// A workspace with one good test.
 fn workspace() -> Sandbox {
@@ -47,6 +47,80 @@ fn a_command_line_that_makes_no_sense() {
     for (words, message) in cases {
         drop(sandbox.run(words).exit(2).complains(&[message]));
     }
+}
+
+#[test]
+fn a_watch_begins_where_something_is_broken_and_goes_on_when_it_is_mended() {
+    const ALL: &str = "mine/generic/tests/cfg/all.cfg";
+    let sandbox = workspace();
+    let good = sandbox.read("vtbuild.toml");
+    sandbox.write("vtbuild.toml", "bundled-tests = maybe\n");
+    sandbox.edit(ALL, "- plain:", "- plain: a...b");
+    let watch = sandbox.start("watch //...");
+    let complains = |text: &str| {
+        until(60, text, || watch.stderr().contains(text).then_some(()));
+    };
+    complains("vtbuild.toml makes no sense");
+    complains("the watch begins once that is mended");
+    sandbox.write("vtbuild.toml", &good);
+    complains("all.cfg:1:");
+    complains("too many dots");
+    assert_eq!(watch.stdout(), "", "nothing is watched yet");
+    sandbox.edit(ALL, "a...b", "a....b");
+    complains("a....b");
+    sandbox.edit(ALL, "- plain: a....b", "- plain:");
+    let mut at = watch.says_after(0, "mended: 1 variant selected (");
+    at = watch.says_after(at, "watching 1 test, 1 of them not known to pass");
+
+    // From here on it is a watch like any other.
+    sandbox.edit(ALL, "type = plain", "type = plain\n    naps = 0.01");
+    at = watch.says_after(at, "1 changed");
+    at = watch.says_after(at, "(1/1) mine.plain: PASS");
+    watch.says_after(at, "RESULTS    : PASS 1 ");
+    watch.signal(rustix::process::Signal::INT);
+    watch
+        .wait()
+        .exit(0)
+        .complains(&["the watch begins once that is mended"])
+        .stdout();
+
+    // What was typed cannot be mended by a save, and somebody may stop to wait.
+    sandbox
+        .run_args(&["watch", "//...", "--only", "a...b"])
+        .exit(2)
+        .complains(&["error: "]);
+    sandbox.edit(ALL, "- plain:", "- plain: a...b");
+    let watch = sandbox.start("watch //...");
+    until(60, "the mistake is told", || {
+        watch.stderr().contains("once that is mended").then_some(())
+    });
+    watch.signal(rustix::process::Signal::INT);
+    watch.wait().exit(0).complains(&["all.cfg:1:"]);
+}
+
+#[test]
+fn a_watch_of_files_without_a_workspace_says_what_it_cannot_know() {
+    let sandbox = Sandbox::new();
+    std::fs::remove_file(sandbox.path("vtbuild.toml")).unwrap_or_default();
+    sandbox.write(
+        "qemu/cfg/subtests.cfg",
+        "variants:\n    - boot:\n        type = boot\n        size = 1\n",
+    );
+    sandbox.write(TESTS, "include subtests.cfg\n");
+    let watch = sandbox.start("watch //boot --guest-os boot");
+    let at = watch.says_after(0, "watching 1 variant; Ctrl-C ends it\n");
+    sandbox.edit("qemu/cfg/subtests.cfg", "size = 1", "size = 2");
+    watch.says_after(at, "    size: \"1\" -> \"2\"\n0 added, 0 removed, 1 changed");
+    watch.signal(rustix::process::Signal::INT);
+    let ended = watch.wait().exit(0);
+    assert_eq!(
+        ended
+            .stderr()
+            .matches("which tests an edit affects is not known")
+            .count(),
+        1
+    );
+    assert!(!ended.stdout().contains("affected"));
 }
 
 #[test]

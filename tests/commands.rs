@@ -251,6 +251,31 @@ fn a_run_makes_the_cache_smaller_and_keeps_what_it_needs() {
     );
 }
 
+/// How many blobs and records a process keeps from being collected.
+fn kept(sandbox: &Sandbox) -> Vec<u64> {
+    let lists = support::files_below(&sandbox.cache().join("tmp"));
+    let lists = lists.into_iter().filter(|path| path.file_name() == Some("pins"));
+    lists.map(|path| path.metadata().unwrap().len() / 32).collect()
+}
+
+#[test]
+fn a_watch_keeps_only_what_it_needs_now() {
+    let sandbox = Sandbox::new();
+    sandbox.provide(&format!(
+        "- plain:\n    type = plain\n{BARE}    variants:\n        - one:\n        - two:\n        - three:\n"
+    ));
+    drop(sandbox.run("//...").exit(0).says(&["PASS 3"]));
+    let watch = sandbox.start("watch //...");
+    let at = watch.says_after(0, "watching 3 tests, all of them known to pass");
+    assert_eq!(kept(&sandbox), [3]);
+    sandbox.edit("mine/generic/tests/cfg/all.cfg", "        - two:\n", "");
+    let at = watch.says_after(at, "0 added, 1 removed, 0 changed");
+    watch.says_after(at, "no test is affected");
+    assert_eq!(kept(&sandbox), [2], "what went is kept no longer");
+    watch.signal(rustix::process::Signal::INT);
+    watch.wait().exit(0).stdout();
+}
+
 #[test]
 fn doctor_names_what_is_missing_and_the_command_that_mends_it() {
     let sandbox = Sandbox::new();

@@ -7,6 +7,7 @@ mod files;
 mod queue;
 mod scene;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -15,10 +16,11 @@ use camino::Utf8PathBuf;
 use jiff::Zoned;
 
 use super::changes::{Change, Counts};
-use super::{print, warn};
-use crate::cli::WatchArgs;
+use super::{plural, print, warn};
+use crate::cli::{SelectArgs, WatchArgs};
 use crate::execution::on_signal;
 use crate::exit::{Exit, Failure};
+use crate::workspace::Workspace;
 use files::Files;
 use queue::{Order, Queue};
 use scene::{Look, Scene};
@@ -32,6 +34,12 @@ const VARIANTS: usize = 20;
 const KEYS: usize = 10;
 /// How many changed files are named.
 const FILES: usize = 5;
+
+/// What is said of a mistake that was there from the start.
+const WAITING: &str = "the watch begins once that is mended";
+
+/// What is said where there are no tests.
+const BARE: &str = "this folder is a configuration set without a workspace: which tests an edit affects is not known, only which variants; a vtbuild.toml and the definition of a test provider make it a workspace";
 
 /// What this thread waits for.
 enum Happened {
@@ -48,17 +56,12 @@ pub fn watch(args: &WatchArgs) -> Result<Exit, Failure> {
             "name what to watch: `vtbuild watch //migrate..tcp`, or `vtbuild watch //...` for everything";
         return Err(Failure::new(Exit::Usage, message));
     }
-    let mut scene = Scene::open(&args.actions.select)?;
     let (tell, happened) = channel();
     let mut files = Files::new({
         let tell = tell.clone();
         // With nobody to tell the watch is over.
         move |path| drop(tell.send(Happened::Event(path)))
     })?;
-    files.watch(&scene.folders())?;
-    scene.first()?;
-    // What was found out on the way is watched as well; between the two nothing may get lost.
-    files.watch(&scene.folders())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let queue = Queue::start(args, runtime.handle().clone())?;
     let stop = queue.orders();
@@ -68,10 +71,52 @@ pub fn watch(args: &WatchArgs) -> Result<Exit, Failure> {
         let _ = stop.send(Order::Stop(name));
         let _ = tell.send(Happened::Stop);
     })?;
-    queue.order(scene.selection()?);
-    let ended = follow(&mut scene, &mut files, &happened, &queue);
-    let exit = queue.join();
-    ended.map(|()| exit)
+    let followed = match open(&args.actions.select, &mut files, &happened)? {
+        Some(mut scene) => begin(&mut scene, &mut files, &queue)
+            .and_then(|()| follow(&mut scene, &mut files, &happened, &queue)),
+        None => Ok(()),
+    };
+    // Only who was asked to stop gets to an end that somebody has to wait for.
+    followed.map(|()| queue.join())
+}
+
+/// Opens the workspace; where `vtbuild.toml` makes no sense, once that is mended. Nothing once somebody asked to stop.
+fn open(
+    select: &SelectArgs,
+    files: &mut Files,
+    happened: &Receiver<Happened>,
+) -> Result<Option<Scene>, Failure> {
+    let root = Workspace::folder(&select.config.place)?;
+    files.watch(&BTreeSet::from([root.join("test-providers.d"), root]))?;
+    loop {
+        match Scene::open(select) {
+            Err(failure) if failure.exit == Exit::Config => warn(&format!("{}\n{WAITING}", failure.message)),
+            opened => return opened.map(Some),
+        }
+        if next(happened).is_none() {
+            return Ok(None);
+        }
+    }
+}
+
+/// Watches what belongs to the workspace, and has its selection planned unless something is wrong with it.
+fn begin(scene: &mut Scene, files: &mut Files, queue: &Queue) -> Result<(), Failure> {
+    files.watch(&scene.folders())?;
+    let wrong = scene.first()?;
+    // What was found out on the way is watched as well; between the two nothing may get lost.
+    files.watch(&scene.folders())?;
+    match wrong {
+        Some(message) => warn(&format!("{message}\n{WAITING}")),
+        None => match scene.selection()? {
+            Some(order) => queue.order(order),
+            None => {
+                warn(BARE);
+                let variants = plural(&scene.variants(), "variant");
+                print(&format!("watching {variants}; Ctrl-C ends it\n"))?;
+            }
+        },
+    }
+    Ok(())
 }
 
 /// Looks at every change until somebody asks to stop.
@@ -94,7 +139,7 @@ fn follow(
         }
         if reached {
             match scene.selection() {
-                Ok(selection) => queue.order(selection),
+                Ok(selection) => selection.into_iter().for_each(|order| queue.order(order)),
                 Err(failure) => warn(&failure.message),
             }
         }
@@ -151,10 +196,19 @@ fn tell(scene: &Scene, paths: &[Utf8PathBuf], look: &Look, began: Instant) -> Re
         Look::Same if paths.is_empty() => return Ok(true),
         Look::Same => text.push_str(&format!("the variants are the same ({took})\n")),
         Look::Broken(message) => {
-            warn(&format!(
-                "{text}{message}\nthe variants stay as they were until that is mended"
-            ));
+            let meanwhile = if scene.has_begun() {
+                "the variants stay as they were until that is mended"
+            } else {
+                WAITING
+            };
+            warn(&format!("{text}{message}\n{meanwhile}"));
             return Ok(false);
+        }
+        Look::Begun(variants) => {
+            text.push_str(&format!(
+                "mended: {} selected ({took})\n",
+                plural(variants, "variant")
+            ));
         }
         Look::Differs {
             changes,

@@ -123,7 +123,8 @@ impl Workspace {
         Self::open_with(place, Fetch::Never)
     }
 
-    fn open_with(place: &PlaceArgs, fetch: Fetch) -> Result<Self, Failure> {
+    /// The folder of the workspace that the arguments mean, whatever is in it.
+    pub fn folder(place: &PlaceArgs) -> Result<Utf8PathBuf, Failure> {
         let here = Utf8PathBuf::try_from(std::env::current_dir()?)
             .map_err(|error| Failure::environment(format!("the current folder is no UTF-8: {error}")))?;
         let root = match &place.workspace {
@@ -136,7 +137,11 @@ impl Workspace {
             }
             None => nearest(&here).unwrap_or(here),
         };
-        let root = root.canonicalize_utf8()?;
+        Ok(root.canonicalize_utf8()?)
+    }
+
+    fn open_with(place: &PlaceArgs, fetch: Fetch) -> Result<Self, Failure> {
+        let root = Self::folder(place)?;
         let settings = settings(&root)?;
         let cache = cache_dir(place.cache_dir.as_deref())?;
         let bundled = Bundled::unpack(&cache)?;
@@ -156,6 +161,12 @@ impl Workspace {
             defined,
             problems,
         })
+    }
+
+    /// Whether this is a set of configuration files and nothing else: no settings, no provider, and so no tests to run.
+    pub fn is_bare_set(&self) -> bool {
+        let set = self.root.join(&self.settings.vt_type).join("cfg/subtests.cfg");
+        set.is_file() && !self.root.join(FILE).exists() && self.defined.is_empty() && self.problems.is_empty()
     }
 
     /// The folder that image names and the like are relative to.

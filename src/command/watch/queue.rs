@@ -36,8 +36,8 @@ const NAMED: usize = 10;
 pub enum Order {
     /// To find out what is affected by now, and to run it.
     Plan(Arc<Workspace>, Variants),
-    /// To take note that the run is over.
-    Ended(Result<(), Failure>),
+    /// To take note that the run is over, and whether somebody interrupted it.
+    Ended(Result<bool, Failure>),
     /// To stop everything, because of this signal.
     Stop(&'static str),
 }
@@ -126,7 +126,7 @@ type Done = BTreeMap<ActionId, (Status, u32)>;
 
 impl Keeper {
     fn serve(&mut self, orders: &Receiver<Order>) -> Exit {
-        let mut stopped = None;
+        let (mut stopped, mut exit) = (false, Exit::Good);
         let mut waiting = None;
         loop {
             let Some(order) = waiting.take().or_else(|| orders.recv().ok()) else {
@@ -136,29 +136,30 @@ impl Keeper {
                 Order::Plan(workspace, variants) => {
                     // Only what holds now counts.
                     waiting = orders.try_recv().ok();
-                    if matches!(waiting, Some(Order::Plan(..))) || stopped.is_some() {
+                    if matches!(waiting, Some(Order::Plan(..))) || stopped {
                         continue;
                     }
                     if let Err(failure) = self.plan(workspace, &variants) {
                         warn(&format!("what is affected is not known: {}", failure.message));
                     }
                 }
-                Order::Ended(ended) => self.ended(ended),
+                Order::Ended(ended) => {
+                    if stopped && matches!(ended, Ok(true)) {
+                        exit = Exit::Interrupted;
+                    }
+                    self.ended(ended);
+                }
                 Order::Stop(name) => {
-                    stopped = Some(if self.current.is_some() {
-                        Exit::Interrupted
-                    } else {
-                        Exit::Good
-                    });
+                    stopped = true;
                     if let Some(current) = &self.current {
                         current.canceller.cancel(name);
                     }
                 }
             }
-            match stopped {
-                Some(exit) if self.current.is_none() => return exit,
-                Some(_) => {}
-                None => self.run_what_is_due(),
+            if !stopped {
+                self.run_what_is_due();
+            } else if self.current.is_none() {
+                return exit;
             }
         }
     }
@@ -199,6 +200,10 @@ impl Keeper {
             return Err(Failure::new(Exit::Usage, message));
         }
         let variants: Variants = kept.into();
+        // What an earlier plan needed may be collected from now on. A run under way still needs it.
+        if let (Some(store), None) = (&self.store, &self.current) {
+            store.release()?;
+        }
         let foreseen = self.foresee(&workspace, &variants, false)?;
         let Foreseen {
             graph,
@@ -292,7 +297,7 @@ impl Keeper {
         let carry_out = move || {
             let ended = run::carry_out(&workspace, foreseen, &args, &handle, told);
             // Whoever is gone does not wait for it.
-            let _ = orders.send(Order::Ended(ended.map(drop)));
+            let _ = orders.send(Order::Ended(ended.map(|summary| summary.interrupted.is_some())));
         };
         let started = std::thread::Builder::new().name("run".into()).spawn(carry_out);
         started.map(drop).map_err(|error| {
@@ -302,7 +307,7 @@ impl Keeper {
     }
 
     /// Takes note of what passed, and of what is to start again.
-    fn ended(&mut self, ended: Result<(), Failure>) {
+    fn ended(&mut self, ended: Result<bool, Failure>) {
         if let Err(failure) = ended {
             warn(&failure.message);
         }

@@ -9,11 +9,11 @@ use vtbuild_engine::session::{ExtraLine, Layout, Session};
 
 use super::files::below;
 use super::queue::Order;
-use crate::analysis::{Analysis, added, broken, layout, opened};
+use crate::analysis::{Analysis, added, broken, layout, opened, refused};
 use crate::cli::SelectArgs;
 use crate::command::changes::{Change, Counts, Kind, differences, pairs};
 use crate::command::warn;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::workspace::Workspace;
 
 /// How many variants are looked into, key by key, before anything is told: that takes time.
@@ -25,13 +25,16 @@ pub struct Scene {
     workspace: Arc<Workspace>,
     layout: Layout,
     session: Session,
-    outline: Outline,
+    /// What is selected; nothing as long as the configuration has never made sense.
+    outline: Option<Outline>,
     /// Whether the last look found a mistake: the selection is one from before it.
     broken: bool,
 }
 
 /// What a look found.
 pub enum Look {
+    /// The first selection of this many variants: what was broken from the start is mended.
+    Begun(usize),
     /// The same variants as before.
     Same,
     /// A mistake, as people are told of it.
@@ -61,25 +64,44 @@ impl Scene {
             workspace: Arc::new(workspace),
             session: Session::new(layout.clone()),
             layout,
-            outline: Outline::default(),
+            outline: None,
             broken: false,
         })
     }
 
-    /// Expands the configuration for the first time.
-    pub fn first(&mut self) -> Result<(), Failure> {
-        self.outline = self.outlined()?;
-        if self.outline.is_empty() {
-            let workspace = (*self.workspace).clone();
-            return Err(Analysis::in_workspace(workspace, &self.select)?.nothing());
+    /// Expands the configuration for the first time. A mistake in it is told, since an edit can mend it: the configuration
+    /// is tried again at the next look. One on the command line is an error.
+    pub fn first(&mut self) -> Result<Option<String>, Failure> {
+        match self.outlined() {
+            Ok(outline) if outline.is_empty() => Err(self.nothing()?),
+            Ok(outline) => {
+                self.outline = Some(outline);
+                Ok(None)
+            }
+            Err(failure) if failure.exit == Exit::Config => {
+                self.broken = true;
+                Ok(Some(failure.message))
+            }
+            Err(failure) => Err(failure),
         }
-        Ok(())
+    }
+
+    /// Whether there is a selection.
+    pub fn has_begun(&self) -> bool {
+        self.outline.is_some()
+    }
+
+    /// Why nothing is selected.
+    fn nothing(&self) -> Result<Failure, Failure> {
+        let workspace = (*self.workspace).clone();
+        Ok(Analysis::in_workspace(workspace, &self.select)?.nothing())
     }
 
     fn outlined(&self) -> Result<Outline, Failure> {
+        let lines = self.lines()?;
         self.session
-            .outline(&self.lines()?)
-            .map_err(|found| broken(&found))
+            .outline(&lines)
+            .map_err(|found| refused(&found, &lines))
     }
 
     fn lines(&self) -> Result<Vec<ExtraLine>, Failure> {
@@ -88,28 +110,35 @@ impl Scene {
 
     /// Looks at all files again, after something became of these.
     pub fn look(&mut self, paths: &[Utf8PathBuf]) -> Look {
-        let found = self.reopen(paths).and_then(|()| {
-            self.session.refresh();
-            let now = self.outlined()?;
-            Ok((look_into(&self.outline, &now)?, now))
-        });
-        let (look, now) = match found {
-            Ok(found) => found,
+        match self.differs(paths) {
+            Ok(look) => look,
             Err(failure) => {
                 self.broken = true;
-                return Look::Broken(failure.message);
+                Look::Broken(failure.message)
             }
+        }
+    }
+
+    fn differs(&mut self, paths: &[Utf8PathBuf]) -> Result<Look, Failure> {
+        self.reopen(paths)?;
+        self.session.refresh();
+        let now = self.outlined()?;
+        let look = match &self.outline {
+            Some(before) => look_into(before, &now)?,
+            None if now.is_empty() => return Err(self.nothing()?),
+            None => Look::Begun(now.len()),
         };
-        self.outline = now;
+        let count = now.len();
+        self.outline = Some(now);
         // Somebody who mended a mistake wants to hear of it.
-        match (std::mem::take(&mut self.broken), look) {
+        Ok(match (std::mem::take(&mut self.broken), look) {
             (true, Look::Same) => Look::Differs {
                 changes: Vec::new(),
-                counts: Counts::of(&[], self.outline.len()),
+                counts: Counts::of(&[], count),
                 beyond: 0,
             },
             (_, look) => look,
-        }
+        })
     }
 
     /// Opens the workspace again where something changed that says what belongs to it.
@@ -167,13 +196,21 @@ impl Scene {
         path.strip_prefix(&self.workspace.root).unwrap_or(path).as_str()
     }
 
-    /// What is selected, with all parameters, to be planned.
-    pub fn selection(&self) -> Result<Order, Failure> {
+    /// How many variants are selected.
+    pub fn variants(&self) -> usize {
+        self.outline.as_ref().map_or(0, Outline::len)
+    }
+
+    /// What is selected, with all parameters, to be planned; nothing where there are no tests to plan.
+    pub fn selection(&self) -> Result<Option<Order>, Failure> {
+        if self.workspace.is_bare_set() {
+            return Ok(None);
+        }
         let variants = self
             .session
             .select(&self.lines()?)
             .map_err(|found| broken(&found))?;
-        Ok(Order::Plan(self.workspace.clone(), variants.into()))
+        Ok(Some(Order::Plan(self.workspace.clone(), variants.into())))
     }
 }
 
