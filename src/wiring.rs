@@ -13,7 +13,7 @@ use vtbuild_providers::accel::Accel;
 use vtbuild_providers::host::{Interpreters, Runtime};
 use vtbuild_providers::process::Launcher;
 use vtbuild_rules::deps::{DepsRule, ToolchainRule};
-use vtbuild_rules::image::ImageRule;
+use vtbuild_rules::image::{self, ImageRule, Recipe};
 use vtbuild_rules::python_env::{self, Interpreter, PythonRule};
 use vtbuild_rules::state::{Policy, StateRule};
 use vtbuild_rules::test::{
@@ -139,7 +139,8 @@ impl Wiring {
     /// The rules, which keep sockets and the like below `scratch`; and the interpreters that tests are forked from, which have
     /// to be ended when nothing runs any more.
     pub fn rules(&self, scratch: &Utf8Path) -> (Rules, Interpreters) {
-        let image = ImageRule::new(self.launcher.clone(), self.setup.facts.recipes.clone());
+        let facts = &self.setup.facts;
+        let image = ImageRule::new(self.launcher.clone(), facts.recipes.clone(), facts.tools.clone());
         let test = Arc::new(TestRule::new(self.setup.clone(), scratch.join("s")));
         let python = PythonRule::new(self.launcher.clone());
         let interpreters = test.interpreters();
@@ -151,6 +152,11 @@ impl Wiring {
             .with(Arc::new(StateRule::new(test.clone())))
             .with(test);
         (rules, interpreters)
+    }
+
+    /// The action that builds an image of this size, or of the recipe's own.
+    pub fn image(&self, recipe: &Recipe, size: Option<&str>) -> Spec {
+        image::spec(recipe, size, &self.setup.facts.tools)
     }
 
     /// The graph of the variants and all that they stand on.

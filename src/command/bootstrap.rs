@@ -7,7 +7,7 @@ use vtbuild_engine::graph::Graph;
 use vtbuild_engine::outcome::Status;
 use vtbuild_engine::plan::PlanOptions;
 use vtbuild_providers::requirements::{Need, Requirement, kernel_modules, missing_packages, requirements};
-use vtbuild_rules::image::{self, Recipe};
+use vtbuild_rules::image::Recipe;
 
 use super::list::guests::{Image, images_of};
 use super::{plural, print, providers, visit};
@@ -266,10 +266,10 @@ fn build(analysis: &Analysis, recipe: &str, image: &Image) -> Result<String, Fai
     let failed = |error: String| Failure::environment(format!("failed to {error}"));
     let recipe =
         Recipe::named(recipe, &workspace.recipe_dirs()).map_err(|error| failed(error.to_string()))?;
-    let spec = Arc::new(image::spec(&recipe, image.size.as_deref()));
-    let graph = Graph::build(vec![spec]).map_err(|error| Failure::config(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let wiring = runtime.block_on(Wiring::of(workspace, &[], AccelArg::Auto, RuntimeArg::Own))?;
+    let spec = Arc::new(wiring.image(&recipe, image.size.as_deref()));
+    let graph = Graph::build(vec![spec]).map_err(|error| Failure::config(error.to_string()))?;
     let execution = visit::aside(workspace, wiring, Arc::new(graph), PlanOptions::default())?;
     let known = execution.plan.hits() + execution.plan.idle() == execution.graph.len();
     let summary = runtime.block_on(execution.carry_out())?;

@@ -34,6 +34,10 @@ const ROMS: [(&str, &str); 24] = [
     ("isa-cirrus-vga", "vgabios-cirrus.bin"),
     ("vhost-user-vga", "vgabios-virtio.bin"),
 ];
+/// The one display that can be plugged in while a machine runs; network cards all can.
+const PLUGGED_DISPLAY: &str = "vgabios-bochs-display.bin";
+/// Machine types without a bus that cards are plugged into, by the beginnings of their names.
+const NO_SLOTS: [&str; 3] = ["isapc", "microvm", "none"];
 /// Firmware by the beginning of a versioned machine type.
 const MACHINES: [(&str, &[&str]); 6] = [
     ("pc-", &["bios-256k.bin", "kvmvapic.bin"]),
@@ -86,7 +90,8 @@ impl MachineSpec {
         }
     }
 
-    /// The names of the files that QEMU looks for in its own folders; `machine_type` is the versioned name.
+    /// The names of the files that QEMU looks for in its own folders, those of cards that a test may plug in while the
+    /// machine runs included; `machine_type` is the versioned name.
     #[must_use]
     pub fn firmware(&self, machine_type: &str) -> BTreeSet<&'static str> {
         let fits = |(begin, _): &&(&str, &[&'static str])| machine_type.starts_with(begin);
@@ -110,6 +115,10 @@ impl MachineSpec {
                 },
                 _ => None,
             });
+        }
+        if !NO_SLOTS.iter().any(|kind| machine_type.starts_with(kind)) {
+            let plugged = |name: &&str| !name.starts_with("vgabios") || *name == PLUGGED_DISPLAY;
+            names.extend(ROMS.map(|(_, name)| name).into_iter().filter(plugged));
         }
         names.extend(self.appended().filter_map(|(option, value)| match option {
             "-device" | "-vga" => rom(value.split(',').next().unwrap_or(value)),
@@ -174,13 +183,15 @@ mod tests {
 
     #[test]
     fn firmware_is_what_the_devices_bring() {
-        let plain = machine(&[]).firmware("pc-i440fx-10.0");
-        assert_eq!(
-            plain.into_iter().collect::<Vec<_>>(),
-            ["bios-256k.bin", "kvmvapic.bin"]
-        );
-        let own = machine(&[("bios_path", "ovmf.fd")]).firmware("pc-i440fx-10.0");
-        assert_eq!(own.into_iter().collect::<Vec<_>>(), ["kvmvapic.bin"]);
+        let names = |machine: &MachineSpec, kind: &str| -> Vec<&str> {
+            let plugged = |name: &&str| name.starts_with("efi-") || name.starts_with("pxe-");
+            let names = machine.firmware(kind).into_iter();
+            names.filter(|name| !plugged(name)).collect()
+        };
+        let plain = ["bios-256k.bin", "kvmvapic.bin", PLUGGED_DISPLAY];
+        assert_eq!(names(&machine(&[]), "pc-i440fx-10.0"), plain);
+        let own = machine(&[("bios_path", "ovmf.fd")]);
+        assert_eq!(names(&own, "pc-i440fx-10.0"), plain[1..]);
         let entries = [
             ("nics", "nic1 nic2"),
             ("nic_model_nic1", "virtio"),
@@ -202,9 +213,32 @@ mod tests {
         ] {
             assert!(names.contains(there), "{there}: {names:?}");
         }
-        for not in ["vgabios-virtio.bin", "efi-e1000.rom", "bios-microvm.bin"] {
+        for not in ["vgabios-virtio.bin", "bios-microvm.bin"] {
             assert!(!names.contains(not), "{not}: {names:?}");
         }
+    }
+
+    #[test]
+    fn a_test_may_plug_in_any_card() {
+        let cards = [
+            "efi-e1000.rom",
+            "efi-virtio.rom",
+            "efi-vmxnet3.rom",
+            "pxe-eepro100.rom",
+        ];
+        let names = machine(&[]).firmware("pc-q35-10.0");
+        assert!(cards.iter().all(|card| names.contains(card)), "{names:?}");
+        // These have no slots for one.
+        assert_eq!(
+            machine(&[]).firmware("microvm").into_iter().collect::<Vec<_>>(),
+            ["bios-microvm.bin"]
+        );
+        assert!(
+            machine(&[])
+                .firmware("isapc")
+                .iter()
+                .all(|name| !cards.contains(name))
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The image rule: a recipe's folder goes in, a verified disk and what belongs to it come out.
 //!
-//! Every byte of the recipe enters the key, and so does the size asked for. The recipe's `build` program runs in an empty
+//! Every byte of the recipe enters the key, and so do the size asked for and the host's qemu-img. The recipe's `build` program runs in an empty
 //! scratch folder with `PATH`, `RECIPE_DIR`, `OUT`, `SOURCE_DATE_EPOCH` and `IMAGE_SIZE` and nothing else of our environment
 //! but proxies and locale. A recipe that extends another one is that one's, with its own files laid over. Lines `step: …` on its standard output are shown while it works.
 
@@ -17,6 +17,8 @@ use vtbuild_engine::spec::{Claim, RuleName, SourceFile, Spec};
 use vtbuild_engine::variant::Variant;
 use vtbuild_providers::process::Launcher;
 
+use crate::test::Tools;
+
 pub use recipe::{DISK, Recipe, RecipeError, RecipeFile};
 
 /// The rule's name and version.
@@ -32,19 +34,24 @@ const BUILD_MEMORY_MIB: u32 = 1024;
 pub struct ImageRule {
     launcher: Launcher,
     recipes: Vec<Utf8PathBuf>,
+    tools: Arc<Tools>,
 }
 
 impl ImageRule {
-    /// A rule that finds recipes by name in the folders `recipes`, the first that has it.
+    /// A rule that finds recipes by name in the folders `recipes`, the first that has it, on a host with these tools.
     #[must_use]
-    pub fn new(launcher: Launcher, recipes: Vec<Utf8PathBuf>) -> Self {
-        Self { launcher, recipes }
+    pub fn new(launcher: Launcher, recipes: Vec<Utf8PathBuf>, tools: Arc<Tools>) -> Self {
+        Self {
+            launcher,
+            recipes,
+            tools,
+        }
     }
 }
 
-/// The action that builds `recipe`, with a disk of `size` (as the recipe's `IMAGE_SIZE` has it).
+/// The action that builds `recipe`, with a disk of `size` (as the recipe's `IMAGE_SIZE` has it), with these tools.
 #[must_use]
-pub fn spec(recipe: &Recipe, size: Option<&str>) -> Spec {
+pub fn spec(recipe: &Recipe, size: Option<&str>, tools: &Tools) -> Spec {
     let size = size.unwrap_or(&recipe.image_size);
     let mut spec = Spec::new(NAME, format!("{} {size}", recipe.name));
     spec.title = Arc::from(recipe.name.as_str());
@@ -55,6 +62,7 @@ pub fn spec(recipe: &Recipe, size: Option<&str>) -> Spec {
     let source =
         |file: &RecipeFile| SourceFile::new(format!("recipe/{}/{}", file.recipe, file.inside), &file.path);
     spec.sources = recipe.files.iter().map(source).collect();
+    spec.host = tools.of_image();
     spec.claim = Claim {
         memory_mib: BUILD_MEMORY_MIB,
         vcpus: 1,
@@ -84,7 +92,7 @@ impl Rule for ImageRule {
         };
         let name = value("image_recipe").ok_or_else(|| error("it names no `image_recipe`".into()))?;
         let recipe = Recipe::named(name, &self.recipes).map_err(|e| error(format!("failed to {e}")))?;
-        Ok(spec(&recipe, value("image_size")))
+        Ok(spec(&recipe, value("image_size"), &self.tools))
     }
 
     async fn execute(&self, job: Job) -> Outcome {

@@ -120,7 +120,7 @@ impl Known {
             return Ok(spec.clone());
         }
         let found = Recipe::named(recipe, &facts.recipes).map_err(|error| format!("failed to {error}"))?;
-        let spec = Arc::new(image::spec(&found, size));
+        let spec = Arc::new(image::spec(&found, size, &facts.tools));
         known.insert(question, spec.clone());
         Ok(spec)
     }

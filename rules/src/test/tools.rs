@@ -9,7 +9,7 @@
 //! | `host.QEMU` | those with machines | the emulator's version, in words |
 //! | `host.accelerator` | those with machines | `kvm` or `tcg` |
 //! | `host.machine type of VM` | those with machines | the versioned name that the parameter stands for today |
-//! | `host.firmware NAME` | those whose machines load it | the content of a file from QEMU's folders, or of one that the command line names |
+//! | `host.firmware NAME` | those whose machines load it, or may: a card that is plugged in brings its ROM | the content of a file from QEMU's folders, or of one that the command line names |
 //! | `host.kernel` | those with machines, under KVM | the release of the host's kernel |
 //! | `host.processor flags` | those with machines, under KVM | what the processor can do: it limits every model |
 //! | `host.processor` | those with a machine whose model is `host` or `max`, under KVM | which processor it is |
@@ -128,6 +128,12 @@ impl Tools {
         let mut facts = Vec::new();
         self.of_machines(&test, emulator, &mut facts, &mut files);
         self.shared(facts, files)
+    }
+
+    /// What of the host an image depends on that is built here: the program that writes and checks its disk.
+    #[must_use]
+    pub fn of_image(&self) -> Arc<Host> {
+        self.shared(Vec::new(), vec![self.program("qemu-img", None)])
     }
 
     /// Facts and files in order; the same ones are one.
