@@ -253,7 +253,8 @@ fn files_that_a_test_finds_by_itself_count_present_and_absent() {
 
     let edits: [(&str, &str, &[&str]); 6] = [
         ("mine/generic/words/text", "two", &["reads", "starts"]),
-        ("mine/generic/words/later", "one", &["asks", "lists"]),
+        // A program may look for what lies beside a file that it is given.
+        ("mine/generic/words/later", "one", &["asks", "lists", "starts"]),
         ("mine/generic/others", "one", &[]),
         ("isos/disc.iso", "two", &["data"]),
         ("isos/late.iso", "one", &["gone"]),
@@ -274,6 +275,72 @@ fn files_that_a_test_finds_by_itself_count_present_and_absent() {
         "look.lists: would run: the list of files in mine/generic/words changed",
     ]);
     drop(why);
+}
+
+/// Lets a forked child look at a parameter, a file and a module, and gives a script to a shell.
+const PARENT: &str = "import importlib
+import multiprocessing
+import os
+import subprocess
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def child(params):
+    importlib.import_module('provider_lib.' + 'greeting')
+    with open(os.path.join(HERE, '..', 'words', params['word'])):
+        pass
+
+
+def run(test, params, env):
+    process = multiprocessing.get_context('fork').Process(target=child, args=(params,))
+    process.start()
+    process.join()
+    if process.exitcode != 0:
+        test.fail('the child fell ill')
+    subprocess.check_call(['sh', os.path.join(HERE, '..', 'tools', 'main.sh')])
+";
+
+#[test]
+fn what_the_children_of_a_test_read_counts() {
+    let sandbox = Sandbox::new();
+    sandbox.provide(&format!(
+        "- plain:\n    type = parent\n    word = text\n    colour = red\n{BARE}"
+    ));
+    sandbox.write("mine/generic/tests/parent.py", PARENT);
+    sandbox.write("mine/generic/provider_lib/greeting.py", "TEXT = 'hello'\n");
+    sandbox.write("mine/generic/words/text", "one");
+    sandbox.write("mine/generic/words/other", "one");
+    sandbox.write("mine/generic/tools/main.sh", ". \"$(dirname \"$0\")/more.sh\"\n");
+    sandbox.write("mine/generic/tools/more.sh", "true\n");
+    assert_eq!(ran(&sandbox), ["plain"]);
+    assert!(ran(&sandbox).is_empty());
+
+    let edits: [(&str, bool, Edit); 6] = [
+        ("a parameter that nobody reads", false, |sandbox| {
+            sandbox.edit(ALL, "colour = red", "colour = blue");
+        }),
+        ("a file that nobody reads", false, |sandbox| {
+            sandbox.write("mine/generic/words/more", "one");
+        }),
+        ("the child's parameter", true, |sandbox| {
+            sandbox.edit(ALL, "word = text", "word = other");
+        }),
+        ("the child's file", true, |sandbox| {
+            sandbox.write("mine/generic/words/other", "two");
+        }),
+        ("the child's module", true, |sandbox| {
+            sandbox.write("mine/generic/provider_lib/greeting.py", "TEXT = 'good day'\n");
+        }),
+        ("what the script calls", true, |sandbox| {
+            sandbox.write("mine/generic/tools/more.sh", ":\n");
+        }),
+    ];
+    for (what, counts, edit) in edits {
+        edit(&sandbox);
+        assert_eq!(!ran(&sandbox).is_empty(), counts, "after an edit of {what}");
+        assert!(ran(&sandbox).is_empty(), "twice after an edit of {what}");
+    }
 }
 
 #[test]

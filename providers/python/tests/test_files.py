@@ -1,6 +1,7 @@
 """What a test looks at is noted, whichever way it looks; what Python imports is not."""
 
 import importlib
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -61,7 +62,66 @@ class Files(unittest.TestCase):
         subprocess.check_call(f"true {self.root}/mine/deps", shell=True)
         subprocess.check_call(["true", "main.c"], cwd=self.root / "mine/deps/app")
         self.assertEqual(self.seen("read"), ["mine/deps/app/main.c", "mine/text"])
+        self.assertEqual(self.seen("trees"), ["mine/.", "mine/deps", "mine/deps/app"])
+
+    def test_a_script_may_call_what_lies_beside_it(self):
+        script = self.root / "mine/deps/app/run.sh"
+        script.write_text("#!/bin/sh\n")
+        script.chmod(0o755)
+        subprocess.check_call([str(script)])
+        self.assertEqual(self.seen("trees"), ["mine/deps/app"])
+
+    def test_variables_that_the_test_set_are_given_to_programs(self):
+        env = {**os.environ, "LIBRARY": f"/usr/lib:{self.root}/mine/deps"}
+        subprocess.check_call(["true"], env=env)
+        os.environ["TEXT"] = f"{self.root}/mine/deps/app"
+        self.addCleanup(os.environ.pop, "TEXT")
+        os.system("true")
         self.assertEqual(self.seen("trees"), ["mine/deps", "mine/deps/app"])
+
+    def test_files_of_the_data_folder_come_alone(self):
+        subprocess.check_call(["true", str(self.root / "data/disc.iso")])
+        self.assertEqual((self.seen("read"), self.seen("trees")), (["@data/disc.iso"], []))
+
+    def forked(self, body):
+        """Do `body` in a forked child that closes all that it inherited."""
+        child = os.fork()
+        if child == 0:
+            try:
+                os.closerange(3, 256)
+                body()
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+
+    def test_children_tell_what_they_look_at(self):
+        def body():
+            with open(self.root / "mine/text"):
+                pass
+            os.path.exists(self.root / "mine/none")
+            self.forked(lambda: os.listdir(self.root / "mine"))
+
+        self.forked(body)
+        names = {"read": ["mine/text"], "absent": ["mine/none"], "listed": ["mine/."], "trees": []}
+        self.assertEqual(files.report(), names)
+
+    def test_children_tell_what_they_import(self):
+        def body():
+            sys.path.insert(0, str(self.root / "mine"))
+            importlib.invalidate_caches()
+            importlib.import_module("late")
+
+        for _ in range(2):  # what is compiled already is found by its source
+            self.forked(body)
+            self.assertEqual(files.imported_by_children(), [str(self.root / "mine/late.py")])
+        self.assertEqual(self.seen("read"), [])
+
+    def test_an_interpreter_that_is_no_fork_may_read_everything(self):
+        sys.modules.pop("multiprocessing.popen_spawn_posix", None)
+        child = multiprocessing.get_context("spawn").Process(target=os.getpid)
+        child.start()
+        child.join()
+        self.assertEqual(self.seen("trees"), ["mine/."])
 
     def test_in_the_data_folder_links_count(self):
         for name in ("disc.iso", "copy.txt", "late.iso", "late.qcow2"):

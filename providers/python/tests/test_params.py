@@ -2,11 +2,13 @@
 
 import copy
 import json
+import os
 import unittest
 
 import support  # noqa: F401  puts the packages on the path
 
 from virttest.utils_params import ParamInvalidType, ParamNotFound, Params
+from vtbuild_host import forks
 
 VARIANT = {
     "vms": "vm1 vm2 vm1",
@@ -35,6 +37,20 @@ class ReadsTest(unittest.TestCase):
 
     def test_nothing_asked(self):
         self.assert_reads({})
+
+    def test_children_ask_for_the_test(self):
+        forks.share()
+        self.params["mem"]
+        child = os.fork()
+        if child == 0:
+            try:
+                self.params.object_params("vm1").get("image_format")
+                len(self.params)
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        keys = {"mem": "128", "image_format_vm1": None, "image_format": "qcow2"}
+        self.assert_reads(keys, ["vm1"], everything=True)
 
     def test_present_and_absent(self):
         self.assertEqual(self.params["mem"], "128")
@@ -66,14 +82,14 @@ class ReadsTest(unittest.TestCase):
         self.assert_reads({"image_format_image1_vm1": "vmdk"}, ["vm1", "image1"])
         view = self.params.object_params("vm2").object_params("image1")
         self.assertEqual(view["image_format"], "raw")
-        self.assertEqual(self.params.reads.keys["image_format_image1_vm2"], None)
-        self.assertEqual(self.params.reads.keys["image_format_image1"], "raw")
-        self.assertNotIn("image_format", self.params.reads.keys)
+        self.assertEqual(self.params.reads.report()["keys"]["image_format_image1_vm2"], None)
+        self.assertEqual(self.params.reads.report()["keys"]["image_format_image1"], "raw")
+        self.assertNotIn("image_format", self.params.reads.report()["keys"])
 
     def test_view_of_a_view_looks_in_all_four_places(self):
         self.assertEqual(self.params.object_params("vm2").object_params("image2")["image_format"], "qcow2")
         names = ["image_format_image2_vm2", "image_format_image2", "image_format_vm2", "image_format"]
-        self.assertEqual(list(self.params.reads.keys), names)
+        self.assertEqual(list(self.params.reads.report()["keys"]), names)
 
     def test_keys_the_test_set_are_no_reads(self):
         self.params["mem"] = "999"
@@ -88,7 +104,7 @@ class ReadsTest(unittest.TestCase):
 
     def test_a_removed_key_is_looked_past_in_views(self):
         del self.params["mem_vm1"]
-        self.params.reads.keys.clear()
+        self.params.reads.forget()
         view = self.params.object_params("vm1")
         self.assertEqual(view["mem"], "128")
         self.assert_reads({"mem": "128"}, ["vm1"])
@@ -113,7 +129,7 @@ class ReadsTest(unittest.TestCase):
     def test_a_name_with_the_suffix_twice(self):
         params = Params({"x_vm1_y_vm1": "v"})
         self.assertEqual(params.object_params("vm1")["x"], "v")
-        self.assertEqual(params.reads.keys["x_vm1_y_vm1"], "v")
+        self.assertEqual(params.reads.report()["keys"]["x_vm1_y_vm1"], "v")
 
     def test_everything(self):
         questions = (
@@ -137,7 +153,7 @@ class ReadsTest(unittest.TestCase):
             question(params)
             with self.subTest(number):
                 # A merged copy is asked only when it is looked at.
-                self.assertEqual(params.reads.all, number != 11)
+                self.assertEqual(params.reads.report()["all"], number != 11)
 
     def test_formatting_reads_one_key(self):
         self.assertEqual("%(mem)s" % self.params + "{mem}".format_map(self.params), "128128")

@@ -115,7 +115,7 @@ class MachineTest(unittest.TestCase):
         with InProcess({"vm.create": {"pid": 1}}) as fake:
             self.vm.create(params=params)
         self.assertEqual(fake.named("vm.create"), [{"vm": "vm1", "params": {"mem": "128", "_view": []}}])
-        self.assertFalse(params.reads.all)
+        self.assertFalse(params.reads.report()["all"])
 
     def test_options_that_are_not_known_are_refused_where_they_are_used(self):
         with InProcess({"vm.create": {"pid": 1}}) as fake:

@@ -115,9 +115,9 @@ class DepsTest(unittest.TestCase):
             build = {"source": source, "folder": built, "make_flags": ["all"], "with_source": False}
             known = deps.Deps.of({"module_paths": [root], "deps_builds": [build]})
             self.assertEqual(known.find(caller, "app"), built)
-            self.assertEqual(known.used, [])
+            self.assertEqual(list(known.used), [])
             plain = os.path.join(root, "deps", "plain")
-            self.assertEqual((known.find(caller, "plain"), known.used), (plain, [plain]))
+            self.assertEqual((known.find(caller, "plain"), list(known.used)), (plain, [plain]))
             self.assertIsNone(known.find(caller, "absent"))
             self.assertIn("deps/absent", known.missing(caller, "absent"))
             self.assertTrue(known.is_built(os.path.join(built, "prog")))

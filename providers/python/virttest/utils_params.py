@@ -7,6 +7,7 @@ everything (iteration, ``items()``, ``len()``, printing) is recorded as a questi
 
 from avocado.core.exceptions import TestSkipError
 from virttest import absent
+from vtbuild_host.forks import Notes
 
 __getattr__ = absent(__name__)
 
@@ -20,33 +21,34 @@ class ParamInvalidType(Exception):
 
 
 class Reads:
-    """What was asked of a variant, shared by its parameters and all views of them."""
+    """What was asked of a variant, shared by its parameters, all views of them, and forked children of the test."""
 
     def __init__(self, origin):
         self.origin = origin
-        self.keys = {}
-        self.scans = []
-        self.all = False
+        self._keys, self._scans, self._all = Notes(), Notes(), Notes()
 
     def record(self, key):
         """Record the question for `key`; return whether the variant has it."""
-        self.keys[key] = self.origin.get(key)
+        self._keys.add(key)
         return key in self.origin
 
     def scan(self, suffix):
         """Record that names ending in ``_suffix`` were looked for."""
-        if suffix not in self.scans:
-            self.scans.append(suffix)
+        self._scans.add(suffix)
+
+    def everything(self):
+        """Record that all was asked for."""
+        self._all.add("all")
 
     def forget(self):
         """Begin anew: what was asked so far was not the test's question."""
-        self.keys.clear()
-        self.scans.clear()
-        self.all = False
+        for notes in (self._keys, self._scans, self._all):
+            notes.clear()
 
     def report(self):
         """What the verdict carries."""
-        return {"keys": self.keys, "scans": self.scans, "all": self.all}
+        keys = {key: self.origin.get(key) for key in self._keys}
+        return {"keys": keys, "scans": list(self._scans), "all": any(self._all)}
 
 
 class Params(dict):
@@ -88,7 +90,7 @@ class Params(dict):
         self._own[self._view, key] = present
 
     def _asked_all(self):
-        self._reads.all = True
+        self._reads.everything()
 
     # Reading one key.
 

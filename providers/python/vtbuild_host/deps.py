@@ -7,6 +7,8 @@ given is a folder of the test's own with what was built of it; the test then dep
 
 import os
 
+from vtbuild_host.forks import Notes
+
 
 class Deps:
     """What there is for one test, and what the test asked for."""
@@ -17,7 +19,7 @@ class Deps:
         self._provider_folders = list(dict.fromkeys(os.path.realpath(folder) for folder in provider_folders))
         self._builds = list(builds)
         #: The folders on whose content the test depends.
-        self.used = []
+        self.used = Notes()
 
     @classmethod
     def of(cls, start):
@@ -46,8 +48,7 @@ class Deps:
 
     def use(self, folder):
         """Take note that the test depends on all that is in `folder`; return it."""
-        if folder not in self.used:
-            self.used.append(folder)
+        self.used.add(folder)
         return folder
 
     def build(self, folder, make_flags=None):

@@ -151,14 +151,11 @@ def extend_path(start):
 
 
 def loaded_files(folders):
-    """The absolute paths of all modules that were loaded from `folders`, sorted."""
+    """The absolute paths of all modules that were loaded from `folders`, here or by a forked child, sorted."""
     roots = tuple(os.path.join(os.path.abspath(folder), "") for folder in folders)
-    files = set()
-    for module in list(sys.modules.values()):
-        path = getattr(module, "__file__", None)
-        if path and os.path.abspath(path).startswith(roots):
-            files.add(os.path.abspath(path))
-    return sorted(files)
+    paths = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    loaded = {os.path.abspath(path) for path in [*paths, *files.imported_by_children()] if path}
+    return sorted(path for path in loaded if path.startswith(roots))
 
 
 def load(name, path):
