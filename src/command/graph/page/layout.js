@@ -4,7 +4,7 @@
 /** Up to so many elements, none of its columns longer than a screen, the layered layout of the library is the prettiest. */
 const LAYERED = 150;
 const COLUMN = 14;
-const CELL = { width: 330, height: 74 };
+const CELL = { width: 345, height: 74 };
 const SHAPE = 1.7;
 
 /** For each element the length of the longest way to it. Groups may wait for each other: what closes a ring is left out. */

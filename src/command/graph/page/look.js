@@ -20,10 +20,15 @@ const STATES = {
   running: { sign: "▶", word: "runs", light: "#ffdfb5", dark: "#69400f", border: "solid", width: 4 },
   cached: { sign: "✓", word: "from the cache", light: "#d3eef2", dark: "#17454d", border: "solid", width: 1.5 },
   other: { sign: "•", word: "other", light: "#fff0b8", dark: "#5c4c0c", border: "dashed", width: 1.5 },
-  none: { sign: "", word: "nothing known", light: "#f1f2f3", dark: "#2a2f37", border: "dotted", width: 1.5 },
+  none: { sign: "", word: "not in it", light: "#f1f2f3", dark: "#2a2f37", border: "dotted", width: 1.5 },
 };
-const HEAT = { light: ["#f3f4e8", "#fde3a0", "#fbb469", "#ee7a4d", "#d94a3d"], dark: ["#2b2f2a", "#5a4a14", "#7d4a12", "#94351c", "#b0272f"] };
+const HEAT = { light: ["#f3f4e8", "#fde3a0", "#fbb469", "#f28b5f", "#ea7064"], dark: ["#2b2f2a", "#5a4a14", "#7d4a12", "#94351c", "#b0272f"] };
 const HEAT_STEPS = [0, 2, 10, 30, 120];
+const HEAT_WORDS = ["less than 2 s", "from 2 s", "from 10 s", "from 30 s", "from 2 min"];
+
+/** So many characters of a name fit into a box; into that of a group, in bold and with a number behind them. */
+const NAME = 33;
+const GROUP_NAME = 34;
 
 const darkQuery = window.matchMedia("(prefers-color-scheme: dark)");
 const theme = () => (darkQuery.matches ? "dark" : "light");
@@ -41,6 +46,7 @@ function stateOf(node, mode) {
   if (mode === "plan") return node.plan;
   if (mode === "run") return node.now.state in STATES ? node.now.state : "other";
   if (!node.last) return "none";
+  if (node.last.cached) return "cached";
   return node.last.status in STATES ? node.last.status : "other";
 }
 
@@ -53,8 +59,11 @@ function colourOf(node, mode) {
   return mode === "time" ? HEAT[theme()][heatOf(node)] : STATES[stateOf(node, mode)][theme()];
 }
 
-function shortened(title) {
-  return title.length > 32 ? `…${title.slice(-31)}` : title;
+/** The end of a name, as many labels of it as fit. */
+function shortened(title, most = NAME) {
+  if (title.length <= most) return title;
+  const end = title.slice(-most);
+  return `…${end.slice(end.indexOf(".") + 1)}`;
 }
 
 /** How an action of a run stands, for its label. */
@@ -68,13 +77,14 @@ function runWords({ now, seconds }) {
 
 function labelOf(node, title, mode) {
   if (mode === "run") return `${shortened(title)}\n${STATES[stateOf(node, mode)].sign} ${runWords(node)}`;
+  if (mode === "last" && !node.last) return `${shortened(title)}\nnot in it`;
   // A last verdict has the time of its own run, not of the next one.
   const past = mode !== "plan" && mode !== "time" && node.last?.seconds !== undefined;
   const time = secondsText(past ? node.last.seconds : (node.seconds ?? node.last?.seconds));
   const about = !past && node.plan !== "hit" && node.known === false ? "about " : "";
   if (mode === "time") return `${shortened(title)}\n${about}${time || "no time known"}`;
   const state = stateOf(node, mode);
-  const words = mode === "plan" ? node.plan : (node.last?.status ?? "has not run");
+  const words = mode === "plan" ? node.plan : node.last.cached ? "from the cache" : node.last.status;
   const detail = node.rule === "file" ? "" : ` ${about}${time}`;
   return `${shortened(title)}\n${STATES[state].sign} ${words}${detail}`;
 }
@@ -106,7 +116,7 @@ function groupLook(members, mode) {
 function styles(large) {
   const dark = theme() === "dark";
   const ink = dark ? "#e8eaed" : "#1d2126";
-  const line = dark ? "#6c7683" : "#98a1ac";
+  const line = dark ? "#7d8895" : "#7b8591";
   const accent = dark ? "#7db4ff" : "#0b5fcc";
   return [
     {
@@ -121,8 +131,8 @@ function styles(large) {
     {
       selector: "node[?group]",
       style: {
-        shape: "round-rectangle", width: 290, height: 56, "border-style": "double", "border-width": 5, "font-weight": "bold",
-        "background-fill": "linear-gradient", "background-gradient-direction": "to-right", "text-max-width": 284,
+        shape: "round-rectangle", width: 310, height: 56, "border-style": "double", "border-width": 5, "font-weight": "bold",
+        "background-fill": "linear-gradient", "background-gradient-direction": "to-right", "text-max-width": 306,
         "background-gradient-stop-colors": "data(colours)", "background-gradient-stop-positions": "data(stops)",
       },
     },
@@ -136,7 +146,7 @@ function styles(large) {
         },
     },
     { selector: "edge[kind = 'after']", style: { "line-style": "dashed" } },
-    { selector: ".faded", style: { opacity: 0.18 } },
+    { selector: ".faded", style: { opacity: 0.28 } },
     { selector: "node.path", style: { "border-color": accent } },
     { selector: "edge.path", style: { "line-color": accent, "target-arrow-color": accent, width: 2.5, opacity: 1 } },
     {
@@ -150,12 +160,12 @@ function styles(large) {
 function legend(kinds, mode, add) {
   for (const kind of kinds) add("kind", `${kind}: ${SHAPE_WORDS[shapeOf(kind)]}`);
   if (mode === "time") {
-    HEAT_STEPS.forEach((from, at) => add("state", `from ${secondsText(from)}`, HEAT[theme()][at], "solid"));
+    HEAT_WORDS.forEach((words, at) => add("state", words, HEAT[theme()][at], "solid"));
     return;
   }
   const states = {
     plan: ["hit", "run", "maybe"], run: ["queued", "running", "cached", "PASS", "FAIL", "ERROR", "SKIP", "other"],
-  }[mode] ?? ["PASS", "FAIL", "ERROR", "SKIP", "other", "none"];
+  }[mode] ?? ["cached", "PASS", "FAIL", "ERROR", "SKIP", "other", "none"];
   for (const name of states) {
     const state = STATES[name];
     add("state", `${state.sign} ${state.word}`, state[theme()], state.border, state.width > 2);

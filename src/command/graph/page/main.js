@@ -4,6 +4,9 @@
 /** From so many elements on, edges are straight lines without arrows, and hidden while the picture moves. */
 const LARGE = 800;
 const FOUND = 50;
+/** How much is left free around all of it, in pixels, and how large boxes are at the most by themselves. */
+const MARGIN = 40;
+const CLOSEST = 1.2;
 
 const byId = (id) => document.getElementById(id);
 const model = new Model(JSON.parse(byId("facts").textContent));
@@ -38,7 +41,7 @@ function elements() {
 function dataOf(part) {
   if (!part.node) {
     const { line, colours, stops } = groupLook(part.members, mode);
-    const label = `${shortened(part.name)} (${part.members.length})\n${line}`;
+    const label = `${shortened(part.name, GROUP_NAME)} (${part.members.length})\n${line}`;
     return { group: true, label, colours, stops, shape: "round-rectangle", colour: "#888", border: "double", width: 5 };
   }
   const state = STATES[stateOf(part.node, mode === "time" ? "plan" : mode)];
@@ -56,16 +59,22 @@ function draw() {
     container: byId("canvas"), elements: all, style: styles(large), layout: layoutOf(all), minZoom: 0.02, maxZoom: 3,
     hideEdgesOnViewport: large, textureOnViewport: large, pixelRatio: large ? 1 : "auto", autoungrabify: large,
   });
-  if (cy.zoom() > 1.2) {
-    cy.zoom(1.2);
-    cy.center();
-  }
+  fit();
   cy.on("tap", "node", (event) => pick(event.target.id()));
   cy.on("dbltap", "node[?group]", (event) => toggle(parts.get(event.target.id()).key));
   cy.on("tap", (event) => event.target === cy && letGo());
   const groups = [...parts.values()].filter((part) => part.key !== undefined).length;
   const count = model.facts.nodes.length;
   byId("sum").textContent = groups > 0 ? `${count} actions, ${groups} groups closed` : `${count} action${count === 1 ? "" : "s"}`;
+}
+
+/** Shows all of it, but a few boxes no larger than they are read well. */
+function fit() {
+  cy.fit(undefined, MARGIN);
+  if (cy.zoom() > CLOSEST) {
+    cy.zoom(CLOSEST);
+    cy.center();
+  }
 }
 
 /** New looks for what stands for these actions; while nothing is chosen, the panel tells of the run. */
@@ -168,7 +177,7 @@ function closeGroups() {
 function search() {
   const found = model.find(byId("search").value);
   const rows = found.slice(0, FOUND).map((node) => element("li", {}, element("button", { type: "button", onclick: () => choose(node.id) },
-    `${STATES[node.plan].sign} ${node.rule} ${node.title}`)));
+    `${STATES[node.plan].sign} ${node.rule} `, breakable(node.title))));
   if (found.length > FOUND) rows.push(element("li", { class: "more" }, `and ${found.length - FOUND} more`));
   if (found.length === 0) rows.push(element("li", { class: "more" }, "nothing has all of these words"));
   byId("found").replaceChildren(...rows);
@@ -215,7 +224,7 @@ function key(event) {
   const part = parts.get(chosen);
   const zoom = (factor) => cy.zoom({ level: cy.zoom() * factor, renderedPosition: { x: cy.width() / 2, y: cy.height() / 2 } });
   const does = {
-    "/": () => byId("search").focus(), f: () => cy.fit(undefined, 40), c: closeGroups, "+": () => zoom(1.3), "-": () => zoom(1 / 1.3),
+    "/": () => byId("search").focus(), f: fit, c: closeGroups, "+": () => zoom(1.3), "-": () => zoom(1 / 1.3),
     ...(onCanvas && { Enter: () => part?.key !== undefined && toggle(part.key) }),
     ...(onCanvas && Object.fromEntries(["Left", "Right", "Up", "Down"].map((way) => [`Arrow${way}`, () => walk(`Arrow${way}`)]))),
   }[event.key];
@@ -239,12 +248,16 @@ function begin() {
     mode = byId("mode").value;
     recolour();
   });
-  byId("fit").addEventListener("click", () => cy.fit(undefined, 40));
+  byId("fit").addEventListener("click", fit);
   byId("close-groups").addEventListener("click", closeGroups);
   byId("search").addEventListener("input", search);
   byId("search").addEventListener("focus", search);
   document.addEventListener("keydown", key);
   darkQuery.addEventListener("change", recolour);
+  new ResizeObserver(() => {
+    cy.resize();
+    if (chosen === null) fit();
+  }).observe(byId("canvas"));
   if (model.facts.live) followRun();
   draw();
   drawLegend();

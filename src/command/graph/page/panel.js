@@ -32,7 +32,7 @@ class Panel {
     const runs = nodes.filter((node) => node.plan === "run");
     const slowest = nodes.filter((node) => node.known !== false && (node.seconds ?? 0) > 0).sort((a, b) => b.seconds - a.seconds).slice(0, 10);
     const failed = nodes.filter((node) => ["FAIL", "ERROR"].includes(node.last?.status));
-    this.place.replaceChildren(
+    const told = element("div", {},
       element("h2", {}, "Choose an action"),
       element("p", {}, "Click it, or search for it. Arrow keys: left to what it waits for, right to what waits for it, up and down among its neighbours. "
         + "Enter opens a group, / searches, f fits, c closes groups, + and - zoom, Escape lets go."),
@@ -43,6 +43,8 @@ class Panel {
       ...this.#list(`Would run (${runs.length})`, runs),
       ...this.#list("Slowest", slowest, (node) => `${secondsText(node.seconds)}  ${node.title}`),
     );
+    // During a run this is called every second: what somebody reads or has the focus on must not go for nothing.
+    if (told.innerHTML !== this.place.innerHTML) this.place.replaceChildren(...told.children);
   }
 
   group(part) {
@@ -61,7 +63,7 @@ class Panel {
       element("h2", {}, breakable(node.title)),
       badge(node.rule), badge(`${STATES[node.plan].sign} ${node.plan}`), node.last ? badge(`last: ${node.last.status}`) : "",
       element("p", { class: "label" }, breakable(node.label)),
-      node.now ? element("div", { id: "now" }) : "",
+      node.now ? element("div", { id: "now", "aria-live": "off" }) : "",
       group ? element("button", { type: "button", onclick: () => this.toggle(group) }, "Close its group") : "",
       ...this.#why(node),
       ...this.#times(node),
