@@ -6,7 +6,7 @@ use std::fmt::Write;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value as Json, json};
 
-use super::{plural, print};
+use super::{plural, print, tell};
 use crate::cli::LogArgs;
 use crate::exit::{Exit, Failure};
 use crate::report::seconds;
@@ -26,11 +26,11 @@ pub fn log(args: &LogArgs) -> Result<Exit, Failure> {
         std::fs::write(path, format!("{}\n", job.profile()))
             .map_err(|error| Failure::environment(format!("failed to write {path}: {error}")))?;
     }
-    print(&if args.json {
-        format!("{:#}\n", job.json())
+    if args.json {
+        print(&format!("{:#}\n", job.json()))?;
     } else {
-        job.text(args.slowest)
-    })?;
+        tell(&job.text(args.slowest))?;
+    }
     Ok(Exit::Good)
 }
 

@@ -28,9 +28,13 @@ mod ways;
 pub mod why;
 pub mod why_not;
 
-use std::io::Write;
+use std::borrow::Cow;
+use std::io::{IsTerminal, Write};
 
 use crate::exit::Failure;
+
+/// Terminals that are narrower cut lines as they like.
+const NARROWEST: usize = 40;
 
 /// Writes to standard output. A reader that has seen enough (`| head`) is no error.
 pub fn print(text: &str) -> Result<(), Failure> {
@@ -39,6 +43,40 @@ pub fn print(text: &str) -> Result<(), Failure> {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),
     }
+}
+
+/// Writes prose to standard output: on a terminal, a line that is longer than that is wide goes on between two words.
+pub fn tell(text: &str) -> Result<(), Failure> {
+    print(&fitted(text))
+}
+
+/// Text as it is written to standard output.
+fn fitted(text: &str) -> Cow<'_, str> {
+    let out = std::io::stdout();
+    let size = out.is_terminal().then(|| rustix::termios::tcgetwinsize(&out));
+    match size.and_then(Result::ok).map(|size| usize::from(size.ws_col)) {
+        Some(width) if width >= NARROWEST => Cow::Owned(wrapped(text, width)),
+        _ => Cow::Borrowed(text),
+    }
+}
+
+/// Text in lines of at most `width` columns, each but the first of what was one line indented further than it was. What is one
+/// word stays one: somebody may copy it.
+fn wrapped(text: &str, width: usize) -> String {
+    let wrap = |line: &str| {
+        let text = line.trim_start();
+        let own = &line[..line.len() - text.len()];
+        let rest = format!("{own}    ");
+        let options = textwrap::Options::new(width)
+            .initial_indent(own)
+            .subsequent_indent(&rest)
+            .break_words(false)
+            .word_separator(textwrap::WordSeparator::AsciiSpace)
+            .word_splitter(textwrap::WordSplitter::NoHyphenation)
+            .wrap_algorithm(textwrap::WrapAlgorithm::FirstFit);
+        textwrap::fill(text, options)
+    };
+    text.split('\n').map(wrap).collect::<Vec<_>>().join("\n")
 }
 
 /// A number with its noun: `1 variant`, `2 variants`.
@@ -63,6 +101,11 @@ impl Output {
     /// Writes a piece. Returns whether somebody still reads.
     pub fn write(&mut self, text: &str) -> Result<bool, Failure> {
         self.attempt(|out| out.write_all(text.as_bytes()))
+    }
+
+    /// Writes a piece of prose, as [`tell`] does.
+    pub fn tell(&mut self, text: &str) -> Result<bool, Failure> {
+        self.write(&fitted(text))
     }
 
     /// Writes what is still held back.
@@ -104,4 +147,17 @@ pub fn note(text: &str) {
 pub fn warn(text: &str) {
     // Nobody to warn is no reason to stop.
     let _ = writeln!(anstream::stderr(), "warning: {text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_go_on_between_words_and_no_word_is_cut() {
+        let text = "run  test boot: its last verdict was FAIL\n    vm1.with.a.name.that.is.longer.than.the.terminal boots\n\nshort\n";
+        let expected = "run  test boot: its last\n    verdict was FAIL\n    vm1.with.a.name.that.is.longer.than.the.terminal\n        boots\n\nshort\n";
+        assert_eq!(wrapped(text, 25), expected);
+        assert_eq!(wrapped(text, 200), text);
+    }
 }

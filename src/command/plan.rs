@@ -22,13 +22,21 @@ pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
     let view = View::of(&planned, &args.host)?;
     let mut out = Output::new();
     for &id in planned.graph.order() {
-        let line = if args.json { view.json(id) } else { view.line(id) };
-        if !out.write(&line)? {
+        let reads = if args.json {
+            out.write(&view.json(id))?
+        } else {
+            out.tell(&view.line(id))?
+        };
+        if !reads {
             return Ok(Exit::Good);
         }
     }
     out.write(&view.fetches(args.json))?;
-    out.write(&if args.json { view.sum_json() } else { view.sum() })?;
+    if args.json {
+        out.write(&view.sum_json())?;
+    } else {
+        out.tell(&view.sum())?;
+    }
     out.finish()?;
     Ok(Exit::Good)
 }
@@ -39,12 +47,12 @@ pub fn dry_run(planned: &Planned, host: &HostArgs) -> Result<Exit, Failure> {
     let mut out = Output::new();
     let order = planned.graph.order().iter();
     for &id in order.filter(|id| planned.plan.of(**id).may_run()) {
-        if !out.write(&view.line(id))? {
+        if !out.tell(&view.line(id))? {
             return Ok(Exit::Good);
         }
     }
     out.write(&view.fetches(false))?;
-    out.write(&view.sum())?;
+    out.tell(&view.sum())?;
     out.finish()?;
     Ok(Exit::Good)
 }

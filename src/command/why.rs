@@ -31,12 +31,12 @@ pub fn why(args: &WhyArgs) -> Result<Exit, Failure> {
     let mut out = Output::new();
     for id in told(&planned) {
         let told = tell(&planned, variants.get(&*planned.graph.spec(id).variant), id)?;
-        let text = if args.json {
-            format!("{}\n", told.json(args.key))
+        let reads = if args.json {
+            out.write(&format!("{}\n", told.json(args.key)))?
         } else {
-            told.text(args.key)
+            out.tell(&told.text(args.key))?
         };
-        if !out.write(&text)? {
+        if !reads {
             break;
         }
     }

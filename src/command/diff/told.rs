@@ -29,14 +29,14 @@ pub fn text(
     rerun: Option<&Rerun>,
 ) -> Result<(), Failure> {
     for change in changes {
-        if !out.write(&change.text(usize::MAX))? {
+        if !out.tell(&change.text(usize::MAX))? {
             return Ok(());
         }
     }
     let gap = if counts.nothing() { "" } else { "\n" };
-    out.write(&format!("{gap}{counts}\n"))?;
+    out.tell(&format!("{gap}{counts}\n"))?;
     let Some(rerun) = rerun else { return Ok(()) };
-    out.write(&format!("{}\n", sum(rerun)))?;
+    out.tell(&format!("{}\n", sum(rerun)))?;
     for group in rerun.groups() {
         let mut text = format!("    {}: {} ({})\n", group.count(), group.why, time(&group));
         for action in group.actions.iter().take(NAMED) {
@@ -46,7 +46,7 @@ pub fn text(
         if group.actions.len() > NAMED {
             let _ = writeln!(text, "        and {} more", group.actions.len() - NAMED);
         }
-        out.write(&text)?;
+        out.tell(&text)?;
     }
     Ok(())
 }
