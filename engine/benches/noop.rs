@@ -7,6 +7,8 @@
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
+mod support;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,16 +19,10 @@ use vtbuild_engine::key::ActionKey;
 use vtbuild_engine::observe::{Offered, Read};
 use vtbuild_engine::plan::{Plan, PlanOptions};
 use vtbuild_engine::resolve::{Resolver, Roots, inputs_of};
-use vtbuild_engine::spec::{Claim, Need, RuleName, Spec};
+use vtbuild_engine::spec::{Claim, Need, Spec};
 
-const TEST: RuleName = RuleName {
-    name: "test",
-    version: 1,
-};
-const IMAGE: RuleName = RuleName {
-    name: "image",
-    version: 1,
-};
+use support::{IMAGE, TEST, on_cpu};
+
 const TESTS_ON_AN_IMAGE: usize = 100;
 const TESTS_BETWEEN_DEPS: usize = 10;
 /// Names of parameters, shared by all tests as the front end shares them.
@@ -200,18 +196,6 @@ fn record(key: Digest, spec: &Spec, outputs: Vec<Output>) -> Record {
         host: "bench".into(),
         evidence: serde_json::Value::Null,
     }
-}
-
-/// Seconds that this process's threads were on CPUs: about the same on a busy machine and on an idle one.
-fn on_cpu() -> f64 {
-    let threads = std::fs::read_dir("/proc/self/task").expect("procfs is mounted");
-    let nanos = |thread: std::io::Result<std::fs::DirEntry>| -> f64 {
-        let path = thread.expect("threads are listed").path().join("schedstat");
-        let stat = std::fs::read_to_string(path).expect("threads of the pool stay");
-        let first = stat.split_whitespace().next();
-        first.and_then(|nanos| nanos.parse().ok()).expect("nanoseconds")
-    };
-    threads.map(nanos).sum::<f64>() / 1e9
 }
 
 /// The process's resident set, in bytes.

@@ -6,22 +6,18 @@
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
+mod support;
+
 use std::sync::Arc;
 
 use vtbuild_engine::estimate::Estimates;
 use vtbuild_engine::graph::Graph;
 use vtbuild_engine::schedule::claims::Capacity;
 use vtbuild_engine::schedule::simulate::{lower_bound, makespan, simulate};
-use vtbuild_engine::spec::{ActionId, Claim, Need, RuleName, Spec};
+use vtbuild_engine::spec::{ActionId, Claim, Need, Spec};
 
-const TEST: RuleName = RuleName {
-    name: "test",
-    version: 1,
-};
-const IMAGE: RuleName = RuleName {
-    name: "image",
-    version: 1,
-};
+use support::{IMAGE, TEST};
+
 /// Seconds that tests took, shortest first: quantiles of which each test draws one and what lies up to the next.
 const SECONDS: [f64; 11] = [0.3, 2.0, 5.0, 8.0, 12.0, 16.0, 22.0, 30.0, 45.0, 120.0, 900.0];
 const IMAGE_SECONDS: f64 = 60.0;

@@ -12,8 +12,8 @@ use serde_json::{Map, Value, json};
 use support::{Scratch, alive, eventually, launcher, runs};
 use vtbuild_providers::host::protocol::{Dirs, PROTOCOL, Programs, StartedVm, Status, TestModule};
 use vtbuild_providers::host::{
-    CallError, Ending, Finished, Handler, HostSetup, Interpreters, Note, Packages, Request, Runtime, Start,
-    run,
+    CallError, Ending, Finished, Handler, HostError, HostSetup, Interpreters, Note, Packages, Request,
+    Runtime, Start, run,
 };
 use vtbuild_providers::process::Exit;
 
@@ -52,6 +52,12 @@ fn setup(scratch: &Scratch, packages: impl Into<Utf8PathBuf>) -> HostSetup {
         stdout: scratch.join("stdout"),
         stderr: scratch.join("stderr"),
     }
+}
+
+/// A test that nobody stops, with a core of its own.
+async fn undisturbed(setup: &HostSetup, start: &Start) -> Result<Finished, HostError> {
+    let core = Arc::new(Fake::default());
+    run(setup, start, core, Some(LONG), std::future::pending()).await
 }
 
 fn start(scratch: &Scratch, modules: Vec<TestModule>) -> Start {
@@ -286,15 +292,7 @@ async fn what_is_loaded_once_is_forked_for_each_test() {
     )
     .expect("written");
     let start = start(&scratch, Vec::new());
-    let test = || {
-        run(
-            &setup,
-            &start,
-            Arc::new(Fake::default()),
-            Some(LONG),
-            std::future::pending(),
-        )
-    };
+    let test = || undisturbed(&setup, &start);
     let (one, other) = tokio::join!(test(), test());
     let (mut pids, mut servers) = (BTreeSet::new(), BTreeSet::new());
     for finished in [
@@ -330,15 +328,7 @@ async fn a_test_that_kills_what_it_was_forked_from_harms_no_other() {
                 os.kill(guard, 9)\ntime.sleep(4545)";
     let setup = setup(&scratch, script(&scratch, body));
     let start = start(&scratch, Vec::new());
-    let test = || {
-        run(
-            &setup,
-            &start,
-            Arc::new(Fake::default()),
-            Some(LONG),
-            std::future::pending(),
-        )
-    };
+    let test = || undisturbed(&setup, &start);
     let first = test().await.expect("starts");
     assert!(matches!(first.ending, Ending::NoVerdict), "{first:?}");
     fs::write(

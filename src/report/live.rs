@@ -7,7 +7,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use vtbuild_engine::event::{Event, Finished};
 use vtbuild_engine::spec::ActionId;
 
-use super::{Heading, Reporter, tally};
+use super::{Heading, Reporter, said, tally};
 
 /// The live view.
 pub struct Live {
@@ -95,41 +95,24 @@ impl Live {
                 finished.status.word()
             ));
         }
-        if let Some(reason) = &finished.reason {
-            for line in reason.lines() {
-                self.line(&format!("        {line}"));
-            }
-        }
     }
 }
 
 impl Reporter for Live {
     fn event(&mut self, event: &Event) {
         match event {
-            Event::Planned { .. } => {}
             Event::Started {
                 id,
                 label,
                 rule,
-                reason,
                 expected,
-                remarks,
                 ..
-            } => {
-                if self.heading.explain {
-                    self.line(&format!("{rule} {label}: runs because {reason}"));
-                    for remark in remarks {
-                        self.line(&format!("        {label}: {remark}"));
-                    }
-                }
-                self.started(*id, format!("{rule} {label}"), *expected);
-            }
+            } => self.started(*id, format!("{rule} {label}"), *expected),
             Event::Step { id, label, text } => {
                 if let Some(bar) = self.running.get(id) {
                     bar.set_message(format!("{label}: {text}"));
                 }
             }
-            Event::Waiting { label, what } => self.line(&format!("{label}: waits for {what}")),
             Event::Retried {
                 label,
                 attempt,
@@ -139,8 +122,11 @@ impl Reporter for Live {
                 self.line(&format!("{label}: {status} on try {attempt}, trying again"));
             }
             Event::Finished(finished) => self.finished(finished),
-            Event::Notice { text } => self.line(&format!("note: {text}")),
-            Event::Stopping { reason } => self.line(&format!("stopping: {reason}")),
+            Event::Planned { .. } | Event::Waiting { .. } | Event::Notice { .. } | Event::Stopping { .. } => {
+            }
+        }
+        for line in said(event, self.heading.explain) {
+            self.line(&line);
         }
         self.count();
     }

@@ -52,6 +52,31 @@ pub fn display(progress: Progress, heading: Heading) -> Box<dyn Reporter> {
     }
 }
 
+/// What both displays say of an event, line by line; what they say otherwise each says by itself.
+fn said(event: &Event, explain: bool) -> Vec<String> {
+    match event {
+        Event::Started {
+            label,
+            rule,
+            reason,
+            remarks,
+            ..
+        } if explain => {
+            let why = format!("{rule} {label}: runs because {reason}");
+            let remarks = remarks.iter().map(|remark| format!("        {label}: {remark}"));
+            std::iter::once(why).chain(remarks).collect()
+        }
+        Event::Finished(finished) => {
+            let reason = finished.reason.iter().flat_map(|reason| reason.lines());
+            reason.map(|line| format!("        {line}")).collect()
+        }
+        Event::Waiting { label, what } => vec![format!("{label}: waits for {what}")],
+        Event::Notice { text } => vec![format!("note: {text}")],
+        Event::Stopping { reason } => vec![format!("stopping: {reason}")],
+        _ => Vec::new(),
+    }
+}
+
 /// Hands every event to every reporter until the stream ends.
 pub async fn relay(mut events: UnboundedReceiver<Event>, mut reporters: Vec<Box<dyn Reporter>>) {
     while let Some(event) = events.recv().await {

@@ -6,7 +6,7 @@ use std::io::Write;
 use vtbuild_engine::event::{Event, Finished};
 use vtbuild_engine::spec::ActionId;
 
-use super::{Heading, Reporter, tally};
+use super::{Heading, Reporter, said, tally};
 
 /// Plain lines on any writer.
 pub struct Plain<W: Write + Send> {
@@ -51,36 +51,15 @@ impl<W: Write + Send> Plain<W> {
                 finished.rule, finished.label
             ));
         }
-        if let Some(reason) = &finished.reason {
-            for line in reason.lines() {
-                self.line(&format!("        {line}"));
-            }
-        }
     }
 }
 
 impl<W: Write + Send> Reporter for Plain<W> {
     fn event(&mut self, event: &Event) {
         match event {
-            Event::Planned { .. } => {}
-            Event::Started {
-                id,
-                label,
-                rule,
-                reason,
-                remarks,
-                ..
-            } => {
-                let wanted = *rule == self.heading.wanted_rule;
-                if !wanted {
-                    self.preparing.insert(*id);
-                }
-                if self.heading.explain {
-                    self.line(&format!("{rule} {label}: runs because {reason}"));
-                    for remark in remarks {
-                        self.line(&format!("        {label}: {remark}"));
-                    }
-                } else if !wanted {
+            Event::Started { id, label, rule, .. } if *rule != self.heading.wanted_rule => {
+                self.preparing.insert(*id);
+                if !self.heading.explain {
                     self.line(&format!("{rule} {label}: started"));
                 }
             }
@@ -90,7 +69,6 @@ impl<W: Write + Send> Reporter for Plain<W> {
                     self.line(&format!("        {label}: {text}"));
                 }
             }
-            Event::Waiting { label, what } => self.line(&format!("{label}: waits for {what}")),
             Event::Retried {
                 label,
                 attempt,
@@ -103,8 +81,14 @@ impl<W: Write + Send> Reporter for Plain<W> {
                 ));
             }
             Event::Finished(finished) => self.finished(finished),
-            Event::Notice { text } => self.line(&format!("note: {text}")),
-            Event::Stopping { reason } => self.line(&format!("stopping: {reason}")),
+            Event::Planned { .. }
+            | Event::Started { .. }
+            | Event::Waiting { .. }
+            | Event::Notice { .. }
+            | Event::Stopping { .. } => {}
+        }
+        for line in said(event, self.heading.explain) {
+            self.line(&line);
         }
     }
 

@@ -50,6 +50,7 @@ impl Handler for Watched {
 /// Why an action did not come to its end: the status and the reason.
 pub(crate) type Stopped = (Status, String);
 
+/// The same where nobody wished for it: an error.
 pub(crate) fn error(message: impl std::fmt::Display) -> Stopped {
     (Status::Error, format!("failed to {message}"))
 }

@@ -35,20 +35,15 @@ use vtbuild_providers::params::{ParamError, Params};
 use vtbuild_providers::process::Launcher;
 use vtbuild_providers::qemu::Version;
 
+/// Why a test does not run, or what was wrong afterwards: a status and one line.
+pub(crate) use super::execute::Stopped as Problem;
+use super::execute::error;
 pub(in crate::test) use commands::{POST, PRE};
 pub(in crate::test) use requirements::facts;
 pub use requirements::host_fact;
 
 /// The ending of parameters that hold once a test has not passed.
 const ON_ERROR: &str = "_on_error";
-
-/// Why a test does not run, or what was wrong afterwards: a status and one line.
-pub(crate) type Problem = (Status, String);
-
-/// A problem that is nobody's wish: an error.
-fn error(message: impl std::fmt::Display) -> Problem {
-    (Status::Error, format!("failed to {message}"))
-}
 
 /// One step, and what it needs to know of its surroundings.
 #[async_trait]
