@@ -112,13 +112,22 @@ fn a_guest_of_one_s_own() {
         .modified()
         .unwrap();
     assert_eq!(before, after, "a person's image is not written to");
-    assert!(
-        sandbox
-            .run("//migrate.default.tcp --guest-os LinuxCustom.FooLinux --accel tcg")
-            .exit(0)
-            .ran()
-            .is_empty()
-    );
+    let served = || {
+        let run = sandbox.run("//migrate.default.tcp --guest-os LinuxCustom.FooLinux --accel tcg");
+        run.exit(0).ran().is_empty()
+    };
+    assert!(served());
+
+    // An audit runs it again. It comes out as it is recorded, and is served as before.
+    let audit = sandbox
+        .run("//migrate.default.tcp --guest-os LinuxCustom.FooLinux --accel tcg --audit 100%")
+        .exit(0)
+        .says(&[
+            "100% of what would be served, 1 action runs again (--seed ",
+            "AUDITED    : 1 came out as recorded, 0 did not",
+        ]);
+    assert_eq!(audit.ran(), words(&["tcp"]));
+    assert!(served());
 }
 
 /// How the machine of a test began, and why.
