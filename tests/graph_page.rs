@@ -147,6 +147,19 @@ fn parameters_are_told_with_who_set_them() {
         assert!(panel.contains(told), "{told} is not in {panel}");
     }
     picture(&mut browser, "graph-dark.png");
+
+    // In a small window nothing hangs over its edges, and the legend is there.
+    let small = serde_json::json!({ "width": 800, "height": 600, "deviceScaleFactor": 1, "mobile": false });
+    browser.call("Emulation.setDeviceMetricsOverride", &small);
+    browser.value(filled);
+    let over = browser.value(
+        "[...document.querySelectorAll('header, #sum, #canvas, #legend, #panel')].filter((it) => {
+            const { right, bottom, height } = it.getBoundingClientRect();
+            return right > innerWidth || bottom > innerHeight || height === 0;
+        }).map((it) => it.id || it.tagName).join(' ')",
+    );
+    assert_eq!(over, "");
+    picture(&mut browser, "graph-small.png");
     quiet(&browser);
 }
 
