@@ -344,6 +344,11 @@ fn tools_of_the_host_are_in_the_key_and_told_in_words() {
         "{told}"
     );
     assert_eq!(run(), ["machine"]);
+    // That of a card that a test may plug in counts for every machine.
+    firmware("efi-vmxnet3.rom", "one");
+    let told = why();
+    assert!(told.contains("    host.\"firmware efi-vmxnet3.rom\": "), "{told}");
+    assert_eq!(run(), ["machine"]);
 
     emulator(&sandbox, "10.1.0", "pc-q35-10.1");
     let told = why();
@@ -368,4 +373,13 @@ fn tools_of_the_host_are_in_the_key_and_told_in_words() {
         assert!(told.contains(&line), "{line}: {told}");
     }
     assert!(told.contains("test mine.bare: is served"), "{told}");
+}
+
+#[test]
+fn an_image_is_made_by_a_tool_of_the_host() {
+    let sandbox = Sandbox::new();
+    let why = sandbox.run("why //boot --accel tcg --key").exit(0);
+    let (_, image) = why.stdout().split_once("image jeos-12: would run").unwrap();
+    let (image, _) = image.split_once("\ntest ").unwrap();
+    assert!(image.contains("    host.qemu-img = blake3:"), "{image}");
 }
