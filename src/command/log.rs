@@ -255,13 +255,19 @@ impl JobLog {
             plural(&self.actions.len(), "action"),
             statuses.join(" | ")
         );
+        let served = match cached {
+            0 => "none came from the cache".to_owned(),
+            _ => format!(
+                "{cached} came from the cache, which saved {}",
+                seconds(self.saved())
+            ),
+        };
         let _ = writeln!(
             text,
-            "{} ran in {} ({} one after the other); {cached} came from the cache, which saved {}",
+            "{} ran in {} ({} one after the other); {served}",
             ran.len(),
             seconds(self.seconds),
             seconds(busy),
-            seconds(self.saved())
         );
         let audited = ran.iter().filter(|ran| !ran.audit.is_empty()).count();
         if audited > 0 {

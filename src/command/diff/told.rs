@@ -29,7 +29,8 @@ pub fn text(
     rerun: Option<&Rerun>,
 ) -> Result<(), Failure> {
     for change in changes {
-        if !out.tell(&change.text(usize::MAX))? {
+        // Values, which somebody may copy.
+        if !out.write(&change.text(usize::MAX))? {
             return Ok(());
         }
     }
@@ -84,6 +85,7 @@ pub fn json(
 fn sum(rerun: &Rerun) -> String {
     let (tests, all) = (rerun.tests(), rerun.tests() + rerun.served + rerun.unknown);
     let mut text = match (tests, rerun.actions.is_empty()) {
+        (0, true) if all == 0 => "no test is selected".to_owned(),
         (0, true) => format!("none of {} would run because of this", plural(&all, "test")),
         _ => format!(
             "{tests} of {} would run because of this, about {} with {}",
