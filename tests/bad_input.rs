@@ -164,6 +164,22 @@ fn includes_that_are_missing_or_go_round() {
     sandbox.write("qemu/cfg/one.cfg", "include two.cfg\n");
     sandbox.write("qemu/cfg/two.cfg", "include one.cfg\n");
     drop(sandbox.run("//plain").exit(3).complains(&["one.cfg", "two.cfg"]));
+    // The names of the folder that are like the one that is missing.
+    sandbox.write(TESTS, "include tests-sharde.cfg\ninclude one\n");
+    sandbox.write("qemu/cfg/tests-shared.cfg", "x = 1\n");
+    drop(sandbox.run("//plain").exit(3).complains(&[
+        "`tests-sharde.cfg`: file does not exist",
+        "note: did you mean `tests-shared.cfg`?",
+        "note: did you mean `one.cfg`?",
+    ]));
+    // A link to its own folder gives a file ever new paths.
+    std::os::unix::fs::symlink(".", sandbox.path("qemu/cfg/again")).unwrap();
+    sandbox.write(TESTS, "include again/tests.cfg\ninclude again/tests.cfg\n");
+    drop(sandbox.run("//plain").exit(3).complains(&[
+        "`tests.cfg` includes itself, by ever new paths",
+        "  included from ",
+        "tests.cfg:1\n",
+    ]));
 }
 
 #[test]

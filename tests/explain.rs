@@ -427,6 +427,7 @@ fn lint_tells_all_errors_of_all_files() {
     sandbox.write("c/tests.cfg", "include b.cfg\n");
     let text = "include tests.cfg\nonly a..\nx: variants:\ninclude nix.cfg\n";
     sandbox.write("c/b.cfg", text);
+    sandbox.write("c/nyx.cfg", "x = 1\n");
     let expected = "\
 c/b.cfg:1:1: error[include-cycle]: `tests.cfg` includes itself
     remove one of the includes of the cycle
@@ -435,6 +436,7 @@ c/b.cfg:3:4: error[variants-in-condition]: `variants` is not allowed inside a co
     included from c/tests.cfg:1
 c/b.cfg:4:1: error[missing-include]: include `nix.cfg`: file does not exist
     looked for `c/nix.cfg`; paths are relative to the including file
+    did you mean `nyx.cfg`?
     included from c/tests.cfg:1
 
 3 errors (1 include-cycle, 1 missing-include, 1 variants-in-condition)

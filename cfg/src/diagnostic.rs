@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use camino::Utf8PathBuf;
+
 /// How bad it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Severity {
@@ -78,6 +80,8 @@ pub struct Diagnostic {
     pub notes: Vec<String>,
     /// The include statements that led to the file, innermost first.
     pub included_from: Vec<(Arc<str>, u32)>,
+    /// The file that an include looked for where there is none. Who sees the folder can say what is there instead.
+    pub missing: Option<Utf8PathBuf>,
 }
 
 impl Diagnostic {
@@ -91,6 +95,7 @@ impl Diagnostic {
             help: None,
             notes: Vec::new(),
             included_from: Vec::new(),
+            missing: None,
         }
     }
 
@@ -102,6 +107,20 @@ impl Diagnostic {
     pub(crate) fn with_note(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());
         self
+    }
+
+    /// A line for each include that led to the file, innermost first; of many the middle is left out. `shown` is how a
+    /// file is called.
+    pub fn how_included(&self, shown: impl Fn(&str) -> String) -> Vec<String> {
+        let chain = &self.included_from;
+        let line = |(file, line): &(Arc<str>, u32)| format!("included from {}:{line}", shown(file));
+        if chain.len() <= INCLUDES {
+            return chain.iter().map(line).collect();
+        }
+        let mut lines: Vec<String> = chain[..INCLUDES - 1].iter().map(line).collect();
+        lines.push(format!("… {} more", chain.len() - INCLUDES));
+        lines.extend(chain.last().map(line));
+        lines
     }
 }
 
@@ -134,8 +153,8 @@ impl fmt::Display for Diagnostic {
         for note in &self.notes {
             write!(f, "\n  note: {note}")?;
         }
-        for (file, line) in &self.included_from {
-            write!(f, "\n  included from {file}:{line}")?;
+        for line in self.how_included(str::to_owned) {
+            write!(f, "\n  {line}")?;
         }
         Ok(())
     }
@@ -144,6 +163,8 @@ impl fmt::Display for Diagnostic {
 /// How much of a line is shown, in characters, and how much of it at least in front of the mark.
 const WIDTH: usize = 200;
 const LEAD: usize = 60;
+/// How many of the includes that led to a file are shown.
+const INCLUDES: usize = 12;
 
 /// What is shown of a line with a mark under column `column`, counted from 0, and where the mark stands there. What a
 /// terminal would obey is shown as a picture of it.

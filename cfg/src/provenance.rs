@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 pub use explain::{Explanation, Step, explain};
 pub use in_force::filters_in_force;
-pub use nearest::{UnknownLabel, nearest, unknown_labels};
+pub use nearest::{UnknownLabel, did_you_mean, nearest, unknown_labels};
 pub use why_not::{Lifted, Removal, WhyNot, alone_in_the_way, why_not};
 
 use crate::graph::{Graph, Origin};

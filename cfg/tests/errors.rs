@@ -92,6 +92,70 @@ fn an_include_cycle_ends() {
     );
 }
 
+/// Every path with this last name is the same file, as it is where a link leads to its own folder.
+struct Again(&'static str);
+
+impl Loader for Again {
+    fn load(&self, _: &Utf8Path) -> Loaded {
+        Loaded::Text(self.0.into())
+    }
+}
+
+/// Without an end to it the second include of each level would double what there is to do.
+#[test]
+fn an_include_cycle_by_ever_new_paths_ends() {
+    let files = Again("x = 1\ninclude again/a.cfg\ninclude again/a.cfg\n");
+    let errors = Program::load("a.cfg".into(), &files).expect_err("a cycle");
+    assert_eq!((errors.len(), errors[0].code), (1, "include-cycle"));
+    let shown = errors[0].to_string();
+    assert!(
+        shown.contains("`a.cfg` includes itself, by ever new paths"),
+        "{shown}"
+    );
+    assert!(shown.ends_with("more\n  included from a.cfg:2"), "{shown}");
+    assert!(shown.lines().count() < 20, "{shown}");
+}
+
+/// Files by number, each of which includes the next one twice.
+struct Twice;
+
+impl Loader for Twice {
+    fn load(&self, path: &Utf8Path) -> Loaded {
+        let number: u32 = path.as_str().parse().expect("a number");
+        Loaded::Text(format!("include {0}\ninclude {0}\n", number + 1).into())
+    }
+}
+
+#[test]
+fn includes_that_multiply_end() {
+    let errors = Program::load("0".into(), &Twice).expect_err("too many");
+    let codes: Vec<&str> = errors.iter().map(|error| error.code).collect();
+    assert_eq!(codes, ["include-cycle"]);
+
+    struct Thirty;
+    impl Loader for Thirty {
+        fn load(&self, path: &Utf8Path) -> Loaded {
+            match path.as_str() {
+                "30" => Loaded::Text("x = 1\n".into()),
+                _ => Twice.load(path),
+            }
+        }
+    }
+    let errors = Program::load("0".into(), &Thirty).expect_err("too many");
+    let codes: Vec<&str> = errors.iter().map(|error| error.code).collect();
+    assert_eq!(codes, ["too-many-includes"]);
+}
+
+#[test]
+fn a_default_that_is_not_there_names_the_nearest() {
+    let text = "variants [default=alfb]:\n    - beta:\n        variants:\n            - alfc:\n    - alfa.x:\n    - alfa:\n";
+    for rest in ["", "y = 1\n"] {
+        let errors = errors(&format!("{text}{rest}"));
+        let help: Vec<_> = errors.iter().map(|error| error.help.as_deref()).collect();
+        assert_eq!(help, [Some("did you mean `alfa`?")], "{rest:?}");
+    }
+}
+
 #[test]
 fn directories_are_no_files() {
     let errors = errors("include /tmp\n");

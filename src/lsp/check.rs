@@ -13,6 +13,7 @@ use super::document::Document;
 use super::text::{Text, column_offset, language_line_around};
 use super::uri;
 use super::world::{Reading, World};
+use crate::report::diagnostics::with_similar;
 
 /// How many diagnostics are told of one file.
 pub const MOST: usize = 500;
@@ -58,6 +59,7 @@ pub struct Sound {
 
 /// What a file says itself about a place of its own.
 pub fn own(document: &Document, reading: &Reading, diagnostic: &Diagnostic) -> Told {
+    let diagnostic = &*with_similar(diagnostic);
     let range = bytes(document, reading, &diagnostic.location);
     let mut message = diagnostic.message.clone();
     if let Some(help) = &diagnostic.help {

@@ -10,7 +10,7 @@ use crate::diagnostic::Diagnostic;
 use crate::filter::FilterId;
 use crate::graph::{Graph, LinkedFile, Origin};
 use crate::items::{Item, ItemId, ItemLabel, Items, VariantHeader};
-use crate::provenance::nearest;
+use crate::provenance::{did_you_mean, nearest};
 
 /// The names that variants carry.
 pub(super) struct Known<'g> {
@@ -172,15 +172,10 @@ impl<'g> Known<'g> {
         names.sort_unstable();
         names.dedup();
         let message = format!("no variant is called `{}`, {end}", names.join("` or `"));
-        let warning = warning(code, message, place(file, index));
-        let near = match judged.unknown.first() {
-            Some((_, value)) => self.nearest(value),
-            None => Vec::new(),
-        };
-        if near.is_empty() {
-            warning
-        } else {
-            warning.with_help(format!("did you mean `{}`?", near.join("` or `")))
+        let first = judged.unknown.first();
+        Diagnostic {
+            help: first.and_then(|(_, value)| did_you_mean(&self.nearest(value))),
+            ..warning(code, message, place(file, index))
         }
     }
 

@@ -5,6 +5,7 @@ use crate::diagnostic::{Class, Diagnostic};
 use crate::items::{Item, ItemId, VariantHeader};
 use crate::lexer::{Keyword, Kind, Operator, Token, assignment, keyword, scan, skip_blanks};
 use crate::lines::Line;
+use crate::provenance::{did_you_mean, nearest};
 
 /// What established implementations call the variable of `variants [meta] NAME:`: not its name, but what they print for
 /// the class of any name.
@@ -224,15 +225,32 @@ impl<'t> Parser<'t> {
         let message = format!("no variant of the block matches `[default={wanted}]`");
         let header = self.spans.location(ItemId(list.header as u32));
         let note = format!("the block starts at line {}", header.line);
+        let names = self.variants_of(list.header);
+        let help = did_you_mean(&nearest(&wanted, names.iter().map(String::as_str), 3));
         match self.peek().cloned() {
             Some(line) => {
                 let diagnostic = self.report(&line, (0, 0), Class::Parser, "missing-default", message);
                 diagnostic.notes.push(note);
+                diagnostic.help = help;
             }
-            None => self
-                .diagnostics
-                .push(Diagnostic::error(Class::Parser, UNMATCHED_AT_END, message, header).with_note(note)),
+            None => {
+                let error = Diagnostic::error(Class::Parser, UNMATCHED_AT_END, message, header);
+                self.diagnostics
+                    .push(Diagnostic { help, ..error }.with_note(note));
+            }
         }
+    }
+
+    /// The names of the variants of the block whose header is item `header`.
+    fn variants_of(&self, header: usize) -> Vec<String> {
+        let mut names = Vec::new();
+        let mut next = header + 1;
+        while let Some(Item::Variant(variant)) = self.items.items.get(next) {
+            let labels: Vec<&str> = self.items.labels(variant).collect();
+            names.push(labels.join("."));
+            next = (variant.end as usize).max(next + 1);
+        }
+        names
     }
 }
 

@@ -1,6 +1,7 @@
 //! Walks items in textual order and builds the graph; blocks and includes live on an explicit stack.
 
 mod constraints;
+mod includes;
 mod tree;
 
 use std::sync::Arc;
@@ -17,6 +18,8 @@ use crate::lexer::Operator;
 use crate::matcher::Matcher;
 use crate::parser::{Parsed, UNMATCHED_AT_END};
 use crate::symbols::Sym;
+use includes::fault;
+pub(crate) use includes::resolve;
 
 /// What happens when a block of items ends.
 enum Close {
@@ -82,6 +85,8 @@ pub(super) struct Linker<'g> {
     guard: Option<u32>,
     /// Paths being included now, with the place of each include statement.
     including: Vec<(u32, Option<Place>)>,
+    /// How many include statements may still be followed; nothing once there were too many.
+    left: Option<u32>,
 }
 
 impl<'g> Linker<'g> {
@@ -110,6 +115,7 @@ impl<'g> Linker<'g> {
             current,
             guard: None,
             including: Vec::new(),
+            left: Some(includes::MOST),
         }
     }
 
@@ -408,45 +414,6 @@ impl<'g> Linker<'g> {
         );
     }
 
-    fn include(&mut self, file: u32, id: ItemId, written: &str) {
-        let path = resolve(&self.map(file).path, written);
-        let spans = self.graph.files[file as usize].spans().clone();
-        let physical = spans.line(id);
-        self.report_until(physical);
-        let (at_file, at_line) = spans.position(id);
-        let known = self.by_path.get(&path).copied();
-        if let Some(known) = known
-            && self.including.iter().any(|(open, _)| *open == known)
-        {
-            let message = format!("`{written}` includes itself");
-            let at = spans.location(id);
-            let error = Diagnostic::error(Class::Other, "include-cycle", message, at);
-            self.error(error.with_help("remove one of the includes of the cycle"));
-            return;
-        }
-        let next = match known {
-            Some(known) => Ok(known),
-            None => match (self.get)(&path) {
-                Unit::File(parsed) => Ok(self.add_file(path.clone(), &parsed)),
-                other => Err(other),
-            },
-        };
-        match next {
-            Ok(next) => self.enter_file(next, Some((at_file, at_line))),
-            Err(unit) => {
-                let message = format!("include `{written}`: {}", fault(&unit));
-                let class = if matches!(unit, Unit::Unreadable(_)) {
-                    Class::Other
-                } else {
-                    Class::MissingInclude
-                };
-                let help = format!("looked for `{path}`; paths are relative to the including file");
-                let error = Diagnostic::error(class, "missing-include", message, spans.location(id));
-                self.error(error.with_help(help));
-            }
-        }
-    }
-
     fn error(&mut self, mut error: Diagnostic) {
         let chain = self.including.iter().rev().filter_map(|(_, from)| from.clone());
         error.included_from = chain.collect();
@@ -514,30 +481,6 @@ impl<'g> Linker<'g> {
             }
             Close::Variant { header, item } => self.end_variant(block.file, &header, item),
         }
-    }
-}
-
-fn fault(unit: &Unit) -> String {
-    match unit {
-        Unit::Absent => "file does not exist".into(),
-        Unit::NotAFile => "not a regular file".into(),
-        Unit::Unreadable(why) => why.clone(),
-        Unit::File(_) => "is a file".into(),
-    }
-}
-
-/// The path of an include: `~` expanded, otherwise relative to the directory of the including file.
-pub(crate) fn resolve(including: &Utf8Path, written: &str) -> Utf8PathBuf {
-    let home = || std::env::var("HOME").ok().filter(|home| !home.is_empty());
-    if let Some(rest) = written.strip_prefix('~')
-        && (rest.is_empty() || rest.starts_with('/'))
-        && let Some(home) = home()
-    {
-        return format!("{}{rest}", home.trim_end_matches('/')).into();
-    }
-    match including.parent() {
-        Some(directory) => directory.join(written),
-        None => written.into(),
     }
 }
 

@@ -67,6 +67,11 @@ pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>, limit:
         .collect()
 }
 
+/// Offers names in place of one that there is not; nothing where none is near.
+pub fn did_you_mean(nearest: &[String]) -> Option<String> {
+    (!nearest.is_empty()).then(|| format!("did you mean `{}`?", nearest.join("` or `")))
+}
+
 /// Edit distance with swaps of neighbours counted as one; letters that differ only in case are free of charge.
 fn distance(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.to_lowercase().chars().collect();

@@ -198,6 +198,7 @@ pub fn unread(program: &Program, python: &[Utf8PathBuf]) -> Vec<Diagnostic> {
             help: None,
             notes: Vec::new(),
             included_from: Vec::new(),
+            missing: None,
         })
         .collect()
 }

@@ -133,6 +133,7 @@ fn diagnostic(finding: Finding) -> Diagnostic {
         help: None,
         notes: Vec::new(),
         included_from: Vec::new(),
+        missing: None,
     }
 }
 

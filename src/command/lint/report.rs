@@ -11,6 +11,7 @@ use vtbuild_cfg::{Diagnostic, Severity};
 
 use super::keys;
 use crate::command::plural;
+use crate::report::diagnostics::with_similar;
 
 /// How many places of findings that say the same are named beside the first.
 const PLACES: usize = 6;
@@ -120,11 +121,12 @@ impl Group<'_> {
             self.first.code,
             message(self.first, root)
         );
-        for note in self.first.help.iter().chain(&self.first.notes) {
+        let first = with_similar(self.first);
+        for note in first.help.iter().chain(&first.notes) {
             let _ = writeln!(text, "    {note}");
         }
-        for (file, line) in &self.first.included_from {
-            let _ = writeln!(text, "    included from {}:{line}", shown(file, root));
+        for line in first.how_included(|file| shown(file, root).into_string()) {
+            let _ = writeln!(text, "    {line}");
         }
         if self.more.is_empty() {
             return;
