@@ -43,12 +43,13 @@ pub fn format(file: &str, text: &[u8]) -> Result<String, FormatError> {
         let whole = wrapped(&source)?;
         let parsed = parse(file, whole.as_bytes());
         let laid_out = laid_out(&parsed, &whole).map_err(unwrapped)?;
-        let mut lines = laid_out.lines().skip(1);
-        return Ok(lines.by_ref().fold(String::new(), |mut out, line| {
-            out.push_str(line.get(STEP..).unwrap_or_default());
-            out.push('\n');
-            out
-        }));
+        let piece: String = laid_out.split_inclusive('\n').skip(1).map(outdented).collect();
+        // What is compared is what will be read, not what was laid out around it.
+        let again = parse(file, wrapped(&piece)?.as_bytes());
+        return match different(&parsed, &again) {
+            None => Ok(piece),
+            Some(item) => Err(unwrapped(FormatError::Meaning(parsed.spans().location(item)))),
+        };
     }
     laid_out(&parse(file, text), &source)
 }
@@ -104,6 +105,12 @@ fn wrapped(piece: &str) -> Result<String, FormatError> {
         whole.push('\n');
     }
     Ok(whole)
+}
+
+/// A line without the blanks of one level. A comment may stand further out: all of it stays.
+fn outdented(line: &str) -> &str {
+    let blanks = line.bytes().take(STEP).take_while(|byte| *byte == b' ').count();
+    &line[blanks..]
 }
 
 /// The same error in terms of the piece without what was put around it.

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use support::Nothing;
 use support::random::{filter, keeps, matches, paths, statements, text};
 use vtbuild_cfg::filter::Label;
+use vtbuild_cfg::format::format;
 use vtbuild_cfg::{Count, ExpandOptions, Program, parse};
 
 fn program(text: &str) -> Program {
@@ -24,6 +25,8 @@ fn spoil_layout(text: &str, choices: &[u8]) -> String {
             0 => out.push_str("# a comment\n"),
             1 => out.push_str("\n   \n"),
             2 => out.push_str("          // deeper\n"),
+            // Commented out, as an editor does it: the mark stands in front of the blanks.
+            3 => out.push_str(&format!("#{line}\n")),
             _ => {}
         }
         let indent = line.len() - line.trim_start().len();
@@ -34,8 +37,63 @@ fn spoil_layout(text: &str, choices: &[u8]) -> String {
     out
 }
 
+/// The comments of a text, in order.
+fn comments(text: &str) -> Vec<&str> {
+    let lines = text.lines().map(str::trim);
+    lines
+        .filter(|line| line.starts_with('#') || line.starts_with("//"))
+        .collect()
+}
+
+/// The layout of a text, with every comment, which a second time stays as it is.
+fn canonical(text: &str) -> String {
+    let laid_out = format("f", text.as_bytes()).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    assert_eq!(comments(&laid_out), comments(text), "{text}");
+    assert_eq!(
+        format("f", laid_out.as_bytes()).expect("a layout"),
+        laid_out,
+        "{text}"
+    );
+    laid_out
+}
+
+/// Files as people have them: whole ones, and pieces of variants blocks as test providers have them.
+#[test]
+fn the_layout_of_real_files_is_final_and_keeps_every_comment() {
+    let here = camino::Utf8Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = vec![here.join("sets"), here.join("../providers/bundled")];
+    folders.extend(support::corpus().map(|corpus| corpus.join("qemu")));
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in folder.read_dir_utf8().expect("a folder").flatten() {
+            let path = entry.path();
+            if entry.file_type().expect("a type").is_dir() {
+                folders.push(path.to_owned());
+            } else if path.extension() == Some("cfg") {
+                canonical(&std::fs::read_to_string(path).expect("a text"));
+                files += 1;
+            }
+        }
+    }
+    assert!(files > 40, "{files}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1500))]
+
+    #[test]
+    fn a_layout_keeps_what_is_said_and_every_comment(nodes in statements(), choices in prop::collection::vec(any::<u8>(), 1..20)) {
+        let plain = text(&nodes, true);
+        let laid_out = canonical(&spoil_layout(&plain, &choices));
+        let (one, two) = (parse("f", plain.as_bytes()), parse("f", laid_out.as_bytes()));
+        prop_assert_eq!(one.items(), two.items(), "{}", laid_out);
+        // The same as a test provider's file: a variant, whose block is put into another file.
+        let block: String = plain.lines().map(|line| format!("    {line}\n")).collect();
+        let piece = canonical(&spoil_layout(&format!("- test:\n{block}"), &choices));
+        let whole = |piece: &str| parse("f", format!("variants:\n{piece}").as_bytes());
+        let (one, two) = (whole(&format!("- test:\n{block}")), whole(&piece));
+        prop_assert_eq!(one.items(), two.items(), "{}", piece);
+    }
 
     #[test]
     fn layout_does_not_reach_the_items(nodes in statements(), choices in prop::collection::vec(any::<u8>(), 1..20)) {

@@ -61,6 +61,10 @@ fn a_provider_s_piece_begins_with_a_dash() {
         "# about\n- boot:\n   type=boot\n\n   variants:\n    - a:\n    - b:\n- c:\n",
         "# about\n- boot:\n    type = boot\n\n    variants:\n        - a:\n        - b:\n- c:\n",
     );
+    becomes(
+        "- boot:\n    variants:\n        - a:\n#        - b:\n#            x = 1\n\n",
+        "- boot:\n    variants:\n        - a:\n#        - b:\n#            x = 1\n",
+    );
     let tab = format("x.cfg", b"- boot:\n    x = a\tb\n").unwrap_err();
     assert!(matches!(tab, FormatError::Tab(2)), "{tab:?}");
     let FormatError::Broken(found) = format("x.cfg", b"- boot:\n    only a...b\n").unwrap_err() else {
