@@ -257,6 +257,7 @@ function begin() {
   new ResizeObserver(() => {
     cy.resize();
     if (chosen === null) fit();
+    else cy.center(cy.getElementById(chosen));
   }).observe(byId("canvas"));
   if (model.facts.live) followRun();
   draw();
