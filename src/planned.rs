@@ -28,7 +28,7 @@ pub struct Purpose {
     pub doing: &'static str,
     /// Whether what is wanted runs again, whatever the cache knows.
     pub again: bool,
-    /// Whether files that are missing, and that downloads define, are fetched.
+    /// Whether it is carried out, and fetches what is missing: what `--locked` forbids of that is told first.
     pub fetch: bool,
 }
 
@@ -123,8 +123,8 @@ impl Foreseen {
         let wiring = runtime.block_on(Wiring::of(workspace, variants, args.accel, args.runtime))?;
         let wiring = wiring.with_guest_states(args.guest_states());
         let graph = Arc::new(wiring.graph(variants)?);
-        if purpose.fetch {
-            downloads::fetch_missing(workspace, &graph, args.select.config.place.locked)?;
+        if purpose.fetch && args.select.config.place.locked {
+            downloads::check_locked(workspace, &graph)?;
         }
         let resolver = execution::resolver(store, workspace).strict(args.strict_keys);
         let resolver = Arc::new(resolver);

@@ -13,6 +13,7 @@ use vtbuild_providers::accel::Accel;
 use vtbuild_providers::host::{Interpreters, Runtime};
 use vtbuild_providers::process::Launcher;
 use vtbuild_rules::deps::{DepsRule, ToolchainRule};
+use vtbuild_rules::download::{self, DownloadRule};
 use vtbuild_rules::image::{self, ImageRule, Recipe};
 use vtbuild_rules::python_env::{self, Interpreter, PythonRule};
 use vtbuild_rules::state::{Policy, StateRule};
@@ -23,14 +24,15 @@ use vtbuild_rules::test::{
 use crate::cli::{AccelArg, RuntimeArg};
 use crate::command::warn;
 use crate::exit::Failure;
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, downloads};
 
 /// The rule of the actions that people ask for.
 pub const WANTED: &str = vtbuild_rules::test::NAME.name;
 /// The rule of actions that somebody visits instead of running them.
 pub const VISIT: &str = vtbuild_rules::test::VISIT.name;
 /// The kinds of actions that rules make.
-pub const KINDS: [&str; 7] = [
+pub const KINDS: [&str; 8] = [
+    vtbuild_rules::download::NAME.name,
     vtbuild_rules::image::NAME.name,
     vtbuild_rules::state::NAME.name,
     WANTED,
@@ -45,6 +47,7 @@ const NAMED: usize = 10;
 /// The rules of one command.
 pub struct Wiring {
     launcher: Launcher,
+    downloads: download::Source,
     setup: TestSetup,
 }
 
@@ -104,6 +107,7 @@ impl Wiring {
             guest_states: Policy::Never,
             survey: Arc::new(survey),
             packages,
+            downloads: Arc::new(downloads::missing(workspace)?),
             hosts: workspace.hosts()?,
         };
         let providers = workspace.providers.clone();
@@ -116,7 +120,12 @@ impl Wiring {
             states: workspace.cache.join("states"),
             visits: Visits::default(),
         };
-        Ok(Self { launcher, setup })
+        let downloads = downloads::source(workspace, downloads::SILENCE);
+        Ok(Self {
+            launcher,
+            downloads,
+            setup,
+        })
     }
 
     /// The same, with guests that begin from saved states as `policy` says.
@@ -145,6 +154,7 @@ impl Wiring {
         let python = PythonRule::new(self.launcher.clone());
         let interpreters = test.interpreters();
         let rules = Rules::default()
+            .with(Arc::new(DownloadRule::new(self.downloads.clone())))
             .with(Arc::new(image))
             .with(Arc::new(python))
             .with(Arc::new(DepsRule::new(test.clone())))

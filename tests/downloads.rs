@@ -361,8 +361,24 @@ fn nothing_leads_out_of_the_data_folder() {
     assert!(server.seen().is_empty());
 }
 
+/// What two tests without a machine are run by whose guest's image is the download `it`, to `images/it.raw`.
+const TESTS: &str = "//plain //other --guest-os LinuxCustom.FooLinux -p image_format=raw --accel tcg";
+
+fn stands_on_a_download(sandbox: &Sandbox, server: &Server, more: &str) {
+    sandbox.provide(
+        "- plain:\n    type = plain\n    start_vm = no\n- other:\n    type = plain\n    start_vm = no\n",
+    );
+    let guest = "FooLinux:\n    image_name = images/it\n    image_size = 32K\n";
+    sandbox.write("shared/cfg/guest-os/Linux/LinuxCustom/foo.cfg", guest);
+    let text = format!(
+        "[it]\nurl = {}\ndestination = images/it.raw\n{more}\n",
+        server.url("it")
+    );
+    sandbox.write("shared/downloads/it.ini", &text);
+}
+
 #[test]
-fn a_run_fetches_the_image_that_its_test_stands_on() {
+fn the_image_that_tests_stand_on_is_an_action() {
     let sandbox = Sandbox::new();
     let server = Server::new(body(), |_, before| {
         if before == 0 {
@@ -371,29 +387,79 @@ fn a_run_fetches_the_image_that_its_test_stands_on() {
             Answer::Well
         }
     });
-    sandbox.provide("- plain:\n    type = plain\n    start_vm = no\n");
-    let guest = "FooLinux:\n    image_name = images/it\n    image_size = 32K\n";
-    sandbox.write("shared/cfg/guest-os/Linux/LinuxCustom/foo.cfg", guest);
-    let text = format!(
-        "[it]\nurl = {}\ndestination = images/it.raw\n{}\n",
-        server.url("it"),
-        pinned()
-    );
-    sandbox.write("shared/downloads/it.ini", &text);
-    let words = "//plain --guest-os LinuxCustom.FooLinux -p image_format=raw --accel tcg";
-    let looked = sandbox.run(&format!("{words} --dry-run"));
-    looked.says(&[&format!("fetch  images/it.raw from {}\n", server.url("it"))]);
-    assert!(server.seen().is_empty(), "a dry run fetches nothing");
-    // Without it the test says what is missing.
-    let failed = sandbox
-        .run(words)
-        .exit(1)
-        .says(&["images/it.raw"])
-        .complains(&["404"]);
+    stands_on_a_download(&sandbox, &server, &pinned());
+    let looked = sandbox.run(&format!("{TESTS} --dry-run"));
+    let from = format!("images/it.raw from {}\n", server.url("it"));
+    looked.says(&[
+        "run    download it",
+        &from,
+        "maybe  test mine.plain",
+        "maybe  test mine.other",
+    ]);
+    let question = "kind(download, deps(//plain))";
+    let guest = ["--guest-os", "LinuxCustom.FooLinux", "-p", "image_format=raw"];
+    let found = sandbox.run_args(&[&["query", question][..], &guest].concat());
+    assert_eq!(found.exit(0).stdout().lines().count(), 1);
+    assert!(server.seen().is_empty(), "looking fetches nothing");
+    let failed = sandbox.run(TESTS).exit(1).says(&["404"]);
+    for test in ["plain", "other"] {
+        assert_eq!(failed.verdict(test).status, "SKIP");
+    }
     drop(failed);
-    let run = sandbox.run(words).exit(0).complains(&["downloading it"]);
+    let run = sandbox.run(TESTS).exit(0).says(&["download it: PASS"]);
+    for test in ["plain", "other"] {
+        assert_eq!(run.verdict(test).status, "PASS");
+    }
+    assert!(sandbox.read("vtbuild.lock").contains(&sha256(&body())));
+    // What is there is a file as any other.
+    let again = sandbox.run(TESTS).exit(0);
+    assert!(again.verdict("plain").cached && again.verdict("other").cached);
+    assert_eq!(server.seen().len(), 2, "both tests stand on one");
+    let planned = sandbox.run(&format!("plan {TESTS}"));
+    assert!(!planned.stdout().contains("download"), "{}", planned.stdout());
+}
+
+#[test]
+fn what_is_not_locked_stops_a_run_that_must_not_add_it() {
+    let sandbox = Sandbox::new();
+    let server = Server::new(body(), |_, _| Answer::Well);
+    stands_on_a_download(&sandbox, &server, "");
+    let unlocked = sandbox.run(&format!("{TESTS} --locked")).exit(3);
+    unlocked.complains(&["no digest for it", "vtbuild download get it"]);
+    assert!(server.seen().is_empty());
+    let run = sandbox.run(&format!("{TESTS} --explain")).exit(0);
+    run.says(&["it has no digest: what comes is believed", "downloading from"]);
+    assert!(sandbox.read("vtbuild.lock").contains(&sha256(&body())));
+    std::fs::remove_file(sandbox.path("images/it.raw")).unwrap();
+    let run = sandbox.run(&format!("{TESTS} --locked")).exit(0);
+    assert!(
+        run.verdict("plain").cached,
+        "the same bytes: what stands on them is served"
+    );
+}
+
+#[test]
+fn a_run_that_is_stopped_stops_its_download_which_goes_on_next_time() {
+    let sandbox = Sandbox::new();
+    let server = Server::new(body(), |_, before| {
+        if before == 0 {
+            Answer::Silent(5_000)
+        } else {
+            Answer::Well
+        }
+    });
+    stands_on_a_download(&sandbox, &server, &pinned());
+    let run = sandbox.start(TESTS);
+    let part = sandbox.path("images/.it.raw.part");
+    until(120, "a beginning", || {
+        part.metadata().ok().filter(|meta| meta.len() == 5_000)
+    });
+    run.signal(rustix::process::Signal::INT);
+    let stopped = run.wait().exit(130);
+    stopped.stdout();
+    stopped.stderr();
+    assert!(!sandbox.path("images/it.raw").exists());
+    let run = sandbox.run(TESTS).exit(0);
     assert_eq!(run.verdict("plain").status, "PASS");
-    let again = sandbox.run(words).exit(0);
-    assert!(again.verdict("plain").cached);
-    assert_eq!(server.seen().len(), 2);
+    assert_eq!(server.seen()[1].1, Some(5_000));
 }

@@ -4,6 +4,7 @@ use vtbuild_cache::{Store, StoreError};
 
 use crate::graph::Graph;
 use crate::plan::Plan;
+use crate::resolve::FILE;
 use crate::spec::ActionId;
 
 /// How many of an action's last passes count.
@@ -30,10 +31,11 @@ impl Estimates {
         let mut unknown = Vec::new();
         let mut by_rule: std::collections::BTreeMap<&str, Vec<f64>> = std::collections::BTreeMap::new();
         for &id in graph.order() {
-            if !plan.of(id).may_run() {
+            let spec = graph.spec(id);
+            // A file that waits for who makes it takes no time itself.
+            if !plan.of(id).may_run() || spec.rule == FILE {
                 continue;
             }
-            let spec = graph.spec(id);
             match passes(store, &spec.label)? {
                 Some(took) => {
                     seconds[id.index()] = took;

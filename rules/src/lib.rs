@@ -3,6 +3,7 @@
 //! | module | rule |
 //! |---|---|
 //! | [`deps`] | programs that a test needs, built from sources beside it, in a guest or on a host |
+//! | [`download`] | a file from outside, as long as it is missing |
 //! | [`image`] | a guest image, built from a recipe |
 //! | [`python_env`] | the Python packages beneath our own test host, from PyPI |
 //! | [`state`] | a guest that is up, for tests to begin from |
@@ -10,6 +11,7 @@
 
 mod asked;
 pub mod deps;
+pub mod download;
 pub mod image;
 pub mod python_env;
 pub mod state;

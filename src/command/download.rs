@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use vtbuild_providers::download::{Download, Fetcher, Pin, beside};
+use vtbuild_providers::download::{Download, Fetcher, Pin, beside, mib};
 use vtbuild_providers::process::Launcher;
 
 use super::{print, warn};
@@ -11,7 +11,7 @@ use crate::cli::{DownloadArgs, DownloadCommand, PlaceArgs};
 use crate::exit::{Exit, Failure};
 use crate::lock::Lock;
 use crate::workspace::Workspace;
-use crate::workspace::downloads::{FOLDER, SILENCE, downloads, failure, get, mib};
+use crate::workspace::downloads::{FOLDER, SILENCE, downloads, failure, get};
 
 /// Lists, fetches or verifies.
 pub fn download(args: &DownloadArgs) -> Result<Exit, Failure> {

@@ -5,16 +5,15 @@ use std::fmt::Write;
 use serde_json::json;
 use vtbuild_engine::estimate::Estimates;
 use vtbuild_engine::plan::Forecast;
+use vtbuild_engine::resolve::FILE;
 use vtbuild_engine::schedule::simulate::{makespan, simulate};
 use vtbuild_engine::spec::ActionId;
-use vtbuild_providers::download::Download;
 
 use super::{Output, plural};
 use crate::cli::{HostArgs, PlanArgs};
 use crate::exit::{Exit, Failure};
 use crate::planned::{Planned, Purpose, capacity};
 use crate::report::seconds;
-use crate::workspace::downloads;
 
 /// Says of each action what would become of it.
 pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
@@ -31,7 +30,6 @@ pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
             return Ok(Exit::Good);
         }
     }
-    out.write(&view.fetches(args.json))?;
     if args.json {
         out.write(&view.sum_json())?;
     } else {
@@ -51,7 +49,6 @@ pub fn dry_run(planned: &Planned, host: &HostArgs) -> Result<Exit, Failure> {
             return Ok(Exit::Good);
         }
     }
-    out.write(&view.fetches(false))?;
     out.tell(&view.sum())?;
     out.finish()?;
     Ok(Exit::Good)
@@ -85,6 +82,7 @@ impl<'a> View<'a> {
         let spec = self.planned.graph.spec(id);
         let time = match self.planned.plan.of(id) {
             Forecast::Hit { .. } | Forecast::Idle => String::new(),
+            _ if spec.rule == FILE => String::new(),
             _ => format!(" ({})", self.time(id)),
         };
         let colon = if reason.is_empty() { "" } else { ": " };
@@ -129,23 +127,6 @@ impl<'a> View<'a> {
             "remarks": spec.remarks,
         });
         format!("{line}\n")
-    }
-
-    /// `fetch  FILE from ADDRESS`: what is missing and would be downloaded first, a line each.
-    fn fetches(&self, json: bool) -> String {
-        let missing = downloads::missing(&self.planned.analysis.workspace, &self.planned.graph);
-        let line = |(_, download): &(ActionId, Download)| {
-            let url = download.urls.first().map_or("", String::as_str);
-            if json {
-                let told = json!({
-                    "plan": "fetch", "title": download.name, "file": download.wanted(), "url": url,
-                });
-                format!("{told}\n")
-            } else {
-                format!("fetch  {} from {url}\n", download.wanted())
-            }
-        };
-        missing.iter().map(line).collect()
     }
 
     /// Hits, misses and maybes.

@@ -1,18 +1,19 @@
 //! The downloads that a workspace defines, and fetching them.
 
 use std::io::IsTerminal;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use indicatif::{ProgressBar, ProgressStyle};
 use vtbuild_engine::graph::Graph;
-use vtbuild_engine::resolve::FILE;
-use vtbuild_engine::spec::ActionId;
-use vtbuild_providers::download::{Download, DownloadError, Fetcher, Pin, Progress};
+use vtbuild_providers::download::{Download, DownloadError, Pin, Progress};
 use vtbuild_providers::process::Launcher;
+use vtbuild_rules::download::{self, Missing, Pins, Source, UNKNOWN};
 
 use super::Workspace;
-use crate::command::{note, warn};
+use crate::command::note;
 use crate::exit::{Exit, Failure};
 use crate::lock::Lock;
 
@@ -45,30 +46,86 @@ pub fn download_of(root: &Utf8Path, file: &Utf8Path) -> Option<Download> {
 /// How long a server may be silent while somebody waits for a run.
 pub const SILENCE: Duration = Duration::from_secs(30);
 
-/// The files of people that actions stand on, that are missing and that a download makes.
-pub fn missing(workspace: &Workspace, graph: &Graph) -> Vec<(ActionId, Download)> {
-    let order = graph.order().iter().copied();
-    let is_missing = |id: &ActionId| {
-        let spec = graph.spec(*id);
-        spec.rule == FILE && spec.sources.iter().any(|source| !source.path.exists())
-    };
-    let download = |id: ActionId| {
-        let file = Utf8Path::new(&*graph.spec(id).label);
-        Some((id, download_of(&workspace.root, file)?))
-    };
-    order.filter(is_missing).filter_map(download).collect()
+/// The downloads of a workspace whose files are missing: actions make them.
+pub fn missing(workspace: &Workspace) -> Result<Missing, Failure> {
+    let (found, _) = downloads(&workspace.root);
+    if found.is_empty() {
+        return Ok(Missing::default());
+    }
+    let lock = Lock::read(&workspace.root)?;
+    let with_pins = found.into_iter().map(|download| {
+        let pin = lock.pin(&download);
+        (download, pin)
+    });
+    Ok(Missing::of(with_pins, &workspace.data_dir()))
 }
 
-/// Fetches those. One that cannot be fetched is warned of: its tests tell that it is missing.
-pub fn fetch_missing(workspace: &Workspace, graph: &Graph, locked: bool) -> Result<(), Failure> {
-    for (_, download) in missing(workspace, graph) {
-        match get(workspace, &download, SILENCE, locked) {
-            Ok(_) => {}
-            Err(failure) if failure.exit == Exit::Config => return Err(failure),
-            Err(failure) => warn(&failure.message),
-        }
+/// Where the downloads of a workspace are brought to. They are locked in `vtbuild.lock`.
+pub fn source(workspace: &Workspace, silence: Duration) -> Source {
+    Source {
+        launcher: Launcher::this_program(),
+        data_dir: workspace.data_dir(),
+        pins: Arc::new(Locked {
+            root: workspace.root.clone(),
+            turn: Mutex::default(),
+        }),
+        silence,
     }
-    Ok(())
+}
+
+/// The pins in the lock of the workspace at `root`.
+struct Locked {
+    root: Utf8PathBuf,
+    /// Two downloads may end at once.
+    turn: Mutex<()>,
+}
+
+impl Pins for Locked {
+    fn pin(&self, download: &Download) -> Result<Option<Pin>, DownloadError> {
+        let lock = Lock::read(&self.root).map_err(|failure| unlocked(download, failure))?;
+        Ok(lock.pin(download))
+    }
+
+    fn keep(&self, download: &Download, pin: &Pin) -> Result<(), DownloadError> {
+        // Nothing that could break half-way is kept under it.
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = Lock::read(&self.root).and_then(|mut lock| {
+            lock.set_pin(download, pin);
+            lock.save()
+        });
+        written.map_err(|failure| unlocked(download, failure))
+    }
+}
+
+fn unlocked(download: &Download, failure: Failure) -> DownloadError {
+    DownloadError::Pin {
+        name: download.name.clone(),
+        reason: failure.message,
+    }
+}
+
+/// Refuses a graph with downloads that `--locked` forbids to fetch.
+pub fn check_locked(workspace: &Workspace, graph: &Graph) -> Result<(), Failure> {
+    let specs = graph.order().iter().map(|&id| graph.spec(id));
+    let mut downloads = specs.filter(|spec| spec.rule == download::NAME).peekable();
+    if downloads.peek().is_none() {
+        return Ok(());
+    }
+    let lock = Lock::read(&workspace.root)?;
+    downloads
+        .map(|spec| download::download_of(spec))
+        .find(|download| lock.pin(download).is_none())
+        .map_or(Ok(()), |download| Err(not_locked(download)))
+}
+
+fn not_locked(download: &Download) -> Failure {
+    Failure::new(
+        Exit::Config,
+        format!(
+            "vtbuild.lock has no digest for {} ({}), and --locked forbids to add one\n  help: run `vtbuild download get {}` and commit vtbuild.lock",
+            download.name, download.place, download.name
+        ),
+    )
 }
 
 /// Fetches a download, and locks what it is.
@@ -78,38 +135,24 @@ pub fn get(
     silence: Duration,
     locked: bool,
 ) -> Result<Pin, Failure> {
-    let mut lock = Lock::read(&workspace.root)?;
-    let pin = lock.pin(download);
+    let pin = Lock::read(&workspace.root)?.pin(download);
     if pin.is_none() && locked {
-        return Err(Failure::new(
-            Exit::Config,
-            format!(
-                "vtbuild.lock has no digest for {} ({}), and --locked forbids to add one\n  help: run `vtbuild download get {}` and commit vtbuild.lock",
-                download.name, download.place, download.name
-            ),
-        ));
+        return Err(not_locked(download));
     }
     if pin.is_none() && download.expected.is_none() {
-        note(&format!(
-            "{} has no digest: what comes is believed, and locked in vtbuild.lock",
-            download.name
-        ));
+        note(&format!("{} {UNKNOWN}", download.name));
     }
-    let fetcher = Fetcher::new(Launcher::this_program(), workspace.data_dir(), silence);
+    let source = source(workspace, silence);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let mut view = View::default();
-    let got = runtime.block_on(fetcher.get(download, pin.as_ref(), &mut |progress| {
+    let got = runtime.block_on(source.get(download, &mut |progress| {
         view.show(&download.name, progress);
+        ControlFlow::Continue(())
     }));
     view.end();
-    let got = got.map_err(|error| failure(&error))?;
-    if pin.is_none() {
-        lock.set_pin(download, &got);
-        lock.save()?;
-    }
-    Ok(got)
+    got.map_err(|error| failure(&error))
 }
 
 /// A failed download on its way to the user.
@@ -141,12 +184,7 @@ impl View {
             bar.set_position(progress.done);
         } else if let Some((_, at)) = self.told.as_mut().filter(|(_, at)| at.elapsed() > OFTEN) {
             *at = Instant::now();
-            let total = progress.total.map(|total| format!(" of {}", mib(total)));
-            note(&format!(
-                "{name}: {}{}",
-                mib(progress.done),
-                total.unwrap_or_default()
-            ));
+            note(&format!("{name}: {progress}"));
         }
     }
 
@@ -160,10 +198,4 @@ impl View {
 fn bar() -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
     ProgressBar::new(0).with_style(style.expect("a template of ours"))
-}
-
-/// A number of bytes as people read it.
-pub fn mib(bytes: u64) -> String {
-    let tenths = bytes * 10 / (1 << 20);
-    format!("{}.{} MiB", tenths / 10, tenths % 10)
 }

@@ -8,8 +8,10 @@ mod digest;
 mod transfer;
 mod unpack;
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -70,6 +72,20 @@ pub enum DownloadError {
         /// The data folder.
         data_dir: Utf8PathBuf,
     },
+    /// Whoever listens to the progress wanted no more of it.
+    #[error("download {name}: it was stopped")]
+    Stopped {
+        /// The download.
+        name: String,
+    },
+    /// What it was before cannot be read or remembered.
+    #[error("lock what the download {name} is: {reason}")]
+    Pin {
+        /// The download.
+        name: String,
+        /// Why.
+        reason: String,
+    },
     /// A program of the host failed us.
     #[error(transparent)]
     Program(#[from] OutputError),
@@ -103,6 +119,23 @@ pub struct Progress<'p> {
     pub total: Option<u64>,
 }
 
+impl fmt::Display for Progress<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&mib(self.done))?;
+        self.total.map_or(Ok(()), |total| write!(f, " of {}", mib(total)))
+    }
+}
+
+/// A number of bytes as people read it.
+#[must_use]
+pub fn mib(bytes: u64) -> String {
+    let tenths = bytes * 10 / (1 << 20);
+    format!("{}.{} MiB", tenths / 10, tenths % 10)
+}
+
+/// Hears of progress, and may end it.
+pub type Listener<'l> = dyn FnMut(Progress<'_>) -> ControlFlow<()> + 'l;
+
 /// Fetches downloads into a data folder.
 pub struct Fetcher {
     client: Client,
@@ -129,7 +162,7 @@ impl Fetcher {
         &self,
         download: &Download,
         pin: Option<&Pin>,
-        progress: &mut dyn FnMut(Progress<'_>),
+        progress: &mut Listener<'_>,
     ) -> Result<Pin, DownloadError> {
         let path = self.inside(&download.destination)?;
         let found = if path.is_file() {
@@ -173,12 +206,15 @@ impl Fetcher {
         download: &Download,
         path: &Utf8Path,
         pin: Option<&Pin>,
-        progress: &mut dyn FnMut(Progress<'_>),
+        progress: &mut Listener<'_>,
     ) -> Result<Pin, DownloadError> {
         let expected = self.expected(download)?;
         let disk = |source| DownloadError::Disk {
             path: path.to_owned(),
             source,
+        };
+        let stopped = || DownloadError::Stopped {
+            name: download.name.clone(),
         };
         let part = beside(path);
         fs::create_dir_all(path.parent().unwrap_or(path)).map_err(disk)?;
@@ -195,6 +231,7 @@ impl Fetcher {
             match self.complete(url, &part, pin, &mut arrived) {
                 Ok(()) => {}
                 Err(Broken::Disk(source)) => return Err(disk(source)),
+                Err(Broken::Stopped) => return Err(stopped()),
                 Err(Broken::Cut(reason) | Broken::Refused(reason)) => {
                     reasons.push(format!("{url}: {reason}"));
                     continue;
@@ -204,9 +241,12 @@ impl Fetcher {
             if wrong.is_some() && resumed {
                 // The part was of something else: once more from the start.
                 fs::remove_file(&part).map_err(disk)?;
-                let again = self.complete(url, &part, pin, &mut arrived);
-                if again.is_ok() {
-                    wrong = mismatch(&content(&part, expected.as_ref())?, expected.as_ref(), pin);
+                match self.complete(url, &part, pin, &mut arrived) {
+                    Ok(()) => {
+                        wrong = mismatch(&content(&part, expected.as_ref())?, expected.as_ref(), pin);
+                    }
+                    Err(Broken::Stopped) => return Err(stopped()),
+                    Err(_) => {}
                 }
             }
             match wrong {
@@ -236,7 +276,7 @@ impl Fetcher {
         url: &str,
         part: &Utf8Path,
         pin: Option<&Pin>,
-        arrived: &mut dyn FnMut(u64, Option<u64>),
+        arrived: &mut dyn FnMut(u64, Option<u64>) -> ControlFlow<()>,
     ) -> Result<(), Broken> {
         let size = || fs::metadata(part).map_or(0, |meta| meta.len());
         let mut fruitless = 0;

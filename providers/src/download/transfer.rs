@@ -5,6 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ pub(super) enum Broken {
     Refused(String),
     /// The file could not be written.
     Disk(std::io::Error),
+    /// Whoever hears of the progress wanted no more of it.
+    Stopped,
 }
 
 impl From<std::io::Error> for Broken {
@@ -85,13 +88,14 @@ impl Client {
         body.read_to_string().map_err(|error| error.to_string())
     }
 
-    /// Brings what is missing of `part`. `arrived` hears how many bytes there are by now, and how many there will be.
+    /// Brings what is missing of `part`. `arrived` hears how many bytes there are by now, and how many there will be, and may
+    /// end it.
     pub(super) fn fetch(
         &self,
         url: &str,
         part: &Utf8Path,
         most: Option<u64>,
-        arrived: &mut dyn FnMut(u64, Option<u64>),
+        arrived: &mut dyn FnMut(u64, Option<u64>) -> ControlFlow<()>,
     ) -> Result<(), Broken> {
         let mut file = OpenOptions::new().append(true).create(true).open(part)?;
         let have = file.metadata()?.len();
@@ -121,7 +125,7 @@ impl Client {
             }
             (status, _) => return Err(Broken::Refused(format!("the server answered {status}"))),
         };
-        arrived(size, total);
+        go_on(arrived(size, total))?;
         loop {
             match self.next(&stream)? {
                 Told::Bytes(bytes) => {
@@ -131,7 +135,7 @@ impl Client {
                         return Err(Broken::Refused("it is longer than what was locked".into()));
                     }
                     file.write_all(&bytes)?;
-                    arrived(size, total);
+                    go_on(arrived(size, total))?;
                 }
                 Told::End if total.is_some_and(|total| size < total) => {
                     return Err(Broken::Cut(format!("it ended after {size} bytes")));
@@ -186,6 +190,13 @@ fn ask(agent: &Agent, url: &str, have: u64, sender: &SyncSender<Told>) -> Result
         if read == 0 || sender.send(Told::Bytes(buffer)).is_err() {
             return Ok(());
         }
+    }
+}
+
+fn go_on(heard: ControlFlow<()>) -> Result<(), Broken> {
+    match heard {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(Broken::Stopped),
     }
 }
 

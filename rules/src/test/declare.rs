@@ -24,6 +24,7 @@ use super::runtime::Choice;
 use super::tools::{Facts, Tools};
 use super::{NAME, TestPayload, TestSetup, params_of};
 use crate::deps::{self, BuildHost};
+use crate::download::Missing;
 use crate::python_env;
 use crate::state::declare::Asker;
 use crate::state::{self, Policy};
@@ -51,6 +52,8 @@ pub struct HostFacts {
     pub packages: Option<python_env::Recipe>,
     /// When tests begin from the states of guests.
     pub guest_states: Policy,
+    /// Downloads whose files are missing.
+    pub downloads: Arc<Missing>,
     /// Hosts that build what tests need, by name.
     pub hosts: BTreeMap<String, Arc<BuildHost>>,
 }

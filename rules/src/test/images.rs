@@ -11,6 +11,7 @@ use vtbuild_providers::params::{ParamError, Params};
 
 use super::declare::HostFacts;
 use super::modules::Known;
+use crate::download;
 
 /// One image of one machine, or of a test that has no machine.
 #[derive(Clone, Debug)]
@@ -183,7 +184,7 @@ pub(crate) fn need(
     }))
 }
 
-/// An image file that a person put into the data folder.
+/// An image file that a person put into the data folder, or that a download brings there.
 fn owned_file(file: &Utf8Path, facts: &HostFacts, optional: bool) -> Spec {
     let mut spec = Spec::new(FILE, file.as_str());
     spec.sources = Box::new([SourceFile::new(file.as_str(), &facts.data_dir.join(file))]);
@@ -192,6 +193,13 @@ fn owned_file(file: &Utf8Path, facts: &HostFacts, optional: bool) -> Spec {
         Arc::from(vtbuild_engine::resolve::OPTIONAL),
         Some(Arc::from(optional)),
     )]);
+    if let Some(download) = facts.downloads.making(file) {
+        spec.needs = Box::new([Need {
+            role: Arc::from(download::ROLE),
+            made: None,
+            otherwise: Some(download.clone()),
+        }]);
+    }
     spec
 }
 

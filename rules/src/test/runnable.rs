@@ -1,8 +1,11 @@
 //! What is known of a test before it runs: which way it would be run, and what it would miss on this host.
 
+use std::sync::Arc;
+
 use camino::Utf8Path;
 use serde::Serialize;
 use vtbuild_engine::resolve::FILE;
+use vtbuild_engine::spec::Spec;
 use vtbuild_engine::variant::Variant;
 use vtbuild_providers::params::Params;
 use vtbuild_providers::qemu::find_program;
@@ -116,7 +119,9 @@ fn images_of(params: &Params, setup: &TestSetup) -> Vec<Lack> {
             Ok(need) => need?,
             Err(message) => return Some(Lack::Parameter(message)),
         };
-        let spec = need.otherwise.filter(|spec| spec.rule == FILE)?;
+        // What a download brings, a run fetches by itself.
+        let brought = |spec: &Arc<Spec>| !spec.needs.is_empty();
+        let spec = need.otherwise.filter(|spec| spec.rule == FILE && !brought(spec))?;
         let absent = |path: &Utf8Path| !path.exists();
         let source = spec.sources.iter().find(|source| absent(&source.path))?;
         Some(Lack::Image(source.path.to_string()))
