@@ -78,6 +78,28 @@ fn commands_run_before_and_after_with_the_parameters_in_their_environment() {
 }
 
 #[test]
+fn limits_hold_for_a_test_its_machines_and_its_commands() {
+    let sandbox = sandbox(
+        "        - lots:\n            vt_ulimit_nofile = lots\n        - limited:\n            type = limited\n            vms = vm1\n            start_vm = yes\n            nics =\n            mem = 64\n            kernel_vm1 =\n            initrd_vm1 =\n            kernel_params_vm1 =\n            vt_ulimit_nofile = 777\n            vt_ulimit_core = 0\n            pre_command = \"ulimit -n\"\n",
+    );
+    sandbox.write(
+        "mine/generic/tests/limited.py",
+        "import resource\n\n\ndef run(test, params, env):\n    for name, value in (('NOFILE', 777), ('CORE', 0)):\n        found = resource.getrlimit(getattr(resource, f'RLIMIT_{name}'))\n        if found != (value, value):\n            test.fail(f'{name} is {found}')\n    with open(f\"/proc/{env.get_vm('vm1').get_pid()}/limits\") as limits:\n        files = next(line for line in limits if line.startswith('Max open files'))\n    if files.split()[3:5] != ['777', '777']:\n        test.fail(files)\n",
+    );
+    let run = sandbox.run("//plain --accel tcg --progress plain").exit(1);
+    assert_eq!(run.verdict("plain.limited").status, "PASS", "{}", run.whole());
+    let log = sandbox.logs_of("plain.limited").join("pre_command.log");
+    assert!(std::fs::read_to_string(log).unwrap().contains("\n777\n"));
+    let lots = run.verdict("plain.lots");
+    assert_eq!(lots.status, "ERROR", "{}", run.whole());
+    assert!(
+        lots.reason.unwrap().contains("vt_ulimit_nofile"),
+        "{}",
+        run.whole()
+    );
+}
+
+#[test]
 fn a_test_has_its_own_time_limit() {
     let sandbox = sandbox("        - endless:\n            naps = 60\n            test_timeout = 1\n");
     let run = sandbox.run("//plain --progress plain").exit(1);

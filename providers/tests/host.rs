@@ -15,7 +15,7 @@ use vtbuild_providers::host::{
     CallError, Ending, Finished, Handler, HostError, HostSetup, Interpreters, Note, Packages, Request,
     Runtime, Start, run,
 };
-use vtbuild_providers::process::Exit;
+use vtbuild_providers::process::{Exit, Limits};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -102,6 +102,7 @@ fn start(scratch: &Scratch, modules: Vec<TestModule>) -> Start {
             io: None,
         },
         accelerator: "tcg",
+        limits: Limits::default(),
         probes: None,
         watched: Vec::new(),
     }

@@ -73,11 +73,7 @@ impl Source {
     ///
     /// # Errors
     /// When no address gives what it must be.
-    pub async fn get(
-        &self,
-        download: &Download,
-        progress: &mut Listener<'_>,
-    ) -> Result<Pin, DownloadError> {
+    pub async fn get(&self, download: &Download, progress: &mut Listener<'_>) -> Result<Pin, DownloadError> {
         let pin = self.pins.pin(download)?;
         let fetcher = Fetcher::new(self.launcher.clone(), self.data_dir.clone(), self.silence);
         let got = fetcher.get(download, pin.as_ref(), progress).await?;
@@ -98,7 +94,10 @@ impl Missing {
         let mut missing = BTreeMap::new();
         for (download, pin) in downloads {
             let files = [Some(&download.destination), download.unpacked.as_ref()];
-            let absent = files.into_iter().flatten().filter(|file| !data_dir.join(file).exists());
+            let absent = files
+                .into_iter()
+                .flatten()
+                .filter(|file| !data_dir.join(file).exists());
             let absent: Vec<Utf8PathBuf> = absent.cloned().collect();
             let spec = Arc::new(spec(download, pin.as_ref()));
             for file in absent {
@@ -121,7 +120,8 @@ fn spec(download: Download, pin: Option<&Pin>) -> Spec {
         (None, Some(Expected::Sum(sum))) => Some(format!("{} {}", sum.algorithm.name(), sum.hex)),
         (None, Some(Expected::Listed(..)) | None) => None,
     };
-    let declared = |name: &str, value: Option<String>| -> Declared { (Arc::from(name), value.map(Arc::from)) };
+    let declared =
+        |name: &str, value: Option<String>| -> Declared { (Arc::from(name), value.map(Arc::from)) };
     let unpacked = download.unpacked.as_ref().map(ToString::to_string);
     let program = download.unpack_with.as_ref().map(|words| words.join(" "));
     let mut spec = Spec::new(NAME, format!("download {}", download.name));

@@ -54,7 +54,7 @@ def serve(connection, start):
     folders = stage.extend_path(start)
     test = Test(start["name"], params, start["dirs"], start["log"])
     env = _make_env(start, params)
-    verdict = _run_modules(start["modules"], test, params, env)
+    verdict = _run_modules(start, test, params, env)
     verdict = _run_exit_functions(verdict, params, env)
     stage.send_verdict(
         connection,
@@ -83,10 +83,11 @@ def _make_env(start, params):
 # The test.
 
 
-def _run_modules(modules, test, params, env):
+def _run_modules(start, test, params, env):
     try:
+        stage.limit(start.get("limits", {}))
         layers.enter()
-        for module in modules:
+        for module in start["modules"]:
             run = stage.load(module["name"], module["path"])
             LOG.info("running %s (%s)", module["name"], module["path"])
             run(test, params, env)

@@ -142,6 +142,23 @@ def log_error(error):
 # The test's modules.
 
 
+def limit(limits):
+    """Limit this process and all that it starts: ``{"nofile": 8192, "memlock": None}``, None being no limit.
+
+    :raise OSError: where this user may not have so much.
+    """
+    if not limits:
+        return
+    import resource
+
+    for name, value in limits.items():
+        wanted = resource.RLIM_INFINITY if value is None else value
+        try:
+            resource.setrlimit(getattr(resource, f"RLIMIT_{name.upper()}"), (wanted, wanted))
+        except (OSError, ValueError) as error:
+            raise OSError(f"the limit {name} cannot be {'unlimited' if value is None else value}: {error}") from error
+
+
 def extend_path(start):
     """Put the provider's folders on ``sys.path`` and return all folders that belong to it."""
     own = [os.path.dirname(os.path.abspath(module["path"])) for module in start["modules"]]

@@ -6,6 +6,8 @@ use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::process::Limits;
+
 /// The number in `start.protocol`. The other side refuses another one.
 pub const PROTOCOL: u32 = 1;
 
@@ -39,6 +41,9 @@ pub struct Start {
     pub qemu: Programs,
     /// How guests run: `kvm` or `tcg`.
     pub accelerator: &'static str,
+    /// What the test may take of the host.
+    #[serde(skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
     /// A folder for what QEMU's programs answer, where such answers are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probes: Option<Utf8PathBuf>,

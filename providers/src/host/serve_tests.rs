@@ -6,6 +6,7 @@ use tokio::io::AsyncReadExt;
 
 use super::*;
 use crate::host::protocol::{Dirs, PROTOCOL, Programs, Status};
+use crate::process::Limits;
 
 pub(crate) fn start() -> Start {
     let dirs = Dirs {
@@ -36,6 +37,7 @@ pub(crate) fn start() -> Start {
             io: None,
         },
         accelerator: "tcg",
+        limits: Limits::default(),
         probes: None,
         watched: Vec::new(),
     }

@@ -13,7 +13,7 @@ use super::handle::{Machine, Running};
 use super::ports;
 use super::spec::{MachineSpec, MonitorKind};
 use crate::accel::Accel;
-use crate::process::{Child, Command, Launcher, Stream};
+use crate::process::{Child, Command, Launcher, Limits, Stream};
 use crate::qemu::Qemu;
 use crate::qmp::{Qmp, QmpError, Transcript};
 
@@ -33,6 +33,8 @@ pub struct Launch {
     pub qemu: Qemu,
     /// The accelerator.
     pub accel: Accel,
+    /// What QEMU may take of the host.
+    pub limits: Limits,
     /// A folder for sockets. Short: a socket's path has 107 bytes. Each machine makes a folder of its own in it.
     pub run_dir: Utf8PathBuf,
     /// The folder for serial logs, QMP logs, command lines and what QEMU prints.
@@ -132,6 +134,7 @@ impl Spawned {
             .args(&argv)
             .stdout(Stream::File(stderr.clone()))
             .stderr(Stream::File(stderr.clone()))
+            .limits(launch.limits.clone())
             .remove_after(sockets);
         std::fs::write(&shown, format!("{command}\n")).map_err(files(shown))?;
         let child = launch.launcher.spawn(command).await;

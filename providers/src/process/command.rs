@@ -6,6 +6,8 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use camino::Utf8PathBuf;
 
+use super::limits::Limits;
+
 /// Where one of a child's output streams goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Stream {
@@ -34,6 +36,7 @@ pub struct Command {
     pub(super) stderr: Stream,
     pub(super) fds: Vec<OwnedFd>,
     pub(super) remove: Vec<Utf8PathBuf>,
+    pub(super) limits: Limits,
 }
 
 impl Command {
@@ -50,6 +53,7 @@ impl Command {
             stderr: Stream::Null,
             fds: Vec::new(),
             remove: Vec::new(),
+            limits: Limits::default(),
         }
     }
 
@@ -116,6 +120,12 @@ impl Command {
         let number = fd.as_raw_fd();
         self.fds.push(fd);
         number
+    }
+
+    /// Limits it, and all that it starts.
+    pub fn limits(mut self, limits: Limits) -> Command {
+        self.limits = limits;
+        self
     }
 
     /// Has the guard remove this file or folder once the child and all its descent are dead.

@@ -18,6 +18,7 @@ use tokio::net::UnixStream;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::descent;
+use super::limits::Limit;
 use super::remove;
 
 /// The first argument that turns a program into a guard.
@@ -53,6 +54,8 @@ struct Orders {
     /// Descriptors that the command inherits under their own number.
     fds: Vec<RawFd>,
     remove: Vec<PathBuf>,
+    /// What holds for the command.
+    limits: Vec<Limit>,
     /// A child that a fork server made before it became this guard: the command.
     adopt: Option<Pid>,
     /// The command; without any, the guard is a janitor.
@@ -70,6 +73,10 @@ impl Orders {
             let value = args.next().ok_or_else(invalid)?;
             match option.to_str() {
                 Some("--remove") => orders.remove.push(value.into()),
+                Some("--limit") => {
+                    let limit = value.to_str().and_then(Limit::parse);
+                    orders.limits.push(limit.ok_or_else(invalid)?);
+                }
                 Some("--link") => orders.link = Some(number(&value)?),
                 Some("--stdin") => orders.streams[0] = Some(number(&value)?),
                 Some("--stdout") => orders.streams[1] = Some(number(&value)?),
@@ -233,6 +240,8 @@ async fn say(link: &mut UnixStream, line: &str) -> io::Result<()> {
 
 /// Starts the command. What it was given is closed here on return, so that ends of pipes and sockets have no holder but it.
 fn start(orders: Orders) -> io::Result<Pid> {
+    // They hold for the guard, too, which needs next to nothing.
+    orders.limits.iter().try_for_each(Limit::set)?;
     let mut words = orders.command.into_iter();
     let program = words.next().ok_or_else(invalid)?;
     let mut command = Command::new(&program);

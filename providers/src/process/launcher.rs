@@ -183,6 +183,10 @@ impl Prepared {
             prepared.options.push("--remove".into());
             prepared.options.push(absolute(&path).into());
         }
+        for limit in prepared.command.limits.options() {
+            prepared.options.push("--limit".into());
+            prepared.options.push(limit.into());
+        }
         Ok(prepared)
     }
 

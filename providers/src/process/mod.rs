@@ -32,6 +32,7 @@ mod fork_server;
 pub mod guard;
 mod janitor;
 mod launcher;
+mod limits;
 mod output;
 mod remove;
 
@@ -40,4 +41,5 @@ pub use command::{Command, Stream};
 pub use fork_server::ForkServer;
 pub use janitor::Janitor;
 pub use launcher::{Launcher, SpawnError};
+pub use limits::Limits;
 pub use output::{Output, OutputError};

@@ -7,6 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Map, Value, json};
 use vtbuild_providers::host::protocol::{Dirs, PROTOCOL, Programs, StartedVm, Status, TestModule};
 use vtbuild_providers::host::{HostSetup, Interpreters, Packages, Runtime, Start, run};
+use vtbuild_providers::process::Limits;
 
 use crate::bench::{Bench, boots, guest};
 use crate::support::launcher;
@@ -53,6 +54,7 @@ fn start(bench: &Bench, module: &str, params: Map<String, Value>) -> Start {
             io: None,
         },
         accelerator: "tcg",
+        limits: Limits::default(),
         probes: None,
         watched: Vec::new(),
     }

@@ -9,7 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use vtbuild_providers::accel::Accel;
 use vtbuild_providers::machine::{Launch, MachineSpec};
 use vtbuild_providers::params::Params;
-use vtbuild_providers::process::Launcher;
+use vtbuild_providers::process::{Launcher, Limits};
 use vtbuild_providers::qemu::Qemu;
 
 /// A launcher whose guards are the program built for tests.
@@ -76,6 +76,7 @@ pub(crate) async fn launch(scratch: &Scratch) -> Launch {
         launcher,
         qemu,
         accel: Accel::Tcg,
+        limits: Limits::default(),
         run_dir: scratch.join("r"),
         log_dir: scratch.join("logs"),
     }

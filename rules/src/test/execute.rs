@@ -16,6 +16,7 @@ use vtbuild_providers::host::{
 };
 use vtbuild_providers::machine::Launch;
 use vtbuild_providers::params::Params;
+use vtbuild_providers::process::Limits;
 
 use super::around::{self, Around, Host, Machines};
 use super::declare::PACKAGES_ROLE;
@@ -375,6 +376,7 @@ pub(crate) async fn launch(
         accel: wanted
             .or(rule.setup.facts.accel)
             .unwrap_or(vtbuild_providers::accel::Accel::Tcg),
+        limits: Limits::from_params(params).map_err(error)?,
         run_dir,
         log_dir: job.logs.clone(),
     })
@@ -470,6 +472,7 @@ fn start(
         },
         log: job.logs.join("debug.log"),
         accelerator: launch.accel.name(),
+        limits: launch.limits.clone(),
         probes: Some(probes_of(&rule.setup.trees, &launch.qemu)?),
         vms: vms
             .into_iter()

@@ -121,7 +121,9 @@ fn images_of(params: &Params, setup: &TestSetup) -> Vec<Lack> {
         };
         // What a download brings, a run fetches by itself.
         let brought = |spec: &Arc<Spec>| !spec.needs.is_empty();
-        let spec = need.otherwise.filter(|spec| spec.rule == FILE && !brought(spec))?;
+        let spec = need
+            .otherwise
+            .filter(|spec| spec.rule == FILE && !brought(spec))?;
         let absent = |path: &Utf8Path| !path.exists();
         let source = spec.sources.iter().find(|source| absent(&source.path))?;
         Some(Lack::Image(source.path.to_string()))

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use async_trait::async_trait;
-use vtbuild_providers::process::{Command, OutputError};
+use vtbuild_providers::process::{Command, Limits, OutputError};
 
 use super::{Host, Problem, Step, asked, error, seconds};
 
@@ -37,7 +37,8 @@ async fn run(at: &Host, key: &str) -> Result<(), Problem> {
     };
     let patience = seconds(&at.params, &format!("{key}_timeout"), PATIENCE)?;
     let optional = asked(&at.params, &format!("{key}_noncritical")).map_err(error)?;
-    let mut command = Command::new("sh").args(["-c", text]).dir(&at.logs);
+    let limits = Limits::from_params(&at.params).map_err(error)?;
+    let mut command = Command::new("sh").args(["-c", text]).dir(&at.logs).limits(limits);
     for (name, value) in at.params.iter() {
         command = command.env(format!("{EXPORTED}{name}"), value);
     }
