@@ -218,6 +218,46 @@ fn a_branch_a_tag_and_a_commit_are_followed() {
 }
 
 #[test]
+fn what_is_pinned_comes_without_its_history() {
+    let sandbox = sandbox();
+    let repo = Repo::new(&sandbox, "repo");
+    repo.commit("second");
+    let second = repo.git("rev-parse HEAD");
+    repo.git("tag v2");
+    let third = repo.commit("third");
+    let mirror = || {
+        let mirrors = sandbox.cache().join("providers/mirrors");
+        let found = mirrors.read_dir_utf8().unwrap().flatten();
+        let mut found = found.filter(|entry| entry.file_type().unwrap().is_dir());
+        found.next().unwrap().into_path()
+    };
+    let commits = || {
+        let words = format!("--git-dir={} rev-list {second}", mirror());
+        repo.git(&words).lines().count()
+    };
+    for pin in [format!("ref: {second}"), "ref: v2".into()] {
+        repo.define(&repo.uri(), &pin);
+        assert_eq!(revision(&sandbox), "second", "{pin}");
+        assert_eq!(commits(), 1, "{pin}");
+        // Another host, with the lock and an empty cache.
+        make_writable(&sandbox.cache());
+        std::fs::remove_dir_all(sandbox.cache()).unwrap();
+        assert_eq!(revision(&sandbox), "second", "{pin}");
+        assert_eq!(commits(), 1, "{pin}");
+    }
+    // A branch needs all there is; its lock does not, elsewhere.
+    repo.define(&repo.uri(), "branch: main");
+    assert_eq!(revision(&sandbox), "third");
+    make_writable(&sandbox.cache());
+    std::fs::remove_dir_all(sandbox.cache()).unwrap();
+    assert_eq!(revision(&sandbox), "third");
+    let words = format!("--git-dir={} rev-list {third}", mirror());
+    assert_eq!(repo.git(&words).lines().count(), 1);
+    told(&sandbox, "providers update", 0);
+    assert_eq!(revision(&sandbox), "third");
+}
+
+#[test]
 fn a_commit_that_changes_no_file_of_a_test_runs_nothing() {
     let sandbox = sandbox();
     let repo = Repo::new(&sandbox, "repo");

@@ -173,7 +173,7 @@ async fn at_commit(
     hold_mirror(repositories, source);
     if !repositories.knows(source, commit).await? {
         note(&format!("fetching the test provider {name} from {}", source.url));
-        repositories.fetch(source).await?;
+        repositories.fetch(source, Some(commit)).await?;
         if !repositories.knows(source, commit).await? {
             return Err(ProviderError::NoSuchCommit {
                 place: source.place.clone(),
@@ -208,7 +208,7 @@ pub async fn newest(
 ) -> Result<(String, Utf8PathBuf), ProviderError> {
     hold_mirror(repositories, source);
     note(&format!("fetching the test provider {name} from {}", source.url));
-    repositories.fetch(source).await?;
+    repositories.fetch(source, None).await?;
     let commit = repositories.resolve(source).await?;
     let root = held(repositories.checkout(source, &commit).await?)?;
     Ok((commit, root))

@@ -38,6 +38,8 @@ const MISLEADING: [&str; 6] = [
     "GIT_NAMESPACE",
     "GIT_CEILING_DIRECTORIES",
 ];
+/// How everything is fetched.
+const FETCH: [&str; 4] = ["fetch", "-q", "--no-write-fetch-head", "--no-auto-maintenance"];
 /// Settings of every call, against hooks, helpers and transfers that stand still.
 const SETTINGS: [&str; 6] = [
     "core.hooksPath=/dev/null",
@@ -71,11 +73,12 @@ impl Repositories {
         (is_commit(commit) && trusted && folder.is_dir()).then_some(folder)
     }
 
-    /// Fetches all branches and tags, and the commit asked for even where none of them leads to it.
+    /// Fetches what the definition asks for, and the commit that is locked where one is. Where that is a tag or a commit,
+    /// it comes without its history if the server allows that; else all branches and tags come.
     ///
     /// # Errors
     /// When the repository cannot be reached or git refuses.
-    pub async fn fetch(&self, source: &GitSource) -> Result<(), ProviderError> {
+    pub async fn fetch(&self, source: &GitSource, locked: Option<&str>) -> Result<(), ProviderError> {
         let mirror = self.mirror_of(source);
         let _turn = self.turn(&mirror)?;
         let failed = |reason: String| ProviderError::Fetch {
@@ -92,16 +95,11 @@ impl Repositories {
             self.must(None, &["init", "-q", "--bare", mirror.as_str()], &failed)
                 .await?;
         }
+        if self.fetch_alone(source, &mirror, locked).await? {
+            return Ok(());
+        }
         let all = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];
-        let fetch = [
-            "fetch",
-            "-q",
-            "--prune",
-            "--no-write-fetch-head",
-            "--no-auto-maintenance",
-            "--",
-        ];
-        let words = [&fetch[..], &[&source.url], &all].concat();
+        let words = [&FETCH[..], &["--prune", "--", &source.url], &all].concat();
         let output = self.git(Some(&mirror), &words, TRANSFER).await?;
         if !output.exit.success() {
             return Err(failed(said(&output)));
@@ -111,11 +109,50 @@ impl Repositories {
         if let Some(commit) = lone
             && !self.has(&mirror, commit).await?
         {
-            let words = [&fetch[..], &[&source.url, commit]].concat();
+            let words = [&FETCH[..], &["--", &source.url, commit]].concat();
             let output = self.git(Some(&mirror), &words, TRANSFER).await?;
             tracing::debug!(commit, answer = said(&output), "asked for a commit of no branch");
         }
         Ok(())
+    }
+
+    /// Fetches tag and commit without their history where nothing else is asked for. Says whether it could.
+    async fn fetch_alone(
+        &self,
+        source: &GitSource,
+        mirror: &Utf8Path,
+        locked: Option<&str>,
+    ) -> Result<bool, ProviderError> {
+        let pinned = source.reference.as_deref();
+        let tag = pinned.filter(|name| !is_commit(name));
+        let tag = tag.map(|name| format!("+refs/tags/{name}:refs/tags/{name}"));
+        let commit = pinned.filter(|name| is_commit(name)).or(locked);
+        let wanted: Vec<&str> = tag.as_deref().into_iter().chain(commit).collect();
+        // A mirror that has the history needs little to go on with it, and must not be cut.
+        let whole = !mirror.join("shallow").is_file() && self.has_any(mirror).await?;
+        if wanted.is_empty() || whole {
+            return Ok(false);
+        }
+        let words = [
+            &FETCH[..],
+            &["--depth=1", "--no-tags", "--", &source.url],
+            &wanted,
+        ]
+        .concat();
+        let output = self.git(Some(mirror), &words, TRANSFER).await?;
+        tracing::debug!(
+            ?wanted,
+            answer = said(&output),
+            "asked for a commit without its history"
+        );
+        Ok(output.exit.success())
+    }
+
+    /// Whether a mirror has any branch or tag.
+    async fn has_any(&self, mirror: &Utf8Path) -> Result<bool, ProviderError> {
+        let words = ["for-each-ref", "--count=1", "--format=%(refname)"];
+        let output = self.git(Some(mirror), &words, LOCAL).await?;
+        Ok(!output.stdout.trim().is_empty())
     }
 
     /// Whether the mirror has a commit already.
