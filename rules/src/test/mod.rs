@@ -218,5 +218,42 @@ impl TestPayload {
 
 /// The parameters of a variant as a map.
 pub(crate) fn params_of(listed: &vtbuild_engine::variant::Params) -> Params {
-    listed.iter().cloned().collect()
+    with_machines_of_migrations(listed.iter().cloned().collect())
+}
+
+/// The machines of `migrate_vms` are machines of the test as those of `vms` are.
+fn with_machines_of_migrations(mut params: Params) -> Params {
+    let mut vms = params.objects("vms");
+    let listed = vms.len();
+    for vm in params.objects("migrate_vms") {
+        if !vms.contains(&vm) {
+            vms.push(vm);
+        }
+    }
+    if vms.len() > listed {
+        let vms = vms.join(" ");
+        params.set("vms", vms);
+    }
+    params
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn machines_of_migrations_are_added_once() {
+        let vms = |entries: &[(&str, &str)]| {
+            let params = with_machines_of_migrations(entries.iter().copied().collect());
+            params.text("vms").map(str::to_owned)
+        };
+        let both = [("vms", "vm1 vm2"), ("migrate_vms", "vm2 vm3 vm3")];
+        assert_eq!(vms(&both).as_deref(), Some("vm1 vm2 vm3"));
+        assert_eq!(vms(&[("migrate_vms", "vm3")]).as_deref(), Some("vm3"));
+        assert_eq!(
+            vms(&[("vms", " vm1"), ("migrate_vms", "")]).as_deref(),
+            Some("vm1")
+        );
+        assert_eq!(vms(&[]), None);
+    }
 }
