@@ -11,7 +11,10 @@ from support import InProcess, Refusal
 
 from aexpect import ShellCmdError
 from virttest import data_dir, remote_build, virt_vm
+from virttest.utils_env import Env
 from virttest.utils_params import Params
+from vtbuild_host import upstream_builder
+from vtbuild_host.deps import Deps
 
 MAKEFILE = "all: out\n\tcat part/*.txt > out\n\techo made >> log\nout:\n"
 
@@ -192,6 +195,79 @@ class BuiltBeforeTest(Site):
         self.assertTrue(data_dir.is_built(self.folder))
         self.assertFalse(data_dir.is_built(self.source))
         self.assertFalse(data_dir.is_built(f"{self.folder}-not"))
+
+
+class UpstreamsMachine:
+    """A machine of upstream's packages: its guest is a folder of this host."""
+
+    def __init__(self, address):
+        self.address = address
+        self.copied = []
+
+    def is_alive(self):
+        return True
+
+    def get_address(self):
+        return self.address
+
+    def wait_for_login(self):
+        return self
+
+    def cmd_status(self, command):
+        return subprocess.run(["sh", "-c", command], capture_output=True).returncode
+
+    def cmd(self, command, timeout=60):
+        if self.cmd_status(command):
+            raise ShellCmdError(command, 1, "")
+        return ""
+
+    def close(self):
+        pass
+
+    def copy_files_to(self, folder, to, timeout):
+        self.copied.append(folder)
+        shutil.copytree(folder, to)
+
+
+@unittest.skipUnless(shutil.which("make"), "needs make")
+class UnderUpstreamTest(Site):
+    def setUp(self):
+        super().setUp()
+        self.addCleanup(setattr, remote_build, "Builder", remote_build.Builder)
+        self.vm = UpstreamsMachine("192.0.2.1")
+        self.env = Env()
+        self.env.register_vm("vm1", self.vm)
+
+    def builder(self, deps, source=None, flags=""):
+        upstream_builder.offer(deps, self.env)
+        params = Params(vms="vm0 vm1", tmp_dir=str(self.guest))
+        return remote_build.Builder(params, "192.0.2.1", str(source or self.source), flags)
+
+    def test_sources_are_sent_and_made_where_they_differ(self):
+        path = Path(self.builder(Deps()).build())
+        self.assertEqual((path / "out").read_text(), "one\ntwo\n")
+        self.builder(Deps()).build()
+        self.assertEqual((len(self.vm.copied), (path / "log").read_text()), (1, "made\n"))
+        self.write("part/a.txt", "other\n")
+        self.builder(Deps()).build()
+        self.assertEqual((len(self.vm.copied), (path / "out").read_text()), (2, "other\ntwo\n"))
+
+    def test_what_was_built_is_put_in_place_without_make(self):
+        made = self.guest.parent / "made"
+        made.mkdir()
+        (made / "out").write_text("built before\n")
+        build = {"source": str(self.source), "folder": str(made), "make_flags": []}
+        builder = self.builder(Deps(builds=[build]), made)
+        path = Path(builder.build())
+        self.assertEqual(path, Path(builder.full_build_path))
+        self.assertEqual((path / "out").read_text(), "built before\n")
+        self.assertFalse((path / "log").exists())
+        self.assertIn("app-", path.name)
+
+    def test_the_machine_is_the_one_at_the_address(self):
+        upstream_builder.offer(Deps(), self.env)
+        with self.assertRaisesRegex(virt_vm.VMError, "vm0, vm1 has the address 192.0.2.9"):
+            remote_build.Builder(Params(vms="vm0 vm1"), "192.0.2.9", str(self.source))
 
 
 if __name__ == "__main__":

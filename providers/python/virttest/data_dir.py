@@ -52,17 +52,9 @@ def get_deps_dir(target=None):
     return found
 
 
-def use_deps(folder):
-    """Take note that the test depends on all that is in `folder`; return it."""
-    return _deps.use(folder)
-
-
-def deps_build(folder, make_flags=None):
-    """What was built of the sources in `folder`, or what is in `folder`; None where there is no such build.
-
-    :param make_flags: with these words for ``make`` and no others.
-    """
-    return _deps.build(folder, make_flags)
+def deps():
+    """The folders that the test asks for with :func:`get_deps_dir`, and what was built of them."""
+    return _deps
 
 
 def is_built(path):

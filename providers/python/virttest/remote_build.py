@@ -10,35 +10,19 @@ the guest. Otherwise the sources are: only files that differ are sent, and ``mak
 been made yet.
 """
 
-import hashlib
-import logging
-import os
-import shlex
-
 from virttest import absent, core, data_dir
 from virttest.remote import TransferError
-from vtbuild_host import files
+from vtbuild_host import builder, files
 
 __getattr__ = absent(__name__)
-
-LOG = logging.getLogger("avocado.virttest.remote_build")
-
-#: In the build folder: what was sent there; and, once ``make`` has succeeded, the same again.
-_SENT = ".vtbuild-mirror"
-_MADE = ".vtbuild-made"
 
 
 class BuildError(Exception):
     """The sources, or what was built of them, could not be brought into the guest."""
 
 
-class Builder:
+class Builder(builder.Builder):
     """One folder of sources, and where its programs are in the guest."""
-
-    #: Seconds that ``make`` may take: an emulated guest compiles slowly.
-    MAKE_TIMEOUT = 1200
-    #: Seconds that sending may take, logging in included.
-    SYNC_TIMEOUT = 600
 
     def __init__(self, params, address, source, make_flags="", build_dir=None):
         """Choose the place; nothing is done yet.
@@ -48,34 +32,13 @@ class Builder:
         :param make_flags: targets and variables for ``make``, as a shell has them.
         :param build_dir: the folder of the guest below which to build; the parameter ``tmp_dir``, or ``/tmp``.
         """
-        self.vm = _machine_at(params, address)
-        self.make_flags = make_flags
-        #: What was built before the test began; None where ``make`` has to run in the guest.
-        self.built = data_dir.deps_build(source, shlex.split(make_flags))
-        self.source = os.path.normpath(source)
-        other = data_dir.deps_build(source)
-        if other:
-            # A folder with what was built may have been given: its sources are elsewhere.
-            self.source = os.path.normpath(other["source"])
-            if not self.built:
-                data_dir.use_deps(self.source)
-        flags = hashlib.sha256(make_flags.encode()).hexdigest()[:8]
-        folder = build_dir or params.get("tmp_dir", "/tmp")
-        #: Where in the guest the programs are, once they are built.
-        self.full_build_path = f"{folder.rstrip('/')}/{os.path.basename(self.source)}-{flags}"
+        super().__init__(_machine_at(params, address), data_dir.deps(), params, source, make_flags, build_dir)
 
-    def build(self):
-        """Bring the programs, or their sources, into the guest, make them where needed, and return their path."""
-        if self.sync_directories() or not self._is_made():
-            self.make()
-        return self.full_build_path
-
-    def sync_directories(self):
-        """Make the guest's folder the same as the host's; return whether ``make`` has to run because of it.
+    def _send(self, folder):
+        """Send what differs, remove what was sent once and is gone.
 
         :raise BuildError: where that is not possible.
         """
-        folder = self.built["folder"] if self.built else self.source
         files.hand_over(folder)
         try:
             done = core.call(
@@ -87,29 +50,8 @@ class Builder:
             )
         except TransferError as error:
             raise BuildError(str(error)) from error
-        LOG.info("%s: sent %d, removed %d", self.full_build_path, done["sent"], done["removed"])
-        return not self.built and bool(done["sent"] or done["removed"])
-
-    def make(self):
-        """Run ``make``, unless it has run before the test began; aexpect.ShellCmdError with its output where it fails."""
-        if self.built:
-            LOG.info("%s: built before the test began", self.full_build_path)
-            return
-        with self.vm.wait_for_login() as session:
-            session.cmd(f"cd {self._quoted()} && rm -f {_MADE}")
-            output = session.cmd(f"make -C {self._quoted()} {self.make_flags}".rstrip(), timeout=self.MAKE_TIMEOUT)
-            session.cmd(f"cd {self._quoted()} && cp {_SENT} {_MADE}")
-        LOG.debug("%s", output)
-
-    def _is_made(self):
-        if self.built:
-            return True
-        with self.vm.wait_for_login() as session:
-            return session.cmd_status(f"cd {self._quoted()} && cmp -s {_SENT} {_MADE}") == 0
-
-    def _quoted(self):
-        """The build folder as one word of a shell."""
-        return shlex.quote(self.full_build_path)
+        builder.LOG.info("%s: sent %d, removed %d", self.full_build_path, done["sent"], done["removed"])
+        return bool(done["sent"] or done["removed"])
 
 
 def _machine_at(params, address):

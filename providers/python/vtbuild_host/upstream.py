@@ -14,6 +14,7 @@ asks QEMU dozens of questions         asks each once per binary (:mod:`vtbuild_h
 listens to the network with tcpdump   not with user networking, where there is nothing to hear
 saves its environment as a pickle     keeps it in the process, which ends with the test
 ``aexpect_helper`` from the PATH      from a folder with that one program (:mod:`vtbuild_host.programs`)
+``remote_build.Builder`` on Python 2  as in the other runtimes (:mod:`vtbuild_host.upstream_builder`)
 ====================================  ================================================================================
 
 The order of phases is that of upstream's own runner: preprocess, the modules of ``type``, functions at exit, what is to
@@ -24,7 +25,7 @@ import importlib
 import logging
 import sys
 
-from vtbuild_host import layers, loopback, places, ports, probes, programs, stage, world
+from vtbuild_host import layers, loopback, places, ports, probes, programs, stage, upstream_builder, world
 from vtbuild_host.verdict import Verdict, one_line
 
 LOG = logging.getLogger("avocado.vtbuild.upstream")
@@ -40,6 +41,7 @@ _PRELOADED = (
     "virttest.utils_disk",
     "virttest.error_event",
     "virttest.funcatexit",
+    "virttest.remote_build",
 )
 
 #: What upstream's own launcher sets from its options and configuration, for a host without privileges.
@@ -120,6 +122,7 @@ def _run(scene, start):
     env = utils_env.Env()
     if all(params.object_params(nic).get("nettype", "user") == "user" for nic in params.objects("nics")):
         env.start_ip_sniffing = lambda params: env.data.setdefault("address_cache", _addresses())
+    upstream_builder.offer(scene.deps, env)
     verdict = Verdict()
     try:
         try:
