@@ -38,6 +38,12 @@ def run(test, params, env):
         with open(os.path.join(data_dir.get_data_dir(), path), "r+b") as image:
             image.seek(params.get_numeric("spoil_at", 0))
             image.write(bytes(16))
+    for path in params.objects("leak"):
+        # Where a fresh qcow2 image of small size counts its clusters: one that nothing leads to.
+        with open(os.path.join(data_dir.get_data_dir(), path), "r+b") as image:
+            image.truncate(11 * 65536)
+            image.seek(2 * 65536 + 2 * 10)
+            image.write(bytes([0, 1]))
 "#;
 
 const HEAD: &str = "- probe:
@@ -172,4 +178,24 @@ fn a_damaged_image_is_found_by_the_check_after_the_test() {
     let run = sandbox.run("//probe --progress plain --accel tcg").exit(1);
     assert_eq!(run.verdict("probe").status, "ERROR");
     assert!(run.whole().contains("image1 of vm1"), "{}", run.whole());
+}
+
+#[test]
+fn leaked_clusters_are_warned_of_unless_they_may_leak() {
+    let sandbox = workspace(
+        "    image_name_image1 = images/fresh
+    force_create_image = yes
+    check_image = yes
+    expect_format = qcow2
+    leak = images/fresh.qcow2
+    variants:
+        - told:
+        - tolerated:
+            skip_cluster_leak_warn = yes
+",
+    );
+    let run = sandbox.run("//probe --progress plain --accel tcg").exit(0);
+    assert_eq!(run.verdict("probe.told").status, "WARN", "{}", run.whole());
+    assert!(run.whole().contains("1 leaked clusters"), "{}", run.whole());
+    assert_eq!(run.verdict("probe.tolerated").status, "PASS", "{}", run.whole());
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from support import InProcess, Refusal
 
-from avocado.core.exceptions import TestFail
+from avocado.core.exceptions import TestFail, TestWarn
 from virttest import asset, data_dir, env_process, utils_logfile, virt_vm
 from virttest.qemu_monitor import HumanMonitor, MonitorNotSupportedMigCapError, QMPMonitor, get_monitor_function
 from virttest.qemu_vm import VM
@@ -286,6 +286,17 @@ class PreparationTest(unittest.TestCase):
             self.assertEqual(made[-1][-2], str(self.folder / "y.qcow2"))
             env_process.process_images(env_process.postprocess_image, test, params)
         self.assertEqual(os.listdir(self.folder), [])
+
+    def test_clusters_that_may_leak_are_no_warning(self):
+        data_dir.configure(self.dirs, [])
+        params = Params(images="a", check_image="yes", image_name=str(self.folder / "x"), image_format="qcow2")
+        leaks = {"status": 3, "stdout": "1 leaked clusters were found on the image.", "stderr": ""}
+        with InProcess({"image.run": leaks}):
+            with self.assertRaises(TestWarn):
+                env_process.check_image(None, params, "a")
+            env_process.check_image(None, Params({**params, "skip_cluster_leak_warn": "yes"}), "a")
+        with InProcess({"image.run": {**leaks, "status": 1, "stdout": ""}}), self.assertRaises(TestWarn):
+            env_process.check_image(None, Params({**params, "skip_cluster_leak_warn": "yes"}), "a")
 
     def test_a_running_machine_stands_still_while_its_images_are_dealt_with(self):
         params = Params(vms="vm1", images="a")

@@ -327,6 +327,7 @@ fn in_guest(app: &str, params: &Params, variant: &Variant, facts: &HostFacts) ->
         origin: Origin::Input,
         published: false,
         check: false,
+        may_leak: false,
     };
     let need = need(&image, &builder, facts, &Known::default())
         .map_err(|message| ("image_recipe", message))?

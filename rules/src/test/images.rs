@@ -28,6 +28,8 @@ pub(crate) struct ImageUse {
     pub(crate) published: bool,
     /// Whether `qemu-img check` looks at it afterwards.
     pub(crate) check: bool,
+    /// Whether clusters that it finds leaked are no reason to warn.
+    pub(crate) may_leak: bool,
 }
 
 /// How an image comes to be in a test's data folder.
@@ -96,6 +98,7 @@ fn images(vm: Option<&str>, view: &Params) -> Result<Vec<ImageUse>, ParamError> 
         let made = origin == Origin::Created && spec.backing().is_none();
         let published = made && !params.switch("remove_image")?.unwrap_or(true);
         let check = on("check_image")?;
+        let may_leak = check && on("skip_cluster_leak_warn")?;
         images.push(ImageUse {
             role: vm.map_or_else(
                 || Arc::from(name.as_str()),
@@ -106,6 +109,7 @@ fn images(vm: Option<&str>, view: &Params) -> Result<Vec<ImageUse>, ParamError> 
             origin,
             published,
             check,
+            may_leak,
         });
     }
     Ok(images)

@@ -2,10 +2,12 @@
 
 use vtbuild_engine::outcome::{Outcome, Produced, Status};
 use vtbuild_engine::rule::Job;
+use vtbuild_providers::desk::OpenImage;
 use vtbuild_providers::image::{CheckOutcome, QemuImg};
 
 use super::TestPayload;
 use super::folder::DataFolder;
+use super::images::ImageUse;
 
 /// Looks at the images and takes out those that are passed on. A problem here turns a pass into an error.
 pub(super) async fn look(
@@ -21,7 +23,7 @@ pub(super) async fn look(
         };
         // What is as it was made is in order, and `qemu-img check` would take longer than many a test.
         if image.check && !DataFolder::is_untouched(&left) {
-            check(outcome, img, &left, &image.role).await;
+            check(outcome, img, &left, image).await;
         }
         if image.published && outcome.status.lets_followers_run() {
             let path = job.scratch.join(format!("made-{}", outcome.outputs.len()));
@@ -40,9 +42,10 @@ pub(super) async fn look(
     }
 }
 
-async fn check(outcome: &mut Outcome, img: &QemuImg, left: &vtbuild_providers::desk::OpenImage, role: &str) {
+async fn check(outcome: &mut Outcome, img: &QemuImg, left: &OpenImage, image: &ImageUse) {
     let (status, problem) = match img.check(&left.file, &left.format).await {
         Ok(CheckOutcome::Good | CheckOutcome::Unsupported) => return,
+        Ok(CheckOutcome::Leaks { .. }) if image.may_leak => return,
         Ok(CheckOutcome::Leaks { clusters }) => (
             Status::Warn,
             format!("qemu-img check: {clusters} leaked clusters"),
@@ -56,7 +59,7 @@ async fn check(outcome: &mut Outcome, img: &QemuImg, left: &vtbuild_providers::d
         ),
         Err(problem) => (Status::Error, format!("failed to {problem}")),
     };
-    worse(outcome, status, format!("{role}: {problem}"));
+    worse(outcome, status, format!("{}: {problem}", image.role));
 }
 
 /// A problem after the body counts when the body passed; otherwise the body's own reason stands.
