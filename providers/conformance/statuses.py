@@ -39,7 +39,7 @@ def main():
                 for name, result in job(left).shares().items():
                     record.add(name, way, result)
                     _say(f"    {result['status']:<9} {name}")
-    if not options.no_second and not options.names:
+    if not options.no_second:
         for way in (way for way in jobs if way in RUNTIMES):
             _say(f"{way}: the second time")
             passed = [name for name in names if record.get(name, way)["status"] == "PASS"]
