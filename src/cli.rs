@@ -350,8 +350,10 @@ pub struct FmtArgs {
     pub check: bool,
 }
 
-/// `vtbuild cartesian`: the options are those of the field's own tool.
+/// `vtbuild cartesian`: the options are those of the field's own tool. As there, one may be said again, the last one counts,
+/// and a long one may be cut short as far as no other begins like it.
 #[derive(Args, Debug, Clone)]
+#[command(args_override_self = true, infer_long_args = true)]
 pub struct CartesianArgs {
     /// The configuration file
     #[arg(value_name = "FILE")]
@@ -372,8 +374,8 @@ pub struct CartesianArgs {
     #[arg(short, long)]
     pub defaults: bool,
     /// With --defaults: comma-separated variables whose blocks are expanded all the same
-    #[arg(short, long, value_name = "LIST", value_delimiter = ',')]
-    pub expand: Vec<String>,
+    #[arg(short, long, value_name = "LIST")]
+    pub expand: Option<String>,
     /// Keep suffixed keys that have the same value as the plain one
     #[arg(short = 's', long = "skip-dups")]
     pub keep_dups: bool,

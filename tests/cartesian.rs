@@ -121,6 +121,18 @@ fn defaults_and_what_is_expanded_all_the_same() {
 }
 
 #[test]
+fn options_may_be_said_again_and_cut_short() {
+    let text = "variants v:\n  - @a:\n  - b:\nvariants w:\n  - @c:\n  - d:\n";
+    let folder = Folder::with(&[("d.cfg", text)]);
+    assert_eq!(folder.list(&["-cc", "d.cfg"]), folder.list(&["--cont", "d.cfg"]));
+    // Of two lists the last one counts.
+    assert_eq!(
+        folder.list(&["--def", "-d", "-e", "v", "--exp=w", "--nam", "d.cfg"]),
+        "(w=c).(v=a)\n(w=d).(v=a)\n"
+    );
+}
+
+#[test]
 fn suffixed_keys_that_agree() {
     let folder = Folder::with(&[("s.cfg", "variants:\n  - a:\n    x = 1\n    suffix _s\nx = 1\n")]);
     assert!(!folder.list(&["-c", "s.cfg"]).contains("x_s"));

@@ -85,9 +85,10 @@ fn load(args: &CartesianArgs) -> Result<Program, Failure> {
 }
 
 fn list(program: &Program, args: &CartesianArgs, out: &mut impl Write) -> Result<(), Stop> {
+    let expand = args.expand.iter().flat_map(|list| list.split(','));
     let options = ExpandOptions {
         defaults: args.defaults,
-        expand: args.expand.iter().map(|name| name.trim().to_owned()).collect(),
+        expand: expand.map(|name| name.trim().to_owned()).collect(),
         keep_dups: args.keep_dups,
         strict: args.strict,
     };
