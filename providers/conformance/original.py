@@ -4,7 +4,8 @@ What it needs on the host is what its own set-up asks for (``avocado vt-bootstra
 ``avocado-framework-plugin-vt``. Everything it writes stays below one folder: the launcher is given a home there.
 
 Its configuration set cannot say all that ours does. What is made equal is what decides how long a guest takes: the image, the
-kernel that is started directly, memory, processors, the processor's model, user networking, emulation, and disks that wait for nobody.
+kernel that is started directly, memory, processors, the processor's model, user networking, emulation, and disks that wait
+for nobody.
 """
 
 import json
@@ -121,7 +122,8 @@ class Original:
         }
         qemu = shutil.which("qemu-system-x86_64")
         given = [f"{key}={value}" for key, value in params.items()]
-        self.settings.write_text(_SETTINGS.format(timeout=self.timeout, guest_os=_GUEST_OS, params=given, qemu=qemu), encoding="utf-8")
+        text = _SETTINGS.format(timeout=self.timeout, guest_os=_GUEST_OS, params=given, qemu=qemu)
+        self.settings.write_text(text, encoding="utf-8")
 
     def _define_provider(self):
         folder = self.data / "virttest" / "test-providers.d"

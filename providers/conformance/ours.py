@@ -29,7 +29,7 @@ class Ours:
         self._make_workspace(tp_qemu)
 
     def prepare(self):
-        """Have the bundled guest built and upstream's packages installed, unless that was done. Nothing of this is part of any time."""
+        """Have the bundled guest built and upstream's packages installed, unless that was done. No time includes it."""
         done = self.folder / "prepared"
         if done.exists():
             return

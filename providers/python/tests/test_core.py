@@ -3,7 +3,6 @@
 import pathlib
 import re
 import threading
-import time
 import unittest
 
 from support import PACKAGES, InProcess, Refusal

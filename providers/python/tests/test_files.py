@@ -14,7 +14,7 @@ from support import PACKAGES
 
 sys.path.insert(0, str(PACKAGES))
 
-from vtbuild_host import files  # noqa: E402  the path above must come first
+from vtbuild_host import files
 
 
 class Files(unittest.TestCase):
@@ -48,7 +48,7 @@ class Files(unittest.TestCase):
         self.assertFalse((self.root / "mine/none").exists())
         self.assertFalse(os.access(self.root / "mine/nothing", os.R_OK))
         with self.assertRaises(FileNotFoundError):
-            open(self.root / "mine/absent")
+            (self.root / "mine/absent").read_text()
         self.assertEqual(self.seen("read"), ["mine/text"])
         self.assertEqual(self.seen("absent"), ["mine/absent", "mine/none", "mine/nothing"])
 

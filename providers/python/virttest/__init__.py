@@ -14,8 +14,8 @@ for its imports        ``asset`` ``bootstrap`` ``data_dir`` ``env_process`` ``er
 the host itself        ``core`` (the socket) ``error_kinds`` (answers become exceptions) ``runner`` ``verdict``
 =====================  ==============================================================================================
 
-What many tests use is imported before a process is forked, everything else when it is first asked for. Only the standard library is
-used. A name that is not here is an error that says so. Where the modules of the second row come from is decided by
+What many tests use is imported before a process is forked, everything else when it is first asked for. Only the standard
+library is used. A name that is not here is an error that says so. Where the modules of the second row come from is decided by
 ``vtbuild_host.layers``: they are ours, or upstream's.
 """
 

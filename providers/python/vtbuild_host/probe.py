@@ -74,7 +74,6 @@ def _objects():
     }
     try:
         from virttest.qemu_devices import qcontainer, qdevices
-
         from virttest.qemu_monitor import QMPMonitor
 
         objects["devices"] = [

@@ -1,5 +1,6 @@
 import logging
 
+
 def run(test, params, env):
 
     """
