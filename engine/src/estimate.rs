@@ -1,5 +1,7 @@
 //! How long actions are going to take, from how long they took.
 
+use std::cmp::{Ordering, Reverse};
+
 use vtbuild_cache::{Store, StoreError};
 
 use crate::graph::Graph;
@@ -114,18 +116,71 @@ impl Estimates {
         path
     }
 
-    /// Who should start first: those with the longest way to the end. Equals keep the order of the graph. The smallest number
-    /// is the first.
+    /// Who should start first: those with the longest way to the end. Of those whose ways are nearly as long, the ones
+    /// with the same aid are neighbours, so that what it unpacks to is still in memory for the next. Equals keep the order of
+    /// the graph. The smallest number is the first.
     #[must_use]
     pub fn priorities(&self, graph: &Graph) -> Vec<u32> {
         let remaining = self.remaining(graph);
         let mut order: Vec<ActionId> = graph.order().to_vec();
-        order.sort_by(|a, b| remaining[b.index()].total_cmp(&remaining[a.index()]));
+        order.sort_by_cached_key(|id| {
+            let band = band(remaining[id.index()]);
+            // Every other band the other way round: the next one mostly begins with the aid that this one ends with.
+            let aid = aid_of(graph, *id).map(|aid| {
+                if band % 2 == 0 {
+                    i64::from(aid)
+                } else {
+                    -i64::from(aid)
+                }
+            });
+            (
+                Reverse(band),
+                aid.is_none(),
+                aid,
+                Reverse(Seconds(remaining[id.index()])),
+            )
+        });
         let mut places = vec![0; graph.len()];
         for (place, id) in (0..).zip(order) {
             places[id.index()] = place;
         }
         places
+    }
+}
+
+/// Ways to the end of one band differ by less than a quarter: what is known of how long an action takes is no better.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a float becomes the nearest number there is"
+)]
+fn band(remaining: f64) -> i64 {
+    match remaining > 0.0 {
+        true => (remaining.ln() / 1.25_f64.ln()).floor() as i64,
+        false => i64::MIN,
+    }
+}
+
+/// The first of the aids that an action waits for.
+fn aid_of(graph: &Graph, id: ActionId) -> Option<u32> {
+    let mut links = graph.waits_for(id);
+    links.find(|(_, link)| link.is_aid()).map(|(aid, _)| aid.0)
+}
+
+/// Seconds that can be compared: none here is not a number.
+#[derive(PartialEq)]
+struct Seconds(f64);
+
+impl Eq for Seconds {}
+
+impl PartialOrd for Seconds {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Seconds {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.total_cmp(&other.0)
     }
 }
 
@@ -174,6 +229,51 @@ mod tests {
         assert_eq!(estimates.priorities(&graph), [0, 1, 2, 4, 3]);
         assert_eq!(estimates.critical_path(&graph), [0, 1, 3].map(ActionId::at));
         assert_eq!(estimates.total().to_bits(), 16.0_f64.to_bits());
+    }
+
+    /// Tests that take `seconds`, each with the guest state of its number; and the states in the order in which they start.
+    fn states_in_turn(tests: &[(f64, u32)]) -> Vec<u32> {
+        let spec = |name: &'static str, label: String| Spec::new(RuleName { name, version: 1 }, label);
+        let specs = tests.iter().enumerate().map(|(at, (_, state))| {
+            let mut test = spec("test", format!("t{at}"));
+            test.aids = Box::new([crate::spec::Aid {
+                role: Arc::from("state"),
+                spec: Arc::new(spec("state", format!("s{state}"))),
+                from: 1,
+            }]);
+            Arc::new(test)
+        });
+        let graph = Graph::build(specs.collect()).unwrap();
+        let mut seconds = vec![0.0; graph.len()];
+        for (&id, (took, _)) in graph.wanted().iter().zip(tests) {
+            seconds[id.index()] = *took;
+        }
+        let places = Estimates::given(seconds).priorities(&graph);
+        let mut order: Vec<usize> = (0..tests.len()).collect();
+        order.sort_by_key(|at| places[graph.wanted()[*at].index()]);
+        order.into_iter().map(|at| tests[at].1).collect()
+    }
+
+    #[test]
+    fn tests_of_one_state_are_neighbours_where_they_are_nearly_as_long() {
+        let nearly = [(10.2, 0), (10.1, 1), (10.4, 0), (10.3, 1), (10.0, 0)];
+        let turns = states_in_turn(&nearly)
+            .windows(2)
+            .filter(|pair| pair[0] != pair[1])
+            .count();
+        assert_eq!(turns, 1);
+        // The long one does not wait for its neighbours.
+        assert_eq!(
+            states_in_turn(&[(10.2, 0), (60.0, 1), (10.1, 1), (10.0, 0)])[0],
+            1
+        );
+        // A band begins with the state that the one before it ended with.
+        let bands = [(60.0, 0), (60.0, 1), (30.0, 0), (30.0, 1), (15.0, 0), (15.0, 1)];
+        let turns = states_in_turn(&bands)
+            .windows(2)
+            .filter(|pair| pair[0] != pair[1])
+            .count();
+        assert_eq!(turns, 3);
     }
 
     #[test]
