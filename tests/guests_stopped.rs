@@ -35,7 +35,7 @@ fn however_it_is_stopped_nothing_is_left_behind() {
         });
         running.signal(signal);
         let output = running.wait();
-        assert_nothing_is_left(&sandbox, 10);
+        assert_nothing_is_left(&sandbox, 60);
         if signal == Signal::KILL {
             drop(output.says(&["JOB ID"]));
             continue;
@@ -43,8 +43,10 @@ fn however_it_is_stopped_nothing_is_left_behind() {
         let output = output
             .exit(130)
             .says(&["PASS 0 | ERROR 0 | FAIL 0 | SKIP 1 | WARN 0 | INTERRUPT 1"]);
-        assert_eq!(output.verdict("boot").status, "INTERRUPT");
-        assert_eq!(output.verdict("uptime").status, "SKIP");
+        // Which of the two is first is up to the schedule.
+        let mut ends = ["boot", "uptime"].map(|test| output.verdict(test).status);
+        ends.sort();
+        assert_eq!(ends, ["INTERRUPT", "SKIP"]);
         assert_eq!(
             sandbox.results()["interrupted"],
             if signal == Signal::INT {
@@ -79,7 +81,7 @@ fn two_at_once_share_a_cache_and_what_one_does_the_other_need_not() {
         "{}",
         waited.whole()
     );
-    assert_nothing_is_left(&sandbox, 10);
+    assert_nothing_is_left(&sandbox, 60);
 }
 
 #[test]
@@ -126,5 +128,5 @@ fn a_machine_that_does_not_come_up_says_why() {
         serial.is_some_and(|(_, lines)| lines.contains("kernel")),
         "{reason}"
     );
-    assert_nothing_is_left(&sandbox, 10);
+    assert_nothing_is_left(&sandbox, 60);
 }
