@@ -152,6 +152,10 @@ impl Reporter for Job {
         if serde_json::to_writer(&mut self.events, &line).is_ok() {
             let _ = self.events.write_all(b"\n");
         }
+    }
+
+    fn flush(&mut self) {
+        self.log.flush();
         let _ = self.events.flush();
     }
 

@@ -7,7 +7,7 @@ mod live;
 mod plain;
 mod tally;
 
-use std::io::IsTerminal;
+use std::io::{BufWriter, IsTerminal};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use vtbuild_engine::event::Event;
@@ -19,8 +19,10 @@ use crate::cli::Progress;
 
 /// Someone who is told what happens.
 pub trait Reporter: Send {
-    /// One event.
+    /// One event. What is said of it may be held back up to the next [`flush`](Self::flush).
     fn event(&mut self, event: &Event);
+    /// No event follows for now: what was held back is said.
+    fn flush(&mut self) {}
     /// No more events follow.
     fn close(&mut self);
 }
@@ -48,7 +50,7 @@ pub fn display(progress: Progress, heading: Heading) -> Box<dyn Reporter> {
     if live {
         Box::new(live::Live::new(heading))
     } else {
-        Box::new(plain::Plain::new(anstream::stdout(), heading))
+        Box::new(plain::Plain::new(BufWriter::new(anstream::stdout()), heading))
     }
 }
 
@@ -77,12 +79,18 @@ fn said(event: &Event, explain: bool) -> Vec<String> {
     }
 }
 
+/// How many events may follow each other before what was said of them is shown.
+const BURST: usize = 4096;
+
 /// Hands every event to every reporter until the stream ends.
 pub async fn relay(mut events: UnboundedReceiver<Event>, mut reporters: Vec<Box<dyn Reporter>>) {
-    while let Some(event) = events.recv().await {
-        for reporter in &mut reporters {
-            reporter.event(&event);
+    while let Some(first) = events.recv().await {
+        // Verdicts of the cache come by the thousand.
+        let rest = std::iter::from_fn(|| events.try_recv().ok()).take(BURST);
+        for event in std::iter::once(first).chain(rest) {
+            reporters.iter_mut().for_each(|reporter| reporter.event(&event));
         }
+        reporters.iter_mut().for_each(|reporter| reporter.flush());
     }
     for reporter in &mut reporters {
         reporter.close();

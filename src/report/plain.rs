@@ -29,13 +29,13 @@ impl<W: Write + Send> Plain<W> {
         for line in plain.heading.lines.clone() {
             plain.line(&line);
         }
+        plain.flush();
         plain
     }
 
     fn line(&mut self, line: &str) {
         // A reader that went away must not stop the run.
         let _ = self.out.write_all(format!("{line}\n").as_bytes());
-        let _ = self.out.flush();
     }
 
     fn finished(&mut self, finished: &Finished) {
@@ -90,6 +90,10 @@ impl<W: Write + Send> Reporter for Plain<W> {
         for line in said(event, self.heading.explain) {
             self.line(&line);
         }
+    }
+
+    fn flush(&mut self) {
+        let _ = self.out.flush();
     }
 
     fn close(&mut self) {}
