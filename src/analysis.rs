@@ -93,6 +93,12 @@ impl Analysis {
     /// The selected variants, unless they are more than `most`: then an error that says how many there are and how to
     /// have fewer. `doing` completes "that is too many to …".
     pub fn at_most(&self, most: usize, doing: &str) -> Result<Vec<Variant>, Failure> {
+        self.refuse_more(most, doing)?;
+        self.variants(None)
+    }
+
+    /// The same without making them.
+    pub fn refuse_more(&self, most: usize, doing: &str) -> Result<(), Failure> {
         // Finding out that there are too many must not take as long as making them all.
         if self.stream().nth(most).is_some() {
             let message = format!(
@@ -101,7 +107,7 @@ impl Analysis {
             );
             return Err(Failure::new(Exit::Usage, message));
         }
-        self.variants(None)
+        Ok(())
     }
 
     /// A statement's place as people find it: files of the workspace relative to it, lines of a command line by the

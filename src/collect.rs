@@ -7,6 +7,7 @@ use vtbuild_cache::{Aside, Limits, MadeAgain, Report, Store};
 
 use crate::command::{note, plural, warn};
 use crate::exit::{Exit, Failure};
+use crate::recall;
 use crate::report::seconds;
 use crate::workspace::Workspace;
 
@@ -33,6 +34,7 @@ pub fn asides(cache: &Utf8Path) -> Vec<Aside> {
         aside("answers of QEMU", "probes", 1.0, 0.0),
         aside("needs of tests", "needs", 0.2, 0.0),
         aside("read configuration", "programs", 1.5, 0.0),
+        aside("notes of what passed", recall::FOLDER, 2.0, 1.0),
         aside("files of this program", "bundled", 0.3, 0.0),
     ]
 }

@@ -10,6 +10,7 @@ mod exit;
 mod lock;
 mod lsp;
 mod planned;
+mod recall;
 mod report;
 mod scratch;
 mod ui;

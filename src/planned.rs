@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use camino::{Utf8Path, Utf8PathBuf};
 use tokio::runtime::{Handle, Runtime};
 use vtbuild_cache::Store;
 use vtbuild_engine::graph::Graph;
@@ -15,6 +16,7 @@ use crate::cli::{ActionArgs, HostArgs, SelectArgs};
 use crate::command::warn;
 use crate::execution;
 use crate::exit::Failure;
+use crate::recall::Selected;
 use crate::wiring::Wiring;
 use crate::workspace::{Workspace, downloads};
 
@@ -59,26 +61,15 @@ pub struct Planned {
 impl Planned {
     /// The plan of what the arguments mean.
     pub fn of(args: &ActionArgs, purpose: Purpose) -> Result<Self, Failure> {
-        let analysis = Analysis::of(&args.select)?;
+        let (analysis, store, runtime) = begin(args)?;
         let workspace = &analysis.workspace;
-        workspace
-            .problems
-            .iter()
-            .for_each(|problem| warn(&problem.to_string()));
-        let store = execution::open_store(workspace)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let mut variants = if args.all {
             analysis.variants(None)?
         } else {
             analysis.at_most(MOST, purpose.doing)?
         };
         if everything(&args.select) {
-            let left_out = leave_out_manual(&mut variants);
-            if left_out > 0 {
-                warn(&format!(
-                    "{left_out} variants with `manual = yes` are left out of //...; they run when they are named"
-                ));
-            }
+            tell_left_out(leave_out_manual(&mut variants));
         }
         let foreseen = Foreseen::of(workspace, &variants, store, runtime.handle(), args, purpose)?;
         let Foreseen {
@@ -87,6 +78,66 @@ impl Planned {
             resolver,
             plan,
         } = foreseen;
+        Ok(Self {
+            analysis,
+            wiring,
+            graph,
+            resolver,
+            plan,
+            runtime,
+        })
+    }
+}
+
+/// The workspace with its configuration, its cache, and what waits for children.
+fn begin(args: &ActionArgs) -> Result<(Analysis, Store, Runtime), Failure> {
+    let analysis = Analysis::of(&args.select)?;
+    let problems = analysis.workspace.problems.iter();
+    problems.for_each(|problem| warn(&problem.to_string()));
+    let store = execution::open_store(&analysis.workspace)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    Ok((analysis, store, runtime))
+}
+
+/// The folder of a workspace's jobs, `asked` for or not.
+pub fn results(workspace: &Workspace, asked: Option<&Utf8Path>) -> Utf8PathBuf {
+    asked.map_or_else(|| workspace.root.join("job-results"), Utf8Path::to_owned)
+}
+
+fn tell_left_out(count: usize) {
+    if count > 0 {
+        warn(&format!(
+            "{count} variants with `manual = yes` are left out of //...; they run when they are named"
+        ));
+    }
+}
+
+impl Planned {
+    /// The same, where what earlier commands noted of variants that are in the cache stands for declaring them: those are no part
+    /// of the graph. `asked` is the folder of jobs that was asked for.
+    pub fn recalling(args: &ActionArgs, purpose: Purpose, asked: Option<&Utf8Path>) -> Result<Self, Failure> {
+        let (analysis, store, runtime) = begin(args)?;
+        if !args.all {
+            analysis.refuse_more(MOST, purpose.doing)?;
+        }
+        let workspace = &analysis.workspace;
+        let resolver = Arc::new(execution::resolver(store, workspace));
+        let mut selected = Selected::of(
+            &analysis,
+            args,
+            &resolver,
+            results(workspace, asked),
+            runtime.handle(),
+        )?;
+        tell_left_out(selected.left_out());
+        let wiring = selected.rules(runtime.handle())?;
+        let wiring = wiring.with_guest_states(args.guest_states());
+        let graph = Arc::new(selected.graph(&wiring)?);
+        if purpose.fetch && args.select.config.place.locked {
+            downloads::check_locked(workspace, &graph)?;
+        }
+        let plan = Plan::make(&graph, &resolver, PlanOptions::default());
+        let plan = selected.finish(&wiring, &graph, plan.map_err(|error| unreadable(&error))?)?;
         Ok(Self {
             analysis,
             wiring,
@@ -150,17 +201,17 @@ pub fn everything(select: &SelectArgs) -> bool {
     select.targets.iter().any(|target| target == "//...")
 }
 
-/// Variants with `manual = yes` (tests that fail on purpose, say, or that need a hand) run when they are named, not with
-/// everything. Returns how many there are.
+/// Whether a variant has `manual = yes` (a test that fails on purpose, say, or that needs a hand): it runs when it is named, not
+/// with everything.
+pub fn is_manual(variant: &Variant) -> bool {
+    let mut params = variant.params.iter();
+    params.any(|(key, value)| &**key == "manual" && &**value == "yes")
+}
+
+/// Leaves those out. Returns how many there are.
 pub fn leave_out_manual(variants: &mut Vec<Variant>) -> usize {
     let before = variants.len();
-    let manual = |variant: &Variant| {
-        variant
-            .params
-            .iter()
-            .any(|(key, value)| &**key == "manual" && &**value == "yes")
-    };
-    variants.retain(|variant| !manual(variant));
+    variants.retain(|variant| !is_manual(variant));
     before - variants.len()
 }
 

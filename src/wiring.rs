@@ -3,9 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use vtbuild_cache::Digest;
 use vtbuild_engine::graph::Graph;
+use vtbuild_engine::recall::{Names, names};
+use vtbuild_engine::resolve::FILE;
 use vtbuild_engine::rule::{DeclareError, Rule, Rules};
 use vtbuild_engine::spec::Spec;
 use vtbuild_engine::variant::Variant;
@@ -41,6 +45,15 @@ pub const KINDS: [&str; 8] = [
     python_env::NAME.name,
     VISIT,
 ];
+/// The kinds of actions that tests stand on.
+pub const BELOW: [&str; 6] = [
+    vtbuild_rules::image::NAME.name,
+    vtbuild_rules::state::NAME.name,
+    vtbuild_rules::deps::NAME.name,
+    vtbuild_rules::deps::TOOLCHAIN.name,
+    python_env::NAME.name,
+    FILE.name,
+];
 /// How many variants that make no sense are named.
 const NAMED: usize = 10;
 
@@ -52,28 +65,31 @@ pub struct Wiring {
 }
 
 impl Wiring {
-    /// Finds out what tests depend on beside their variants. An accelerator is looked for only where a variant has a machine.
+    /// Finds out what tests depend on beside their variants.
     pub async fn of(
         workspace: &Workspace,
         variants: &[Variant],
         accel: AccelArg,
         runtime: RuntimeArg,
     ) -> Result<Self, Failure> {
+        Self::with(workspace, &Traits::of(variants), variants, accel, runtime).await
+    }
+
+    /// The same where `variants` are only those of a selection that have to be declared. An accelerator is looked for only
+    /// where a variant of the selection has a machine.
+    pub async fn with(
+        workspace: &Workspace,
+        traits: &Traits,
+        variants: &[Variant],
+        accel: AccelArg,
+        runtime: RuntimeArg,
+    ) -> Result<Self, Failure> {
         let launcher = Launcher::this_program();
-        let param = |key: &str| {
-            let value = |variant: &Variant| {
-                let found = variant.params.iter().find(|(name, _)| &**name == key);
-                found
-                    .map(|(_, value)| value.trim().to_owned())
-                    .filter(|value| !value.is_empty())
-            };
-            variants.iter().find_map(value)
-        };
         let memory = workspace.cache.join("probes");
-        let emulators = emulators(variants);
-        let tools = Tools::find(&launcher, &emulators, &memory).await;
+        let emulators = &traits.emulators;
+        let tools = Tools::find(&launcher, emulators, &memory).await;
         let first = emulators.iter().find(|name| tools.emulators.contains_key(*name));
-        let accel = match (first.filter(|_| param("vms").is_some()), accel) {
+        let accel = match (first.filter(|_| traits.machines), accel) {
             (None, _) => None,
             (Some(_), AccelArg::Kvm) => Some(Accel::Kvm),
             (Some(_), AccelArg::Tcg) => Some(Accel::Tcg),
@@ -87,7 +103,7 @@ impl Wiring {
             None => survey(workspace, variants, &python).await,
         };
         let wanted = runtime.map_or_else(|| survey.needs_packages(), Runtime::needs_packages);
-        let packages = if wanted || param("runtime").is_some() {
+        let packages = if wanted || traits.runtime {
             let interpreter = Interpreter::find(&launcher, &memory).await;
             let interpreter =
                 interpreter.map_err(|error| Failure::environment(format!("failed to {error}")))?;
@@ -169,8 +185,33 @@ impl Wiring {
         image::spec(recipe, size, &self.setup.facts.tools)
     }
 
+    /// The digest of what declaring looks at beside variants and files that are sources.
+    pub fn surroundings(&self, programs: &BTreeSet<String>, left_out: &[Utf8PathBuf]) -> Option<Digest> {
+        self.setup.surroundings(programs, left_out)
+    }
+
+    /// The names of the programs that were looked for while declaring.
+    pub fn programs(&self) -> BTreeSet<String> {
+        self.setup.programs()
+    }
+
+    /// Files beside its sources that an action's declaration has read; nothing where that is not known.
+    pub fn looked_into(&self, spec: &Spec) -> Option<Vec<Utf8PathBuf>> {
+        self.setup.looked_into(spec)
+    }
+
+    /// Whether what is kept of the tests' needs is still what declarations have gone by.
+    pub fn is_as_surveyed(&self) -> bool {
+        self.setup.facts.survey.is_current()
+    }
+
     /// The graph of the variants and all that they stand on.
     pub fn graph(&self, variants: &[Variant]) -> Result<Graph, Failure> {
+        self.titled(variants, titles(&variants.iter().map(names).collect::<Vec<_>>()))
+    }
+
+    /// The same with their tests under these titles.
+    pub fn titled(&self, variants: &[Variant], titles: Vec<Arc<str>>) -> Result<Graph, Failure> {
         let rule = TestRule::new(self.setup.clone(), "".into());
         let declared: Vec<_> = variants.par_iter().map(|variant| rule.declare(variant)).collect();
         let mut specs = Vec::with_capacity(variants.len());
@@ -184,21 +225,59 @@ impl Wiring {
         if !errors.is_empty() {
             return Err(senseless(&errors));
         }
-        tell_apart(&mut specs, variants);
+        for (spec, title) in specs.iter_mut().zip(titles) {
+            spec.title = title;
+        }
         Graph::build(specs.into_iter().map(Arc::new).collect())
             .map_err(|error| Failure::config(error.to_string()))
     }
 }
 
-/// The emulators that variants name, and the one of those that name none.
-fn emulators(variants: &[Variant]) -> BTreeSet<String> {
-    let mut names: BTreeSet<&str> = [EMULATOR].into();
-    for variant in variants {
-        let named = variant.params.iter().filter(|(name, _)| &**name == "qemu_binary");
-        names.extend(named.map(|(_, value)| value.trim()));
+/// What of all selected variants together decides which tools are looked for.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct Traits {
+    /// The emulators that variants name, and the one of those that name none.
+    emulators: BTreeSet<String>,
+    /// The other programs that were looked for when they were declared.
+    pub programs: BTreeSet<String>,
+    /// Whether one of them has a machine.
+    machines: bool,
+    /// Whether one of them names a runtime.
+    runtime: bool,
+}
+
+impl Traits {
+    /// Those of these variants.
+    pub fn of<'v>(variants: impl IntoIterator<Item = &'v Variant>) -> Self {
+        let mut traits = Self {
+            emulators: [EMULATOR.to_owned()].into(),
+            ..Self::default()
+        };
+        for variant in variants {
+            for (name, value) in variant.params.iter() {
+                let value = value.trim();
+                match &**name {
+                    _ if value.is_empty() => {}
+                    "vms" => traits.machines = true,
+                    "runtime" => traits.runtime = true,
+                    "qemu_binary" if !traits.emulators.contains(value) => {
+                        traits.emulators.insert(value.to_owned());
+                    }
+                    _ => {}
+                }
+            }
+        }
+        traits
     }
-    names.remove("");
-    names.into_iter().map(str::to_owned).collect()
+
+    /// Those of both.
+    pub fn and(mut self, other: Self) -> Self {
+        self.emulators.extend(other.emulators);
+        self.programs.extend(other.programs);
+        self.machines |= other.machines;
+        self.runtime |= other.runtime;
+        self
+    }
 }
 
 /// What the tests' modules need. Without it each test is run by our own package, and says itself what is missing.
@@ -238,19 +317,20 @@ fn senseless(errors: &[DeclareError]) -> Failure {
     Failure::config(lines.join("\n"))
 }
 
-/// Tests that share a name (they differ in guest or hardware) are shown by their short names, and if those are the same
-/// too, by their full ones.
-fn tell_apart(specs: &mut [Spec], variants: &[Variant]) {
-    let levels: [fn(&Variant) -> &Arc<str>; 2] = [|variant| &variant.shortname, |variant| &variant.name];
-    for name in levels {
+/// What tests are shown as. Those that share a name (they differ in guest or hardware) are shown by their short names, and if
+/// those are the same too, by their full ones.
+pub fn titles(names: &[Names]) -> Vec<Arc<str>> {
+    let mut titles: Vec<Arc<str>> = names.iter().map(|[shown, ..]| shown.clone()).collect();
+    for level in 1..3 {
         let mut seen: HashMap<Arc<str>, usize> = HashMap::new();
-        for spec in specs.iter() {
-            *seen.entry(spec.title.clone()).or_default() += 1;
+        for title in &titles {
+            *seen.entry(title.clone()).or_default() += 1;
         }
-        for (spec, variant) in specs.iter_mut().zip(variants) {
-            if seen[&spec.title] > 1 {
-                spec.title = name(variant).clone();
+        for (title, names) in titles.iter_mut().zip(names) {
+            if seen[title] > 1 {
+                *title = names[level].clone();
             }
         }
     }
+    titles
 }

@@ -3,6 +3,7 @@
 
 mod support;
 
+use camino::Utf8PathBuf;
 use support::{Sandbox, files_below};
 
 /// Two tests on the recipe's image and one without any.
@@ -43,6 +44,13 @@ fn workspace() -> Sandbox {
 fn ran(sandbox: &Sandbox) -> (bool, Vec<String>) {
     let run = sandbox.run("//... --progress plain --accel tcg").exit(0);
     (run.stdout().contains("image mini: PASS"), run.ran())
+}
+
+/// A disk in the store.
+fn disk(sandbox: &Sandbox) -> Utf8PathBuf {
+    let blobs = files_below(&sandbox.cache().join("cas"));
+    let is_disk = |path: &Utf8PathBuf| std::fs::read(path).unwrap().starts_with(b"QFI\xfb");
+    blobs.into_iter().find(is_disk).expect("the disk is in the store")
 }
 
 fn names(names: &[&str]) -> Vec<String> {
@@ -97,13 +105,11 @@ fn a_recipe_of_the_workspace_comes_before_the_bundled_one() {
 fn a_damaged_image_is_set_aside_and_built_again() {
     let sandbox = workspace();
     ran(&sandbox);
-    let blobs = files_below(&sandbox.cache().join("cas"));
-    let is_disk = |path: &&camino::Utf8PathBuf| std::fs::read(path).unwrap().starts_with(b"QFI\xfb");
-    let disk = blobs.iter().find(is_disk).expect("the disk is in the store");
-    let mut bytes = std::fs::read(disk).unwrap();
+    let disk = disk(&sandbox);
+    let mut bytes = std::fs::read(&disk).unwrap();
     *bytes.last_mut().unwrap() ^= 0xff;
-    std::fs::remove_file(disk).unwrap();
-    std::fs::write(disk, bytes).unwrap();
+    std::fs::remove_file(&disk).unwrap();
+    std::fs::write(&disk, bytes).unwrap();
 
     let verify = sandbox.run("cache verify").exit(5);
     let verify = verify.says(&["1 are not"]);
@@ -114,4 +120,91 @@ fn a_damaged_image_is_set_aside_and_built_again() {
     assert_eq!(run.ran(), ["apart", "first", "second"]);
     drop(run.complains(&[]));
     drop(sandbox.run("cache verify").exit(0).says(&["0 are not"]));
+}
+
+/// What a dry run foresees by the notes of earlier commands, which must be there, and what it foresees without them.
+fn foreseen(sandbox: &Sandbox) -> [String; 2] {
+    let notes = sandbox.cache().join("notes");
+    assert_ne!(
+        files_below(&notes),
+        Vec::<Utf8PathBuf>::new(),
+        "nothing was noted"
+    );
+    let dry = || {
+        let run = sandbox.run("//... --dry-run --accel tcg").exit(0);
+        run.stdout().to_owned()
+    };
+    let by_notes = dry();
+    std::fs::remove_dir_all(&notes).unwrap();
+    [by_notes, dry()]
+}
+
+/// Runs until all is in the cache, and noted.
+fn settle(sandbox: &Sandbox) {
+    ran(sandbox);
+    assert_eq!(ran(sandbox), (false, names(&[])));
+    let notes = || {
+        let files = files_below(&sandbox.cache().join("notes"));
+        let content = files.iter().map(|file| std::fs::read(file).unwrap());
+        content.collect::<Vec<_>>()
+    };
+    let before = notes();
+    assert_eq!(ran(sandbox), (false, names(&[])));
+    assert_eq!(notes(), before, "notes that hold are not written again");
+}
+
+#[test]
+fn notes_foresee_of_tests_on_images_what_a_look_up_does() {
+    let sandbox = workspace();
+    let given = "        - given:
+            image_name_image1 = images/given
+            image_format_image1 = raw
+            image_recipe_image1 =
+";
+    sandbox.write("mine/generic/tests/cfg/all.cfg", &format!("{CFG}{given}"));
+    let image = |content: &str| {
+        std::fs::create_dir_all(sandbox.path("images")).unwrap();
+        sandbox.write("images/given.raw", &content.repeat(1024));
+    };
+    image("one");
+    let edits: [(&dyn Fn(), &[&str]); 6] = [
+        (&|| (), &[]),
+        (
+            &|| sandbox.edit("recipes/mini/build", "cluster_size=64k", "cluster_size=128k"),
+            &["image mini", "mine.plain.first", "mine.plain.second"],
+        ),
+        (
+            // Where no module is looked for, and all of a recipe counts.
+            &|| sandbox.write("recipes/mini/__pycache__/notes", "A new file of the recipe."),
+            &["image mini", "mine.plain.first", "mine.plain.second"],
+        ),
+        (&|| image("two"), &["mine.plain.given"]),
+        (
+            &|| std::fs::remove_file(disk(&sandbox)).unwrap(),
+            &["image mini", "mine.plain.first", "mine.plain.second"],
+        ),
+        (
+            &|| sandbox.count_calls(),
+            &[
+                "image mini",
+                "mine.plain.first",
+                "mine.plain.second",
+                "mine.plain.given",
+            ],
+        ),
+    ];
+    for (at, (edit, concerned)) in edits.into_iter().enumerate() {
+        settle(&sandbox);
+        edit();
+        let [by_notes, by_look_up] = foreseen(&sandbox);
+        assert_eq!(by_notes, by_look_up, "edit {at}");
+        for name in concerned {
+            assert!(by_notes.contains(name), "edit {at}: no {name} in {by_notes}");
+        }
+    }
+    settle(&sandbox);
+    std::fs::remove_file(sandbox.path("images/given.raw")).unwrap();
+    let [by_notes, by_look_up] = foreseen(&sandbox);
+    assert_eq!(by_notes, by_look_up, "without the image");
+    assert!(by_notes.contains("mine.plain.given"), "{by_notes}");
 }

@@ -193,6 +193,12 @@ pub(crate) fn hits_from_bytes(mut bytes: &[u8]) -> Result<Vec<Hit>, Damage> {
     Ok(hits)
 }
 
+/// The trace of the first of several light parts.
+pub(crate) fn first_trace(mut bytes: &[u8]) -> Option<Digest> {
+    let _length: [u8; 4] = take(&mut bytes).ok()?;
+    take(&mut bytes).ok().map(Digest::from_bytes)
+}
+
 fn put_length(bytes: &mut Vec<u8>, length: usize) {
     let length = u32::try_from(length).expect("names and lists of a record are shorter than 4 GiB");
     bytes.extend_from_slice(&length.to_le_bytes());

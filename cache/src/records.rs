@@ -10,7 +10,7 @@ use heed::RwTxn;
 use crate::digest::Digest;
 use crate::error::{StoreError, io_at};
 use crate::history::Run;
-use crate::hit::{Hit, hits_from_bytes, hits_to_bytes};
+use crate::hit::{Hit, first_trace, hits_from_bytes, hits_to_bytes};
 use crate::index::Damage;
 use crate::lock::{FileLock, Mode};
 use crate::notice::Notice;
@@ -140,6 +140,33 @@ impl Store {
         self.pin(hits.iter().flatten().flat_map(Hit::stays_by))?;
         self.drop_incomplete(&mut hits)?;
         Ok(hits)
+    }
+
+    /// A word that stays the same, in all processes, for as long as what was found in this store would be found again: no
+    /// record went, none came before another one of its key, no key was marked. A store that was begun anew has another word.
+    ///
+    /// # Errors
+    /// When the index cannot be used.
+    pub fn word(&self) -> Result<u128, StoreError> {
+        self.index().word()
+    }
+
+    /// The trace of the newest record of each of `keys`, without a look at it or at its outputs; `None` for one that is marked.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn newest(&self, keys: &[Digest]) -> Result<Vec<Option<Digest>>, StoreError> {
+        let (index, txn) = (self.index(), self.index().read()?);
+        let marked = self.marked(&txn)?;
+        let mut newest = vec![None; keys.len()];
+        let mut order: Vec<usize> = (0..keys.len()).collect();
+        order.sort_unstable_by_key(|at| keys[*at]);
+        for at in order.into_iter().filter(|at| !marked.contains(&keys[*at])) {
+            // A damaged entry is left to those who look it up.
+            let found = index.get(&txn, index.tables.traces, keys[at].as_bytes())?;
+            newest[at] = found.and_then(Result::ok).and_then(first_trace);
+        }
+        Ok(newest)
     }
 
     /// Leaves out hits that lack a blob.
@@ -274,6 +301,10 @@ impl Store {
         let (index, tables) = (self.index(), self.index().tables);
         let hit = record.hit();
         let trace = hit.trace;
+        // Even where what was there is damaged: it goes.
+        if index.get(txn, tables.traces, record.key.as_bytes())?.is_some() {
+            index.new_word(txn)?;
+        }
         let mut hits = self.hits_in(txn, &record.key)?;
         hits.retain(|other| other.trace != trace);
         hits.insert(0, hit);
@@ -332,6 +363,7 @@ impl Store {
             index.delete(txn, table, key.as_bytes())?;
         } else if hits.len() < before {
             index.put(txn, table, key.as_bytes(), &hits_to_bytes(&hits))?;
+            index.new_word(txn)?;
         }
         Ok(self.remove_whole(txn, trace)? || hits.len() < before)
     }

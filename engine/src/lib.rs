@@ -12,6 +12,7 @@
 //! | [`key`], [`observe`] | what a key contains; what is read beyond it |
 //! | [`resolve`], [`reason`] | when a record is a hit; why it is not |
 //! | [`plan`], [`estimate`] | what would run, and how long it would take |
+//! | [`recall`] | what of that need not be found out again |
 //! | [`affected`] | what of that is due to a change |
 //! | [`query`] | questions about the graph |
 //! | [`schedule`] | carrying a plan out |
@@ -35,6 +36,7 @@ pub mod outline;
 pub mod plan;
 pub mod query;
 pub mod reason;
+pub mod recall;
 pub mod resolve;
 pub mod rule;
 pub mod schedule;

@@ -1,13 +1,17 @@
 //! What would run, before anything does.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rayon::prelude::*;
+use rustc_hash::FxHashSet;
 use vtbuild_cache::Digest;
 
 use crate::audit::Audit;
+use crate::event::Finished;
 use crate::graph::{Graph, Link};
 use crate::reason::Reason;
+use crate::recall::Served;
 use crate::resolve::{FILE, Made, ResolveError, Resolved, Resolver, input_digests};
 use crate::spec::{ActionId, Spec};
 
@@ -57,6 +61,8 @@ pub struct Plan {
     forecasts: Vec<Forecast>,
     /// Hits that run again all the same.
     audited: Vec<ActionId>,
+    /// What is served beside the graph.
+    served: Served,
 }
 
 /// How a plan is made.
@@ -98,9 +104,34 @@ impl Plan {
         let mut plan = Self {
             forecasts,
             audited: Vec::new(),
+            served: Served::default(),
         };
         plan.leave_out_what_does_not_pay(graph);
         Ok(plan)
+    }
+
+    /// The same plan with what is served beside the graph.
+    #[must_use]
+    pub fn with_served(self, served: Served) -> Self {
+        Self { served, ..self }
+    }
+
+    /// What that stands on, but for what the graph has too.
+    pub(crate) fn prerequisites(&self) -> Vec<Finished> {
+        let known: FxHashSet<Digest> = self.keys().collect();
+        self.served.prerequisites(|key| known.contains(key))
+    }
+
+    /// How many actions are hits beside those of the graph.
+    #[must_use]
+    pub fn beside(&self) -> usize {
+        self.served.len() + self.prerequisites().len()
+    }
+
+    /// What is served beside the graph.
+    #[must_use]
+    pub fn served(&self) -> &Served {
+        &self.served
     }
 
     /// Aids that too few actions would use are not made.
@@ -151,10 +182,10 @@ impl Plan {
         &self.forecasts[id.index()]
     }
 
-    /// All forecasts, by action.
+    /// All forecasts, by action, and what is served beside the graph.
     #[must_use]
-    pub fn into_forecasts(self) -> Vec<Forecast> {
-        self.forecasts
+    pub fn into_parts(self) -> (Vec<Forecast>, Served) {
+        (self.forecasts, self.served)
     }
 
     /// How many actions are hits.
@@ -164,6 +195,14 @@ impl Plan {
             .iter()
             .filter(|forecast| matches!(forecast, Forecast::Hit { .. }))
             .count()
+    }
+
+    /// The keys of all hits.
+    fn keys(&self) -> impl Iterator<Item = Digest> {
+        self.forecasts.iter().filter_map(|forecast| match forecast {
+            Forecast::Hit { key, .. } => Some(*key),
+            Forecast::Miss(_) | Forecast::Maybe | Forecast::Idle => None,
+        })
     }
 
     /// How many actions are not needed.
@@ -180,8 +219,8 @@ impl Plan {
             Forecast::Hit { made, .. } => Some(made.artefacts.iter()),
             Forecast::Miss(_) | Forecast::Maybe | Forecast::Idle => None,
         });
-        let digests: std::collections::BTreeSet<Digest> =
-            hits.flatten().map(|output| output.digest).collect();
+        let outputs = hits.flatten().map(|output| output.digest);
+        let digests: BTreeSet<Digest> = outputs.chain(self.served.blobs().iter().copied()).collect();
         digests.into_iter().collect()
     }
 

@@ -389,7 +389,7 @@ impl Resolver {
         Some(self.roots.get(root)?.join(rest))
     }
 
-    fn state(&self, path: &Utf8Path) -> Result<FileState, ResolveError> {
+    pub(crate) fn state(&self, path: &Utf8Path) -> Result<FileState, ResolveError> {
         let known = self.seen.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(state) = known.get(path) {
             return Ok(*state);
@@ -403,7 +403,7 @@ impl Resolver {
 }
 
 /// What observations would see now.
-struct Today<'r> {
+pub(crate) struct Today<'r> {
     resolver: &'r Resolver,
     /// Digests of parameters' values: thousands of tests share them.
     values: Values,
@@ -415,7 +415,7 @@ struct Today<'r> {
 type Values = FxHashMap<usize, SmallVec<[(Arc<str>, Digest); 1]>>;
 
 impl<'r> Today<'r> {
-    fn new(resolver: &'r Resolver) -> Self {
+    pub(crate) fn new(resolver: &'r Resolver) -> Self {
         Self {
             resolver,
             values: Values::default(),
@@ -441,21 +441,29 @@ impl<'r> Today<'r> {
     fn sees(&mut self, spec: &Spec, name: &str) -> Result<Option<Digest>, ResolveError> {
         Ok(match Observation::parse(name) {
             Some(Observation::Param(name)) => spec.offered.get(name).map(|value| self.value(value)),
-            Some(Observation::File(name)) => match self.resolver.locate(name) {
+            Some(Observation::Suffix(name)) => spec.offered.repeated(name),
+            Some(Observation::Everything) => Some(spec.offered.everything()),
+            Some(_) => self.around(name)?.flatten(),
+            None => None,
+        })
+    }
+
+    /// The same for an observation that is none of parameters; `None` for any other.
+    pub(crate) fn around(&mut self, name: &str) -> Result<Option<Option<Digest>>, ResolveError> {
+        Ok(match Observation::parse(name) {
+            Some(Observation::File(name)) => Some(match self.resolver.locate(name) {
                 Some(path) => content_of(&self.resolver.state(&path)?),
                 None => None,
-            },
+            }),
             Some(Observation::Listing(folder)) => {
                 let path = self.resolver.locate(folder);
-                self.once(name, || listing(&path?))
+                Some(self.once(name, || listing(&path?)))
             }
             Some(Observation::Host(question)) => {
                 let facts = self.resolver.facts.clone();
-                self.once(name, || Some(Digest::of((facts?.0)(question)?.as_bytes())))
+                Some(self.once(name, || Some(Digest::of((facts?.0)(question)?.as_bytes()))))
             }
-            Some(Observation::Suffix(name)) => spec.offered.repeated(name),
-            Some(Observation::Everything) => Some(spec.offered.everything()),
-            None => None,
+            Some(Observation::Param(_) | Observation::Suffix(_) | Observation::Everything) | None => None,
         })
     }
 

@@ -13,6 +13,9 @@ use crate::observe::Offered;
 pub struct ActionId(pub(crate) u32);
 
 impl ActionId {
+    /// No action of any graph: what is served without being in it.
+    pub const NONE: Self = Self(u32::MAX);
+
     /// The id as an index into a list with one entry an action.
     #[must_use]
     pub fn index(self) -> usize {

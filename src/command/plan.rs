@@ -131,7 +131,7 @@ impl<'a> View<'a> {
 
     /// Hits, misses and maybes.
     fn counts(&self) -> [usize; 3] {
-        let mut counts = [0; 3];
+        let mut counts = [self.planned.plan.beside(), 0, 0];
         for &id in self.planned.graph.order() {
             let place = match self.planned.plan.of(id) {
                 Forecast::Hit { .. } => 0,

@@ -18,7 +18,7 @@ use super::{graph, plan, print};
 use crate::cli::{Progress, RunArgs};
 use crate::execution::Execution;
 use crate::exit::{Exit, Failure};
-use crate::planned::{Foreseen, Planned, Purpose, capacity};
+use crate::planned::{self, Foreseen, Planned, Purpose, capacity};
 use crate::report::{self, Heading, Job, JobFolder, Reporter, Tally, seconds};
 use crate::ui::Ui;
 use crate::wiring;
@@ -39,7 +39,11 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         again: args.runs.is_some(),
         fetch: !args.dry_run,
     };
-    let planned = Planned::of(&args.actions, purpose)?;
+    let planned = if recalls(args) {
+        Planned::recalling(&args.actions, purpose, args.results.as_deref())?
+    } else {
+        Planned::of(&args.actions, purpose)?
+    };
     if args.dry_run {
         return plan::dry_run(&planned, &args.host);
     }
@@ -82,6 +86,14 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     Ok(exit(&summary))
 }
 
+/// Whether notes may stand for declaring what is in the cache: not where more is asked of it than its verdicts.
+fn recalls(args: &RunArgs) -> bool {
+    let actions = &args.actions;
+    let again = actions.force || args.runs.is_some() || args.audit.is_some();
+    let looked_at = args.ui || args.explain || args.pause_on_fail;
+    !again && !looked_at && !actions.strict_keys
+}
+
 /// Who else has a part in a run.
 pub struct Told {
     /// When it began to be thought about.
@@ -116,17 +128,14 @@ pub fn carry_out(
         resolver,
         plan,
     } = foreseen;
-    let results = args
-        .results
-        .clone()
-        .unwrap_or_else(|| workspace.root.join("job-results"));
+    let results = planned::results(workspace, args.results.as_deref());
     let audit = audit(args);
     let plan = match audit {
         Some(audit) => plan.audited(&graph, audit),
         None => plan,
     };
     let folder = JobFolder::make(&results)?;
-    let mut heading = heading(args, &folder, &graph);
+    let mut heading = heading(args, &folder, &graph, &plan);
     heading.lines.extend(audit.map(|audit| audit_line(audit, &plan)));
     let mut reporters: Vec<Box<dyn Reporter>> = vec![
         report::display(progress(args), heading.clone()),
@@ -182,8 +191,8 @@ fn progress(args: &RunArgs) -> Progress {
     }
 }
 
-fn heading(args: &RunArgs, folder: &JobFolder, graph: &Graph) -> Heading {
-    let tests = graph.wanted().len() * args.runs.unwrap_or(1) as usize;
+fn heading(args: &RunArgs, folder: &JobFolder, graph: &Graph, plan: &Plan) -> Heading {
+    let tests = (graph.wanted().len() + plan.served().len()) * args.runs.unwrap_or(1) as usize;
     let lines = vec![
         format!("JOB ID     : {}", folder.id),
         format!("JOB LOG    : {}", folder.log()),

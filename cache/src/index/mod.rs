@@ -59,9 +59,11 @@ pub(crate) struct Tables {
     pub(crate) collected: Table,
     /// Trace of a record without outputs to its size and last use.
     pub(crate) bare: Table,
+    /// One entry: see [`Index::word`].
+    pub(crate) state: Table,
 }
 
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     "traces",
     "records",
     "blobs",
@@ -70,7 +72,11 @@ const NAMES: [&str; 8] = [
     "marks",
     "collected",
     "bare",
+    "state",
 ];
+
+/// The key of the word in the table `state`.
+const RECORDS: &[u8] = b"records";
 
 /// An open index.
 pub(crate) struct Index {
@@ -159,15 +165,43 @@ impl Index {
         key: &[u8],
         content: &[u8],
     ) -> Result<(), StoreError> {
-        table
-            .database
-            .put(txn, key, &seal(content))
-            .map_err(|error| self.error(error))
+        let put = table.database.put(txn, key, &seal(content));
+        put.map_err(|error| self.error(error))?;
+        if table.name == self.tables.marks.name {
+            self.new_word(txn)?;
+        }
+        Ok(())
     }
 
     /// Removes the entry at `key`, if there is one.
     pub(crate) fn delete(&self, txn: &mut RwTxn<'_>, table: Table, key: &[u8]) -> Result<bool, StoreError> {
-        table.database.delete(txn, key).map_err(|error| self.error(error))
+        let gone = table
+            .database
+            .delete(txn, key)
+            .map_err(|error| self.error(error))?;
+        if gone && (table.name == self.tables.traces.name || table.name == self.tables.records.name) {
+            self.new_word(txn)?;
+        }
+        Ok(gone)
+    }
+
+    /// A word that stays the same for as long as what was found in this index would be found again: no record went, none came
+    /// before another one of its key, no key was marked.
+    pub(crate) fn word(&self) -> Result<u128, StoreError> {
+        let txn = self.read()?;
+        let word = self.get(&txn, self.tables.state, RECORDS)?;
+        let word = word.and_then(|word| <[u8; 16]>::try_from(word.ok()?).ok());
+        drop(txn);
+        match word {
+            Some(word) => Ok(u128::from_le_bytes(word)),
+            None => self.write(|txn| self.new_word(txn)),
+        }
+    }
+
+    pub(crate) fn new_word(&self, txn: &mut RwTxn<'_>) -> Result<u128, StoreError> {
+        let word = fastrand::u128(..);
+        self.put(txn, self.tables.state, RECORDS, &word.to_le_bytes())?;
+        Ok(word)
     }
 }
 
@@ -265,7 +299,7 @@ fn open_tables(env: &Env<WithoutTls>) -> Result<Tables, heed::Error> {
     let txn = env.write_txn()?;
     let databases = env.create_databases_and_commit(txn, |opener, txn| {
         let mut create = |name| opener.create_database::<Bytes, Bytes>(txn, Some(name));
-        let [a, b, c, d, e, f, g, h] = NAMES;
+        let [a, b, c, d, e, f, g, h, i] = NAMES;
         let all = [
             create(a)?,
             create(b)?,
@@ -275,10 +309,21 @@ fn open_tables(env: &Env<WithoutTls>) -> Result<Tables, heed::Error> {
             create(f)?,
             create(g)?,
             create(h)?,
+            create(i)?,
         ];
         Ok::<_, heed::Error>(CommitOrAbort::<_, ()>::Commit(all))
     })?;
-    let [traces, records, blobs, labels, files, marks, collected, bare] = databases.unwrap_commit();
+    let [
+        traces,
+        records,
+        blobs,
+        labels,
+        files,
+        marks,
+        collected,
+        bare,
+        state,
+    ] = databases.unwrap_commit();
     let table = |index: usize, database| Table {
         name: NAMES[index],
         database,
@@ -292,6 +337,7 @@ fn open_tables(env: &Env<WithoutTls>) -> Result<Tables, heed::Error> {
         marks: table(5, marks),
         collected: table(6, collected),
         bare: table(7, bare),
+        state: table(8, state),
     })
 }
 

@@ -4,18 +4,33 @@
 //! variants of two versions of a program that have the same fingerprint have the same names and parameters. Places are
 //! no part of it.
 
+use std::cell::RefCell;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
 use super::Variant;
 use crate::filter::FilterId;
 use crate::graph::{Graph, Node, NodeId, Stmt};
 use crate::program::Program;
+use crate::search::{State, Truth};
 use crate::symbols::Sym;
 
-/// See the module. Meaningful within one process only.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+/// See the module. The same in every process of one build of the program.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Fingerprint(u128);
+
+impl Fingerprint {
+    /// It as bytes, for [`from_bytes`](Self::from_bytes).
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0.to_le_bytes()
+    }
+
+    /// The fingerprint that was made these bytes.
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Fingerprint(u128::from_le_bytes(bytes))
+    }
+}
 
 impl FromIterator<Fingerprint> for Fingerprint {
     fn from_iter<I: IntoIterator<Item = Fingerprint>>(all: I) -> Self {
@@ -78,6 +93,116 @@ impl Fingerprints {
             sum.finish()
         })
     }
+}
+
+/// Computes fingerprints that tell more exactly whether anything changed: of a condition that does not hold nothing counts,
+/// neither what it asks for nor what stands under it. A name of another variant then is no change of this one.
+pub struct Applied {
+    graph: Arc<Graph>,
+    nodes: Vec<OnceLock<Box<[Piece]>>>,
+}
+
+/// A stretch of a node's statements.
+enum Piece {
+    /// Statements that are always applied.
+    Plain(Fingerprint),
+    /// Those under a condition.
+    Under {
+        filter: FilterId,
+        negated: bool,
+        inside: Box<[Piece]>,
+    },
+}
+
+thread_local! {
+    /// Working space, reused from variant to variant.
+    static STATE: RefCell<State> = RefCell::default();
+}
+
+impl Program {
+    /// The fingerprints of what is really applied to this program's variants.
+    pub fn applied(&self) -> Applied {
+        let nodes = std::iter::repeat_with(OnceLock::new).take(self.graph.nodes.len());
+        Applied {
+            graph: self.graph.clone(),
+            nodes: nodes.collect(),
+        }
+    }
+}
+
+impl Applied {
+    /// The fingerprint of a variant, which must be one of this program.
+    pub fn of(&self, variant: &Variant) -> Fingerprint {
+        let mut sum = Sum::new();
+        sum.add(variant.modes.keep_dups);
+        sum.add(variant.modes.strict);
+        // Joins are rare; their data are already made.
+        sum.add(&variant.joined);
+        STATE.with_borrow_mut(|state| {
+            state.reset(&self.graph);
+            for &node in &variant.path {
+                state.push(&self.graph, self.graph.node(node));
+            }
+            for &node in &variant.path {
+                self.pieces(state, self.node(node), &mut sum);
+            }
+        });
+        sum.finish()
+    }
+
+    fn pieces(&self, state: &State, pieces: &[Piece], sum: &mut Sum) {
+        for piece in pieces {
+            match piece {
+                Piece::Plain(fingerprint) => sum.add(fingerprint),
+                Piece::Under {
+                    filter,
+                    negated,
+                    inside,
+                } => {
+                    let holds = state.filter(&self.graph, *filter, &[]) == Truth::True;
+                    if holds != *negated {
+                        self.pieces(state, inside, sum);
+                    }
+                }
+            }
+        }
+    }
+
+    fn node(&self, id: NodeId) -> &[Piece] {
+        self.nodes[id.index()].get_or_init(|| {
+            let (graph, node) = (&*self.graph, self.graph.node(id));
+            let mut head = Sum::new();
+            head.head(graph, node);
+            let mut pieces = vec![Piece::Plain(head.finish())];
+            pieces.extend(split(graph, node.content.clone()));
+            pieces.into()
+        })
+    }
+}
+
+/// The statements of a range in pieces.
+fn split(graph: &Graph, range: Range<u32>) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut plain = None;
+    let mut at = range.start;
+    while at < range.end {
+        let stmt = graph.stmt(at);
+        at += 1;
+        if let Stmt::Condition { filter, negated, end } = stmt {
+            pieces.extend(plain.take().map(|sum: Sum| Piece::Plain(sum.finish())));
+            let inside = split(graph, at..end).into();
+            pieces.push(Piece::Under {
+                filter,
+                negated,
+                inside,
+            });
+            at = end;
+        } else {
+            plain.get_or_insert_with(Sum::new).statement(graph, &stmt);
+        }
+    }
+    pieces.extend(plain.map(|sum| Piece::Plain(sum.finish())));
+    pieces
 }
 
 /// Two hashes side by side: 64 bits would meet by chance too easily.
@@ -191,6 +316,39 @@ mod tests {
         fingerprints.of(&variant)
     }
 
+    /// What is really applied to the first variant.
+    fn applied(text: &str) -> Fingerprint {
+        let program = Program::from_text("test.cfg", text, &Nothing).expect("the text is right");
+        let variant = program.variants(&ExpandOptions::default()).next();
+        program
+            .applied()
+            .of(&variant.expect("there is a variant").expect("it expands"))
+    }
+
+    #[test]
+    fn what_is_under_a_condition_shows_only_where_it_holds() {
+        let with = |lines: &str| applied(&format!("{TEXT}{lines}"));
+        let none = with("");
+        assert_eq!(with("z:\n    a = 9\n"), none);
+        assert_eq!(with("!x:\n    a = 9\n"), none);
+        assert_ne!(with("x:\n    a = 9\n"), none);
+        assert_ne!(with("!z:\n    a = 9\n"), none);
+        assert_eq!(
+            with("x:\n    a = 9\n    z:\n        b = 1\n"),
+            with("x:\n    a = 9\n")
+        );
+        assert_ne!(
+            with("x:\n    a = 9\n    !z:\n        b = 1\n"),
+            with("x:\n    a = 9\n")
+        );
+    }
+
+    #[test]
+    fn bytes_are_the_same_fingerprint() {
+        let one = applied(TEXT);
+        assert_eq!(Fingerprint::from_bytes(one.to_bytes()), one);
+    }
+
     #[test]
     fn layout_and_other_variants_do_not_show() {
         let same = [
@@ -201,6 +359,7 @@ mod tests {
         ];
         for text in same {
             assert_eq!(fingerprint(&text), fingerprint(TEXT), "{text}");
+            assert_eq!(applied(&text), applied(TEXT), "{text}");
         }
     }
 
@@ -227,11 +386,11 @@ mod tests {
             ("del d", "del e"),
         ];
         for (old, new) in edits {
-            assert_ne!(
-                fingerprint(&TEXT.replacen(old, new, 1)),
-                fingerprint(TEXT),
-                "{old} -> {new}"
-            );
+            let text = TEXT.replacen(old, new, 1);
+            assert_ne!(fingerprint(&text), fingerprint(TEXT), "{old} -> {new}");
+            // That one condition that does not hold is another one changes nothing that is applied.
+            let same = new == "y.x: c";
+            assert_eq!(applied(&text) == applied(TEXT), same, "{old} -> {new}");
         }
     }
 }

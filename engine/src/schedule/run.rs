@@ -13,6 +13,7 @@ use crate::event::{Event, Finished, Sink};
 use crate::graph::Graph;
 use crate::outcome::Status;
 use crate::plan::{Forecast, Plan};
+use crate::recall::Served;
 use crate::resolve::{Made, Resolver};
 use crate::rule::Rules;
 use crate::schedule::board::Board;
@@ -108,6 +109,10 @@ struct Course {
     made: Vec<Option<Arc<Made>>>,
     forecasts: Vec<Option<Forecast>>,
     finished: Vec<Vec<Finished>>,
+    /// What is served beside the graph.
+    served: Served,
+    /// What that stands on.
+    prerequisites: Vec<Finished>,
     tasks: JoinSet<(ActionId, Vec<Ended>)>,
     task_of: std::collections::HashMap<tokio::task::Id, ActionId>,
     interrupted: Option<String>,
@@ -123,10 +128,13 @@ impl Course {
             Err(_) => Estimates::given(vec![0.0; graph.len()]).priorities(&graph),
         };
         let made = run.plan.made();
+        let served = run.plan.served();
+        let prerequisites = run.plan.prerequisites();
+        let beside = served.len() + prerequisites.len();
         run.events.send(Event::Planned {
-            actions: graph.len() - run.plan.idle(),
-            wanted: graph.wanted().len(),
-            hits: run.plan.hits(),
+            actions: graph.len() - run.plan.idle() + beside,
+            wanted: graph.wanted().len() + served.len(),
+            hits: run.plan.hits() + beside,
         });
         let board = Board::new(graph.clone(), run.options.capacity, priorities);
         let fail_fast = run.options.fail_fast;
@@ -139,13 +147,16 @@ impl Course {
             run.events.clone(),
             run.canceller,
         );
+        let (forecasts, served) = run.plan.into_parts();
         Self {
             board,
             work: Arc::new(work),
             events: run.events,
             fail_fast,
             made,
-            forecasts: run.plan.into_forecasts().into_iter().map(Some).collect(),
+            forecasts: forecasts.into_iter().map(Some).collect(),
+            prerequisites,
+            served,
             finished: vec![Vec::new(); graph.len()],
             tasks: JoinSet::new(),
             task_of: std::collections::HashMap::new(),
@@ -155,13 +166,34 @@ impl Course {
         }
     }
 
-    /// Everything that the plan knows to be a hit, or not to be needed, is done before anything starts.
+    /// Everything that the plan knows to be a hit, or not to be needed, is done before anything starts: first what tests stand
+    /// on, then what was asked for, in the order asked.
     fn settle_hits(&mut self) {
-        for &id in self.graph.clone().order() {
-            if let Some(made) = self.made[id.index()].clone() {
-                self.end(id, vec![Ended::served(&made)]);
+        let graph = self.graph.clone();
+        let mut wanted = vec![false; graph.len()];
+        graph.wanted().iter().for_each(|id| wanted[id.index()] = true);
+        for finished in std::mem::take(&mut self.prerequisites) {
+            self.events.send(Event::Finished(finished));
+        }
+        for &id in graph.order() {
+            if let Some(made) = &self.made[id.index()] {
+                let finished = Ended::served(made).finished(id, 1, graph.spec(id));
+                self.board.settle(id, Status::Pass);
+                if !wanted[id.index()] {
+                    self.events.send(Event::Finished(finished.clone()));
+                }
+                self.finished[id.index()].push(finished);
             } else if matches!(self.forecasts[id.index()], Some(Forecast::Idle)) {
                 self.board.settle(id, Status::Skip);
+            }
+        }
+        for asked_for in self.served.all(graph.wanted()) {
+            let finished = match asked_for {
+                Ok(finished) => Some(finished),
+                Err(id) => self.finished[id.index()].first().cloned(),
+            };
+            if let Some(finished) = finished {
+                self.events.send(Event::Finished(finished));
             }
         }
     }
@@ -272,7 +304,7 @@ impl Course {
     fn summary(mut self) -> Summary {
         let graph = self.graph.clone();
         let all = || self.finished.iter().flatten();
-        let hits = all().filter(|finished| finished.cached).count();
+        let hits = all().filter(|finished| finished.cached).count() + self.served.len();
         let ran = all()
             .filter(|finished| !finished.cached && finished.attempts > 0)
             .count();
@@ -281,8 +313,13 @@ impl Course {
             .filter(|finished| finished.audit == Some(Audited::Disagreed))
             .map(|finished| finished.label.clone())
             .collect();
-        let take = |id: &ActionId| std::mem::take(&mut self.finished[id.index()]);
-        let wanted: Vec<Finished> = graph.wanted().iter().flat_map(take).collect();
+        let mut wanted = Vec::with_capacity(graph.wanted().len() + self.served.len());
+        for asked_for in self.served.all(graph.wanted()) {
+            match asked_for {
+                Ok(finished) => wanted.push(finished),
+                Err(id) => wanted.append(&mut self.finished[id.index()]),
+            }
+        }
         let rest = self.finished.into_iter().flatten();
         let broken = rest
             .filter(|finished| !finished.status.lets_followers_run() && !graph.only_aids(finished.id))

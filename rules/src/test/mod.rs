@@ -18,6 +18,7 @@ mod reads;
 mod remains;
 mod runnable;
 mod runtime;
+mod surroundings;
 mod tools;
 mod visit;
 

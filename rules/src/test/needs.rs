@@ -135,6 +135,23 @@ impl Survey {
         all
     }
 
+    /// The files in which it is kept what modules need, whether or not they are there.
+    pub(super) fn kept<'m>(&self, modules: impl Iterator<Item = &'m Utf8PathBuf>) -> Vec<Utf8PathBuf> {
+        modules
+            .filter_map(|module| self.places.get(module))
+            .cloned()
+            .collect()
+    }
+
+    /// Whether what is kept of all modules' needs is still what was found: another process may have learnt more.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        let current = |(module, place): (&Utf8PathBuf, &Utf8PathBuf)| {
+            memo::recall::<Needs>(place).as_ref() == self.modules.get(module)
+        };
+        self.places.iter().all(current)
+    }
+
     /// Whether one of the modules needs upstream's packages.
     #[must_use]
     pub fn needs_packages(&self) -> bool {

@@ -94,6 +94,12 @@ impl Tools {
         }
     }
 
+    /// The names of the other programs that were looked for so far.
+    pub(super) fn looked_for(&self) -> BTreeSet<String> {
+        let programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        programs.keys().cloned().collect()
+    }
+
     /// What of the host one test depends on.
     pub(super) fn host(&self, test: &Facts<'_>) -> Arc<Host> {
         let mut facts: Vec<(String, Option<String>)> = vec![("Python".into(), self.python.clone())];
@@ -203,17 +209,21 @@ impl Tools {
     }
 
     fn program(&self, name: &str, given: Option<&str>) -> Option<SourceFile> {
-        let program = given.unwrap_or(name);
+        let found = self.found(given.unwrap_or(name));
+        found.map(|path| SourceFile::new(name, &path))
+    }
+
+    /// Where another program is, looked for once.
+    pub(super) fn found(&self, program: &str) -> Option<Utf8PathBuf> {
         let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = match programs.get(program) {
+        match programs.get(program) {
             Some(found) => found.clone(),
             None => {
                 let found = find_program(program);
                 programs.insert(program.to_owned(), found.clone());
                 found
             }
-        };
-        found.map(|path| SourceFile::new(name, &path))
+        }
     }
 }
 
