@@ -75,7 +75,7 @@ fn mistakes_are_shown_where_they_are() {
 error: there is no such function and no such kind
     rdeps(//..., imge(jeos))
                  ^^^^
-  help: there are deps, rdeps, somepath, allpaths, kind, attr, and the kinds image, state, test, deps, toolchain, python, visit, file
+  help: there are deps, rdeps, somepath, allpaths, kind, attr, and the kinds download, image, state, test, deps, toolchain, python, visit, file
 ";
     assert_eq!(wrong.stderr(), expected);
     let nothing = sandbox.run_args(&["query", "deps(//bot)"]).exit(4);
