@@ -12,7 +12,7 @@ use vtbuild_cfg::{Diagnostic, Program, Severity};
 /// The code of these notes.
 pub const CODE: &str = "unread-key";
 /// The keys that rules and providers read, without the names of objects.
-const KNOWN: [&str; 166] = [
+const KNOWN: [&str; 167] = [
     "backend",
     "balloon",
     "bios_path",
@@ -98,6 +98,7 @@ const KNOWN: [&str; 166] = [
     "mem",
     "mem_devs",
     "mig_protocol",
+    "migrate_vms",
     "monitor_type",
     "monitors",
     "netdev_extra_params",
