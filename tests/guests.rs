@@ -130,6 +130,13 @@ fn a_guest_of_one_s_own() {
     assert!(served());
 }
 
+/// What is told of the machine of a test.
+fn machine(sandbox: &Sandbox, test: &str) -> Value {
+    let text = std::fs::read_to_string(sandbox.logs_of(test).join("machines.json")).unwrap();
+    let told: Value = serde_json::from_str(&text).unwrap();
+    told["machines"]["vm1"].clone()
+}
+
 /// How the machine of a test began, and why.
 fn began(sandbox: &Sandbox, test: &str) -> (String, String) {
     let text = std::fs::read_to_string(sandbox.logs_of(test).join("machines.json")).unwrap();
@@ -154,6 +161,12 @@ fn tests_share_a_guest_that_is_up_and_boot_where_its_state_is_no_good() {
     assert_eq!(states.count(), 2, "one is begun and passes: {}", first.whole());
     for test in ["bundled.uptime", "bundled.qmp_basic"] {
         assert_eq!(began(&sandbox, test).0, "state");
+        assert!(
+            machine(&sandbox, test)["entered_by"]
+                .as_str()
+                .unwrap()
+                .contains("shell that waited")
+        );
     }
     let log = std::fs::read_to_string(sandbox.logs_of("bundled.uptime").join("serial-serial0-vm1.log"));
     assert!(log.unwrap().contains("login:"), "what the guest printed is there");

@@ -170,7 +170,7 @@ impl Desk {
     }
 
     /// A name and a log file for a new session. A session without a log is better than none.
-    fn session_log(&self, vm: &str) -> (String, Option<File>) {
+    pub(super) fn session_log(&self, vm: &str) -> (String, Option<File>) {
         let name = format!("session-{vm}-{}", self.next_number());
         let path = self.setup.log_dir.join(format!("{name}.log"));
         let log = File::create(&path)

@@ -39,10 +39,34 @@ pub enum StartError {
 pub(super) enum Beginning<'a> {
     /// At its firmware.
     Firmware,
+    /// The same, and its state will be saved.
+    ToBeSaved,
     /// It waits for a migration.
     Migration,
-    /// At the state in a file, which QEMU has so long to read.
-    State(&'a Utf8Path, Duration),
+    /// At a saved state, which QEMU has so long to read.
+    State(Saved<'a>, Duration),
+}
+
+/// A machine's saved state.
+#[derive(Clone, Copy)]
+pub struct Saved<'a> {
+    /// The file with memory and devices.
+    pub memory: &'a Utf8Path,
+    /// The prompt of the standing shell that is in it, where one is.
+    pub standing: Option<&'a str>,
+}
+
+impl Beginning<'_> {
+    /// Whether a standing shell may connect to the machine's other side. A machine to which a state comes needs that where the
+    /// state's machine had it: `others` says whether one of the test's has.
+    fn stands(self, others: impl FnOnce() -> bool) -> bool {
+        match self {
+            Self::Firmware => false,
+            Self::ToBeSaved => true,
+            Self::Migration => others(),
+            Self::State(saved, _) => saved.standing.is_some(),
+        }
+    }
 }
 
 impl Desk {
@@ -54,6 +78,14 @@ impl Desk {
         self.start_vm(vm, params, Beginning::Firmware, None).await
     }
 
+    /// The same for a machine that [`save_vm`](Self::save_vm) will be asked to save.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn create_vm_to_save(&self, vm: &str, params: Params) -> Result<Machine, StartError> {
+        self.start_vm(vm, params, Beginning::ToBeSaved, None).await
+    }
+
     /// The same for a machine that may begin elsewhere, and may take over the disks of the machine `source`.
     pub(super) async fn start_vm(
         &self,
@@ -63,13 +95,20 @@ impl Desk {
         source: Option<&str>,
     ) -> Result<Machine, StartError> {
         let taken_over = source.and_then(|source| self.machine(source));
+        // Its former machine may be the one whose state comes to the new one.
+        let stands = beginning.stands(|| self.has_standing());
         self.forget_machine(vm, params.clone()).await;
-        let spec = self.spec(vm, &params, taken_over.as_ref()).await?;
+        let mut spec = self.spec(vm, &params, taken_over.as_ref()).await?;
+        if stands {
+            spec.offer_standing();
+        }
         let launch = &self.setup.launch;
         let machine = match beginning {
-            Beginning::Firmware => Machine::start(launch, spec, None).await?,
+            Beginning::Firmware | Beginning::ToBeSaved => Machine::start(launch, spec, None).await?,
             Beginning::Migration => Machine::start(launch, spec, Some(Incoming::Defer)).await?,
-            Beginning::State(file, patience) => Machine::restore(launch, spec, file, patience).await?,
+            Beginning::State(saved, patience) => {
+                Machine::restore(launch, spec, saved.memory, patience).await?
+            }
         };
         self.lock().seats.insert(
             vm.to_owned(),
@@ -117,8 +156,19 @@ impl Desk {
         let (machine, _) = self.alive(&args.vm)?;
         let params = settings::params(&self.setup.params, &args.params);
         // What cannot be described is another machine: starting it says what is wrong.
-        let wanted = self.spec(&args.vm, &params, None).await.ok();
+        let mut wanted = self.spec(&args.vm, &params, None).await.ok();
+        // That a shell waited in its state is no difference.
+        if let Some(wanted) = wanted.as_mut().filter(|_| machine.standing_socket().is_some()) {
+            wanted.offer_standing();
+        }
         Ok(wanted.as_ref() != Some(machine.spec()))
+    }
+
+    /// Whether a standing shell may be connected to one of the machines.
+    fn has_standing(&self) -> bool {
+        let state = self.lock();
+        let mut machines = state.seats.values().filter_map(|seat| seat.machine.as_ref());
+        machines.any(|machine| machine.spec().nics().any(|nic| nic.standing))
     }
 
     /// Makes a name known without starting anything.

@@ -19,6 +19,7 @@ mod reboot;
 mod resume;
 mod sessions;
 mod settings;
+mod standing;
 mod tools;
 mod visit;
 mod vm;
@@ -39,8 +40,8 @@ use crate::params::Params;
 use crate::qmp::Qmp;
 use crate::session::Shell;
 
-pub use create::StartError;
-pub use resume::ResumeError;
+pub use create::{Saved, StartError};
+pub use resume::{FirstSession, ResumeError};
 pub use visit::{SshWay, WaysIn};
 
 /// Which file backs an image is the caller's decision: the desk never writes to an original.

@@ -1,8 +1,9 @@
 //! Machines that begin from a saved state, and saving them.
 //!
 //! A guest that was saved an hour ago takes it to be an hour ago, and draws the same random numbers as every other copy of it.
-//! So it is greeted before anybody else sees it: somebody logs in, sets its clock, and mixes new entropy in. That is its health
-//! check, too, and the session is not wasted: the first login of the test is given it.
+//! So it is greeted before anybody else sees it: somebody enters, sets its clock, and mixes new entropy in. That is its health
+//! check, too, and the session is not wasted: the first login of the test is given it. Where a shell waits in the state
+//! (`standing`), it is the one who is asked; elsewhere, and where it does not answer, somebody logs in over ssh.
 
 use std::fmt::Write;
 use std::fs::File;
@@ -13,7 +14,7 @@ use camino::Utf8Path;
 use tokio::time::{Instant, sleep};
 
 use super::access::Entry;
-use super::create::{Beginning, StartError};
+use super::create::{Beginning, Saved, StartError};
 use super::{Desk, settings};
 use crate::host::protocol::CallError;
 use crate::machine::{Machine, MachineError};
@@ -25,7 +26,7 @@ use crate::session::login::Pace;
 const STATE_PATIENCE: Duration = Duration::from_secs(120);
 /// How long a guest that is up may take to let somebody in and to do what it is told. An emulated one on a busy host takes a
 /// few seconds.
-const GREETING_PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const GREETING_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a shell that was kept since the greeting may take to show that it is still there.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(3);
 /// How long a guest may take to become quiet after it has let somebody in. One that never does is saved as it is.
@@ -42,6 +43,15 @@ const QUIT_PATIENCE: Duration = Duration::from_secs(10);
 const ENTROPY: usize = 32;
 /// What a guest says that has done as it was told: nobody finds it in the command itself.
 const DONE: &str = "greeted:42";
+
+/// How a guest that was resumed was entered first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstSession {
+    /// By the shell that waits in its state.
+    Standing,
+    /// By a login over ssh.
+    Login,
+}
 
 /// Why a machine did not begin from a state.
 #[derive(Debug, thiserror::Error)]
@@ -63,17 +73,23 @@ pub enum ResumeError {
 }
 
 impl Desk {
-    /// Starts the machine `vm` from the state in `memory`, and greets its guest. Its disks must be as they were then.
+    /// Starts the machine `vm` from a saved state, and greets its guest. Its disks must be as they were then. Says by which
+    /// session.
     ///
     /// # Errors
     /// See [`ResumeError`]. No machine of that name is left then.
-    pub async fn resume_vm(&self, vm: &str, params: Params, memory: &Utf8Path) -> Result<(), ResumeError> {
-        let beginning = Beginning::State(memory, STATE_PATIENCE);
+    pub async fn resume_vm(
+        &self,
+        vm: &str,
+        params: Params,
+        saved: Saved<'_>,
+    ) -> Result<FirstSession, ResumeError> {
+        let beginning = Beginning::State(saved, STATE_PATIENCE);
         let machine = self.start_vm(vm, params.clone(), beginning, None).await?;
-        match self.greet(vm).await {
-            Ok(shell) => {
+        match self.greet_somehow(vm, saved.standing).await {
+            Ok((session, shell)) => {
                 self.lock().greeted.insert(vm.to_owned(), shell);
-                Ok(())
+                Ok(session)
             }
             Err(error) => {
                 machine.kill().await;
@@ -81,6 +97,21 @@ impl Desk {
                 Err(error)
             }
         }
+    }
+
+    /// By the standing shell where there is one that answers, else by a login.
+    async fn greet_somehow(
+        &self,
+        vm: &str,
+        standing: Option<&str>,
+    ) -> Result<(FirstSession, Shell), ResumeError> {
+        if let Some(prompt) = standing {
+            match self.greet_standing(vm, prompt).await {
+                Ok(shell) => return Ok((FirstSession::Standing, shell)),
+                Err(reason) => tracing::warn!(vm, reason, "the standing shell does not answer"),
+            }
+        }
+        Ok((FirstSession::Login, self.greet(vm).await?))
     }
 
     /// Logs in, sets the guest's clock and gives it entropy of its own.
@@ -94,10 +125,7 @@ impl Desk {
             vm: vm.to_owned(),
             said,
         };
-        let mut entropy = [0; ENTROPY];
-        File::open("/dev/urandom")
-            .and_then(|mut source| source.read_exact(&mut entropy))
-            .map_err(|error| failed(format!("this host gave none: {error}")))?;
+        let entropy = entropy().map_err(&failed)?;
         match shell
             .cmd_output(&greeting(now, &entropy), GREETING_PATIENCE)
             .await
@@ -121,11 +149,12 @@ impl Desk {
     }
 
     /// Waits until somebody can log in to a machine that boots and its guest has nothing more to do, writes its state to
-    /// `memory`, and ends it. Its disks are as the state needs them then.
+    /// `memory`, and ends it. Its disks are as the state needs them then. Gives the prompt of the standing shell that is in the
+    /// state, where the guest has what one needs.
     ///
     /// # Errors
     /// When the guest lets nobody in or is not well, or QEMU cannot save it.
-    pub async fn save_vm(&self, vm: &str, memory: &Utf8Path) -> Result<(), ResumeError> {
+    pub async fn save_vm(&self, vm: &str, memory: &Utf8Path) -> Result<Option<String>, ResumeError> {
         let machine = self.machine(vm).ok_or_else(|| ResumeError::Greeting {
             vm: vm.to_owned(),
             said: "it has not been started".into(),
@@ -139,14 +168,32 @@ impl Desk {
         shell.map_err(ResumeError::Login)?.terminal().close();
         settle(&machine).await;
         // The greeting once more: what it needs is in memory then, and a guest that cannot be greeted is not saved.
-        self.greet(vm).await?.terminal().close();
+        let mut shell = self.greet(vm).await?;
+        let standing = match self.stand(vm, &machine, &mut shell).await {
+            Ok(standing) => Some(standing),
+            Err(reason) => {
+                tracing::info!(vm, reason, "no shell waits in this state");
+                None
+            }
+        };
+        shell.terminal().close();
         self.vm_verify(vm, None).await.map_err(ResumeError::Login)?;
         settle(&machine).await;
         let saved = machine.save(memory, STATE_PATIENCE).await;
         saved.map_err(StartError::Machine)?;
         machine.quit(QUIT_PATIENCE).await;
-        Ok(())
+        // Nobody hung up on it: its guest has not run since.
+        Ok(standing.and_then(|shell| shell.learned().map(str::to_owned)))
     }
+}
+
+/// New entropy of this host's.
+pub(super) fn entropy() -> Result<[u8; ENTROPY], String> {
+    let mut entropy = [0; ENTROPY];
+    File::open("/dev/urandom")
+        .and_then(|mut source| source.read_exact(&mut entropy))
+        .map_err(|error| format!("this host gave none: {error}"))?;
+    Ok(entropy)
 }
 
 /// What a guest is told: its time to the millisecond where its `date` understands that, entropy, and to use it at once

@@ -96,6 +96,12 @@ impl Machine {
         self.running.since.elapsed()
     }
 
+    /// The socket to which a standing shell of its guest is connected, where its machine was started for one.
+    pub fn standing_socket(&self) -> Option<Utf8PathBuf> {
+        let nic = self.spec().nics().find(|nic| nic.standing)?;
+        Some(self.running.places.standing(&nic.name))
+    }
+
     /// QEMU's command line without the program.
     pub fn argv(&self) -> &[String] {
         &self.running.argv

@@ -25,7 +25,7 @@ mod start;
 mod state;
 mod state_file;
 
-pub use argv::{Places, argv, netdev_id};
+pub use argv::{Places, STANDING_ADDRESS, STANDING_PORT, argv, netdev_id};
 pub use error::MachineError;
 pub use firmware::HostCpu;
 pub use handle::{ExitInfo, Listen, Machine};

@@ -222,6 +222,9 @@ pub struct Nic {
     /// Served by the host's kernel, which has to be able to.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub vhost: bool,
+    /// Whether a standing shell of the guest may connect to a socket of ours. The guest's hardware is the same with and without.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub standing: bool,
 }
 
 /// What kind of serial device.
@@ -322,6 +325,17 @@ impl MachineSpec {
                 None
             }
         })
+    }
+
+    /// Lets a standing shell of the guest connect to us, where its first network card is on a network as it is by default.
+    pub fn offer_standing(&mut self) {
+        let first = self.devices.iter_mut().find_map(|device| match device {
+            Device::Nic(nic) => Some(nic),
+            _ => None,
+        });
+        if let Some(nic) = first.filter(|nic| nic.netdev_extra.is_none()) {
+            nic.standing = true;
+        }
     }
 
     /// The serial ports, in order.

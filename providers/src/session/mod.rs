@@ -3,7 +3,7 @@
 //! | layer | what it knows |
 //! |---|---|
 //! | [`Terminal`] | bytes in, bytes out, a log file, open or ended |
-//! | [`ssh`], [`serial`] | how bytes reach a guest |
+//! | [`ssh`], [`serial`], [`standing`] | how bytes reach a guest |
 //! | [`Transcript`], [`Pattern`], `echo` | pure text: escapes, Python's regular expressions, echoed commands |
 //! | [`Shell`] | prompts, commands, exit statuses, time-outs that carry the output so far |
 //! | [`login`] | from "the guest is booting" to a [`Shell`] |
@@ -21,6 +21,7 @@ mod real_tests;
 pub mod serial;
 mod shell;
 pub mod ssh;
+pub mod standing;
 mod terminal;
 #[cfg(test)]
 mod test_support;

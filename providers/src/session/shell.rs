@@ -113,6 +113,19 @@ impl Shell {
         }
     }
 
+    /// A shell whose prompt, to the letter, was [learned](Self::learned) on another terminal.
+    pub fn resumed(terminal: Terminal, setup: ShellSetup, learned: impl Into<String>) -> Self {
+        Self {
+            learned: Some(learned.into()),
+            ..Self::new(terminal, setup)
+        }
+    }
+
+    /// The prompt to the letter, once it has been seen.
+    pub fn learned(&self) -> Option<&str> {
+        self.learned.as_deref()
+    }
+
     /// The terminal underneath: closing it ends whatever the shell waits for.
     pub fn terminal(&self) -> &Terminal {
         &self.terminal
@@ -346,7 +359,10 @@ fn first_match(
                 .lines()
                 .filter(|line| !line.trim().is_empty())
                 .find_map(any_in);
-            *lines_done += fresh.rfind('\n').map_or(0, |at| at + 1);
+            // What was found must be found again: more may come while it is waited for the rest of the line.
+            if found.is_none() {
+                *lines_done += fresh.rfind('\n').map_or(0, |at| at + 1);
+            }
             found
         }
     }

@@ -281,3 +281,22 @@ proptest! {
         prop_assert_eq!(output, printed);
     }
 }
+
+#[test]
+fn a_line_that_was_found_is_found_again_when_more_has_come() {
+    let mut seen = Transcript::new(1 << 10);
+    let pattern = [Pattern::python("two").unwrap()];
+    let mut lines_done = 0;
+    seen.push(b"one\n");
+    assert_eq!(
+        first_match(&pattern, Scope::AnyLine, &seen, &mut lines_done),
+        None
+    );
+    for piece in ["two\n", "[root@guest ~]# "] {
+        seen.push(piece.as_bytes());
+        assert_eq!(
+            first_match(&pattern, Scope::AnyLine, &seen, &mut lines_done),
+            Some(0)
+        );
+    }
+}

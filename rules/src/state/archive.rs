@@ -21,6 +21,8 @@ pub(super) struct Description {
     pub(super) layers: BTreeMap<String, Layer>,
     /// What the guest printed on its serial ports: file names, as in a test's folder for logs.
     pub(super) logs: Vec<String>,
+    /// The prompt of the shell that waits in the guest, where one does.
+    pub(super) standing: Option<String>,
 }
 
 /// What a guest has written on a disk since power-on.

@@ -66,10 +66,10 @@ async fn attempt(test: &TestRule, job: &Job, payload: &StatePayload) -> Result<O
     job.events.step(format!("booting {vm}"));
     let begun = Instant::now();
     let view = kernel_params::adjusted(vm, params.object(vm))?;
-    desk.create_vm(vm, view).await.map_err(error)?;
+    desk.create_vm_to_save(vm, view).await.map_err(error)?;
     let memory = job.scratch.join(MEMORY);
-    match desk.save_vm(vm, &memory).await {
-        Ok(()) => {}
+    let standing = match desk.save_vm(vm, &memory).await {
+        Ok(standing) => standing,
         Err(ResumeError::Start(StartError::Machine(MachineError::Monitor { source, .. }))) => {
             // The same machine would be refused again.
             desk.shutdown_all(false).await;
@@ -79,10 +79,10 @@ async fn attempt(test: &TestRule, job: &Job, payload: &StatePayload) -> Result<O
             desk.shutdown_all(false).await;
             return Err(error(problem));
         }
-    }
+    };
     let up = begun.elapsed().as_secs_f64();
     job.events.step("packing the state");
-    let members = members(job, payload, &folder, &memory).await?;
+    let members = members(job, payload, &folder, &memory, standing).await?;
     let packed = job.scratch.join(OUTPUT);
     let (files, to) = (members.clone(), packed.clone());
     let packing = tokio::task::spawn_blocking(move || archive::pack(&files, &to)).await;
@@ -119,8 +119,12 @@ async fn members(
     payload: &StatePayload,
     folder: &DataFolder,
     memory: &Utf8Path,
+    standing: Option<String>,
 ) -> Result<Vec<(String, Utf8PathBuf)>, Stopped> {
-    let mut description = Description::default();
+    let mut description = Description {
+        standing,
+        ..Description::default()
+    };
     let mut members = vec![(MEMORY.to_owned(), memory.to_owned())];
     for image in &payload.images {
         let name = &image.spec.name;

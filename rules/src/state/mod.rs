@@ -30,7 +30,7 @@ pub(crate) use unpacked::Unpacked;
 /// The rule's name and version.
 pub const NAME: RuleName = RuleName {
     name: "state",
-    version: 1,
+    version: 2,
 };
 /// The one output: an archive of memory, layers and logs.
 pub(crate) const OUTPUT: &str = "state.tar.zst";

@@ -41,6 +41,11 @@ impl Unpacked {
         self.folder.join(MEMORY)
     }
 
+    /// The prompt of the shell that waits in the guest, where one does.
+    pub(crate) fn standing(&self) -> Option<&str> {
+        self.description.standing.as_deref()
+    }
+
     /// Whether it holds a layer of this image.
     pub(crate) fn covers(&self, image: &str) -> bool {
         self.description.layers.contains_key(image)

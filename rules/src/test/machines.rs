@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use vtbuild_engine::outcome::{Distrust, Outcome, Status};
 use vtbuild_engine::rule::Job;
 use vtbuild_engine::spec::Aid;
-use vtbuild_providers::desk::Desk;
+use vtbuild_providers::desk::{Desk, FirstSession, Saved};
 use vtbuild_providers::machine::Launch;
 use vtbuild_providers::params::Params;
 
@@ -82,16 +82,20 @@ impl Stage<'_> {
         let since = Instant::now();
         let (resumed, why) = match self.state(vm).await {
             Ok(state) => self.resume(vm, view.clone(), state, begun).await?,
-            Err(Lack::Reason(reason)) => (false, Some(reason)),
-            Err(Lack::Damaged(reason)) => (false, Some(self.distrust(vm, &reason, begun))),
+            Err(Lack::Reason(reason)) => (None, Some(reason)),
+            Err(Lack::Damaged(reason)) => (None, Some(self.distrust(vm, &reason, begun))),
         };
-        if !resumed {
+        if resumed.is_none() {
             self.job.events.step(format!("starting {vm}"));
             self.desk.create_vm(vm, view).await.map_err(error)?;
         }
-        let how = if resumed { "state" } else { "boot" };
+        let how = if resumed.is_some() { "state" } else { "boot" };
+        let session = resumed.map(|session| match session {
+            FirstSession::Standing => "the shell that waited in it",
+            FirstSession::Login => "ssh",
+        });
         let seconds = since.elapsed().as_secs_f64();
-        let told = json!({ "began": how, "why": why, "seconds": seconds });
+        let told = json!({ "began": how, "why": why, "entered_by": session, "seconds": seconds });
         begun.machines.insert(vm.to_owned(), told);
         Ok(())
     }
@@ -113,29 +117,35 @@ impl Stage<'_> {
             .map_err(Lack::Damaged)
     }
 
-    /// Whether the machine began from the state; and if not, why. Nothing of the attempt is left then.
+    /// How the machine was entered where it began from the state; and if it did not, why. Nothing of the attempt is left then.
     async fn resume(
         &self,
         vm: &str,
         view: Params,
         state: Unpacked,
         begun: &mut Begun,
-    ) -> Result<(bool, Option<String>), Stopped> {
+    ) -> Result<(Option<FirstSession>, Option<String>), Stopped> {
         let of_vm = |image: &&ImageUse| image.vm.as_deref() == Some(vm) && state.covers(&image.spec.name);
         let images: Vec<&ImageUse> = self.payload.images.iter().filter(of_vm).collect();
         let logs = &self.launch.log_dir;
         let done = match state.lay_out(self.folder, &images, logs).await {
             Ok(()) => {
-                let resumed = self.desk.resume_vm(vm, view, &state.memory()).await;
+                let memory = state.memory();
+                let saved = Saved {
+                    memory: &memory,
+                    standing: state.standing(),
+                };
+                let resumed = self.desk.resume_vm(vm, view, saved).await;
                 resumed.map_err(|error| error.to_string())
             }
             Err(reason) => Err(reason),
         };
-        let Err(reason) = done else {
-            return Ok((true, None));
+        let reason = match done {
+            Ok(session) => return Ok((Some(session), None)),
+            Err(reason) => reason,
         };
         state.undo(self.folder, &images, logs).await.map_err(error)?;
-        Ok((false, Some(self.distrust(vm, &reason, begun))))
+        Ok((None, Some(self.distrust(vm, &reason, begun))))
     }
 
     /// Marks a machine's state as no good. The reason, in one line.

@@ -12,7 +12,7 @@ pub(super) fn add_all(line: &mut Line, spec: &MachineSpec, places: &Places) {
         match device {
             Device::Disk(disk) => add_disk(line, disk, &mut buses),
             Device::Cdrom(cdrom) => add_cdrom(line, cdrom, &mut buses),
-            Device::Nic(nic) => add_nic(line, nic),
+            Device::Nic(nic) => add_nic(line, nic, places),
             Device::Serial(serial) => add_serial(line, serial, &spec.name, places, &mut buses),
             Device::Rng { name } => {
                 line.push(
@@ -246,13 +246,28 @@ fn add_cdrom(line: &mut Line, cdrom: &Cdrom, buses: &mut Buses) {
     );
 }
 
+/// An address of QEMU's user network that stands for nothing else, where a guest's standing shell connects to.
+pub const STANDING_ADDRESS: &str = "10.0.2.100";
+/// The port that belongs to it.
+pub const STANDING_PORT: u16 = 4222;
+
 /// The name of the network behind a network card.
 pub fn netdev_id(nic: &str) -> String {
     format!("net-{nic}")
 }
 
-fn add_nic(line: &mut Line, nic: &Nic) {
+fn add_nic(line: &mut Line, nic: &Nic, places: &Places) {
     let name = &nic.name;
+    let mut standing = String::new();
+    if nic.standing {
+        let path = escape(places.standing(name).as_str());
+        let chardev = format!("standing-{name}");
+        line.push(
+            "-chardev",
+            format!("socket,id={chardev},path={path},server=on,wait=off"),
+        );
+        standing = format!(",guestfwd=tcp:{STANDING_ADDRESS}:{STANDING_PORT}-chardev:{chardev}");
+    }
     // Port 0: the system chooses, and QEMU is asked afterwards what it got. Nobody can take it in between.
     let forwards: String = nic
         .forwards
@@ -262,7 +277,7 @@ fn add_nic(line: &mut Line, nic: &Nic) {
     line.push(
         "-netdev",
         format!(
-            "user,id={}{forwards}{}",
+            "user,id={}{forwards}{standing}{}",
             netdev_id(name),
             extra(nic.netdev_extra.as_ref())
         ),

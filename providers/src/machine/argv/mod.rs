@@ -4,7 +4,7 @@ mod devices;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-pub use devices::netdev_id;
+pub use devices::{STANDING_ADDRESS, STANDING_PORT, netdev_id};
 
 use super::spec::{MachineSpec, MonitorKind};
 use crate::accel::Accel;
@@ -27,6 +27,11 @@ impl Places {
     /// The socket of a serial port.
     pub fn serial(&self, name: &str) -> Utf8PathBuf {
         self.sockets.join(format!("s-{name}"))
+    }
+
+    /// The socket of a standing shell that is reached by a network card.
+    pub fn standing(&self, nic: &str) -> Utf8PathBuf {
+        self.sockets.join(format!("n-{nic}"))
     }
 
     /// The log of a serial port of the machine `vm`.
@@ -166,8 +171,10 @@ fn monitors(line: &mut Line, spec: &MachineSpec, places: &Places) {
 pub(super) fn too_long(spec: &MachineSpec, places: &Places) -> Option<Utf8PathBuf> {
     let monitors = spec.monitors.iter().map(|monitor| places.monitor(&monitor.name));
     let serials = spec.serials().map(|serial| places.serial(&serial.name));
+    let standing = spec.nics().map(|nic| places.standing(&nic.name));
     monitors
         .chain(serials)
+        .chain(standing)
         .chain([places.sockets.join("migration")])
         .find(|path| !fits(path))
 }

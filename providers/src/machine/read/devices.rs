@@ -205,6 +205,7 @@ fn nic(vm: &str, name: &str, params: &Params) -> Result<Option<Nic>, ParamError>
         netdev_extra: properties(params, "netdev_extra_params"),
         // Some configurations write the whole option.
         vhost: matches!(params.text("vhost"), Some("on" | "yes" | "force" | "vhost=on")),
+        standing: false,
     }))
 }
 
