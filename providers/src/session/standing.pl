@@ -34,6 +34,8 @@ if (!$shell) {
     ioctl($own, 0x5414, $size);
     POSIX::dup2(fileno($own), $_) for 0 .. 2;
     my $program = (getpwuid($<))[8] || "/bin/sh";
+    # A shell cannot trap what was ignored when it began.
+    $SIG{HUP} = "DEFAULT";
     $ENV{TERM} = "dumb";
     $ENV{SSH_TTY} = $tty;
     delete $ENV{SHLVL};
