@@ -46,14 +46,8 @@ impl Purpose {
 pub struct Planned {
     /// Workspace and configuration.
     pub analysis: Analysis,
-    /// The rules.
-    pub wiring: Wiring,
-    /// The actions.
-    pub graph: Arc<Graph>,
-    /// Where records are.
-    pub resolver: Arc<Resolver>,
-    /// What is known of them.
-    pub plan: Plan,
+    /// What is selected.
+    pub foreseen: Foreseen,
     /// For what has to wait.
     pub runtime: Runtime,
 }
@@ -72,18 +66,38 @@ impl Planned {
             tell_left_out(leave_out_manual(&mut variants));
         }
         let foreseen = Foreseen::of(workspace, &variants, store, runtime.handle(), args, purpose)?;
-        let Foreseen {
-            wiring,
-            graph,
-            resolver,
-            plan,
-        } = foreseen;
         Ok(Self {
             analysis,
-            wiring,
-            graph,
-            resolver,
-            plan,
+            foreseen,
+            runtime,
+        })
+    }
+
+    /// The same, where what earlier commands noted of variants that are in the cache stands for declaring them: those are no part
+    /// of the graph. `asked` is the folder of jobs that was asked for.
+    pub fn recalling(args: &ActionArgs, purpose: Purpose, asked: Option<&Utf8Path>) -> Result<Self, Failure> {
+        let (analysis, store, runtime) = begin(args)?;
+        if !args.all {
+            analysis.refuse_more(MOST, purpose.doing)?;
+        }
+        let workspace = &analysis.workspace;
+        let resolver = Arc::new(execution::resolver(store, workspace));
+        let mut selected = Selected::of(
+            &analysis,
+            args,
+            &resolver,
+            results(workspace, asked),
+            runtime.handle(),
+        )?;
+        tell_left_out(selected.left_out());
+        let wiring = selected.rules(runtime.handle())?;
+        let wiring = wiring.with_guest_states(args.guest_states());
+        let graph = selected.graph(&wiring)?;
+        let foreseen = Foreseen::planned(workspace, wiring, graph, resolver.clone(), args, purpose)?;
+        let foreseen = selected.finish(foreseen)?;
+        Ok(Self {
+            analysis,
+            foreseen,
             runtime,
         })
     }
@@ -112,43 +126,6 @@ fn tell_left_out(count: usize) {
     }
 }
 
-impl Planned {
-    /// The same, where what earlier commands noted of variants that are in the cache stands for declaring them: those are no part
-    /// of the graph. `asked` is the folder of jobs that was asked for.
-    pub fn recalling(args: &ActionArgs, purpose: Purpose, asked: Option<&Utf8Path>) -> Result<Self, Failure> {
-        let (analysis, store, runtime) = begin(args)?;
-        if !args.all {
-            analysis.refuse_more(MOST, purpose.doing)?;
-        }
-        let workspace = &analysis.workspace;
-        let resolver = Arc::new(execution::resolver(store, workspace));
-        let mut selected = Selected::of(
-            &analysis,
-            args,
-            &resolver,
-            results(workspace, asked),
-            runtime.handle(),
-        )?;
-        tell_left_out(selected.left_out());
-        let wiring = selected.rules(runtime.handle())?;
-        let wiring = wiring.with_guest_states(args.guest_states());
-        let graph = Arc::new(selected.graph(&wiring)?);
-        if purpose.fetch && args.select.config.place.locked {
-            downloads::check_locked(workspace, &graph)?;
-        }
-        let plan = Plan::make(&graph, &resolver, PlanOptions::default());
-        let plan = selected.finish(&wiring, &graph, plan.map_err(|error| unreadable(&error))?)?;
-        Ok(Self {
-            analysis,
-            wiring,
-            graph,
-            resolver,
-            plan,
-            runtime,
-        })
-    }
-}
-
 /// Variants as a graph, with what is known of each action.
 pub struct Foreseen {
     /// The rules.
@@ -173,12 +150,24 @@ impl Foreseen {
     ) -> Result<Self, Failure> {
         let wiring = runtime.block_on(Wiring::of(workspace, variants, args.accel, args.runtime))?;
         let wiring = wiring.with_guest_states(args.guest_states());
-        let graph = Arc::new(wiring.graph(variants)?);
+        let graph = wiring.graph(variants)?;
+        let resolver = execution::resolver(store, workspace).strict(args.strict_keys);
+        Self::planned(workspace, wiring, graph, Arc::new(resolver), args, purpose)
+    }
+
+    /// The same once it is declared.
+    fn planned(
+        workspace: &Workspace,
+        wiring: Wiring,
+        graph: Graph,
+        resolver: Arc<Resolver>,
+        args: &ActionArgs,
+        purpose: Purpose,
+    ) -> Result<Self, Failure> {
         if purpose.fetch && args.select.config.place.locked {
             downloads::check_locked(workspace, &graph)?;
         }
-        let resolver = execution::resolver(store, workspace).strict(args.strict_keys);
-        let resolver = Arc::new(resolver);
+        let graph = Arc::new(graph);
         let force = args.force || purpose.again;
         let plan =
             Plan::make(&graph, &resolver, PlanOptions { force }).map_err(|error| unreadable(&error))?;

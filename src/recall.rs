@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use vtbuild_cache::Digest;
 use vtbuild_cfg::variant::Fingerprint;
 use vtbuild_engine::graph::Graph;
-use vtbuild_engine::plan::{Forecast, Plan};
+use vtbuild_engine::plan::Forecast;
 use vtbuild_engine::recall::{Held, Memo, Names, Noted, Notes, Picked, Served, Slot, Source, What, names};
 use vtbuild_engine::resolve::Resolver;
 use vtbuild_engine::spec::{ActionId, Spec};
@@ -19,12 +19,16 @@ use crate::analysis::{Analysis, broken};
 use crate::cli::ActionArgs;
 use crate::command::warn;
 use crate::exit::Failure;
-use crate::planned::{everything, is_manual, unreadable};
+use crate::planned::{Foreseen, everything, is_manual, unreadable};
 use crate::wiring::{self, Traits, Wiring, titles};
 use crate::workspace::Workspace;
 
 /// The folder of notes in the cache.
 pub const FOLDER: &str = "notes";
+/// How often the records of notes are said to be used.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// Says that something left out is not in the notes from before.
+const NEW: u32 = 1 << 31;
 
 /// The variants that a command is about, and what earlier ones noted of them.
 pub struct Selected<'a> {
@@ -185,7 +189,11 @@ impl<'a> Selected<'a> {
     /// The rules for those that have to be declared.
     pub fn rules(&mut self, runtime: &Handle) -> Result<Wiring, Failure> {
         let wiring = self.wiring(&self.traits, &self.variants, runtime)?;
-        self.before = self.surroundings(&wiring, &self.traits);
+        self.before = match &self.known {
+            // Notes that hold were made of what is there now.
+            Some((memo, ..)) => Some(memo.settings()),
+            None => self.surroundings(&wiring, &self.traits),
+        };
         Ok(wiring)
     }
 
@@ -195,22 +203,26 @@ impl<'a> Selected<'a> {
     }
 
     /// Leaves notes of what a plan has found, and gives it what older ones know.
-    pub fn finish(self, wiring: &Wiring, graph: &Graph, plan: Plan) -> Result<Plan, Failure> {
+    pub fn finish(self, mut foreseen: Foreseen) -> Result<Foreseen, Failure> {
         // Two variants that became one action are told apart by nobody.
-        if graph.wanted().len() == self.variants.len() {
-            self.keep(wiring, graph, &plan)?;
+        if foreseen.graph.wanted().len() == self.variants.len() {
+            self.keep(&foreseen)?;
         }
         if let Some((memo, ..)) = &self.known {
             self.touch(memo);
         }
         let Some((memo, held, _)) = self.known else {
-            return Ok(plan);
+            return Ok(foreseen);
         };
         let served = Served::of(memo, self.slots, held.blobs, wiring::WANTED, &wiring::BELOW);
-        Ok(plan.with_served(served))
+        foreseen.plan = foreseen.plan.with_served(served);
+        Ok(foreseen)
     }
 
-    fn keep(&self, wiring: &Wiring, graph: &Graph, plan: &Plan) -> Result<(), Failure> {
+    fn keep(&self, foreseen: &Foreseen) -> Result<(), Failure> {
+        let Foreseen {
+            wiring, graph, plan, ..
+        } = foreseen;
         let other_word = self
             .known
             .as_ref()
@@ -222,11 +234,7 @@ impl<'a> Selected<'a> {
             return Ok(());
         }
         // What changed since the notes from before were looked at, or while all was declared, is nobody's surroundings.
-        let settings = self.known.as_ref().map(|(memo, ..)| memo.settings());
-        if self.before.is_none()
-            || settings.is_some_and(|settings| self.before != Some(settings))
-            || self.surroundings(wiring, &self.traits) != self.before
-        {
+        if self.before.is_none() || self.surroundings(wiring, &self.traits) != self.before {
             return Ok(());
         }
         let mut traits = self.traits.clone();
@@ -300,8 +308,6 @@ impl<'a> Selected<'a> {
     }
 }
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
-
 /// When the records of notes were last said to be used.
 fn touched(notes: &Utf8Path) -> Option<SystemTime> {
     notes.metadata().ok()?.modified().ok()
@@ -311,9 +317,6 @@ fn touched(notes: &Utf8Path) -> Option<SystemTime> {
 fn set_touched(notes: &Utf8Path, time: SystemTime) {
     let _ = File::open(notes).and_then(|file| file.set_modified(time));
 }
-
-/// Says that something left out is not in the notes from before.
-const NEW: u32 = 1 << 31;
 
 fn titles_of(variants: &[Variant]) -> Vec<Arc<str>> {
     titles(&variants.iter().map(names).collect::<Vec<_>>())

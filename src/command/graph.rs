@@ -73,7 +73,7 @@ fn to_look_at(args: &GraphArgs) -> Result<Exit, Failure> {
         }
     };
     write(&path, &page)?;
-    note(&format!("{path}: {} actions", planned.graph.len()));
+    note(&format!("{path}: {} actions", planned.foreseen.graph.len()));
     if args.open {
         open(&path)?;
     }

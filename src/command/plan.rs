@@ -20,7 +20,7 @@ pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
     let planned = Planned::of(&args.actions, Purpose::look("plan"))?;
     let view = View::of(&planned, &args.host)?;
     let mut out = Output::new();
-    for &id in planned.graph.order() {
+    for &id in planned.foreseen.graph.order() {
         let reads = if args.json {
             out.write(&view.json(id))?
         } else {
@@ -43,8 +43,8 @@ pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
 pub fn dry_run(planned: &Planned, host: &HostArgs) -> Result<Exit, Failure> {
     let view = View::of(planned, host)?;
     let mut out = Output::new();
-    let order = planned.graph.order().iter();
-    for &id in order.filter(|id| planned.plan.of(**id).may_run()) {
+    let order = planned.foreseen.graph.order().iter();
+    for &id in order.filter(|id| planned.foreseen.plan.of(**id).may_run()) {
         if !out.tell(&view.line(id))? {
             return Ok(Exit::Good);
         }
@@ -65,8 +65,8 @@ struct View<'a> {
 
 impl<'a> View<'a> {
     fn of(planned: &'a Planned, host: &HostArgs) -> Result<Self, Failure> {
-        let (graph, capacity) = (&planned.graph, capacity(host));
-        let estimates = Estimates::of(graph, &planned.plan, planned.resolver.store())?;
+        let (graph, capacity) = (&planned.foreseen.graph, capacity(host));
+        let estimates = Estimates::of(graph, &planned.foreseen.plan, planned.foreseen.resolver.store())?;
         let slots = simulate(graph, &estimates, capacity, estimates.priorities(graph));
         Ok(Self {
             planned,
@@ -79,15 +79,15 @@ impl<'a> View<'a> {
     /// `run    test NAME: REASON (about 15 s)`
     fn line(&self, id: ActionId) -> String {
         let (word, reason) = self.word_and_reason(id);
-        let spec = self.planned.graph.spec(id);
-        let time = match self.planned.plan.of(id) {
+        let spec = self.planned.foreseen.graph.spec(id);
+        let time = match self.planned.foreseen.plan.of(id) {
             Forecast::Hit { .. } | Forecast::Idle => String::new(),
             _ if spec.rule == FILE => String::new(),
             _ => format!(" ({})", self.time(id)),
         };
         let colon = if reason.is_empty() { "" } else { ": " };
         let mut line = format!("{word:<6} {} {}{colon}{reason}{time}\n", spec.rule, spec.title);
-        if self.planned.plan.of(id).may_run() {
+        if self.planned.foreseen.plan.of(id).may_run() {
             for remark in &spec.remarks {
                 // Writing to a string cannot fail.
                 let _ = writeln!(line, "           {remark}");
@@ -97,7 +97,7 @@ impl<'a> View<'a> {
     }
 
     fn word_and_reason(&self, id: ActionId) -> (&'static str, String) {
-        match self.planned.plan.of(id) {
+        match self.planned.foreseen.plan.of(id) {
             Forecast::Hit { .. } => ("hit", String::new()),
             Forecast::Miss(miss) => ("run", miss.reason.to_string()),
             Forecast::Maybe => ("maybe", "what it stands on runs first".to_owned()),
@@ -112,9 +112,9 @@ impl<'a> View<'a> {
 
     fn json(&self, id: ActionId) -> String {
         let (word, reason) = self.word_and_reason(id);
-        let spec = self.planned.graph.spec(id);
-        let runs = self.planned.plan.of(id).may_run();
-        let key = match self.planned.plan.of(id) {
+        let spec = self.planned.foreseen.graph.spec(id);
+        let runs = self.planned.foreseen.plan.of(id).may_run();
+        let key = match self.planned.foreseen.plan.of(id) {
             Forecast::Hit { key, .. } => Some(*key),
             Forecast::Miss(miss) => Some(miss.resolved.key),
             Forecast::Maybe | Forecast::Idle => None,
@@ -131,9 +131,9 @@ impl<'a> View<'a> {
 
     /// Hits, misses and maybes.
     fn counts(&self) -> [usize; 3] {
-        let mut counts = [self.planned.plan.beside(), 0, 0];
-        for &id in self.planned.graph.order() {
-            let place = match self.planned.plan.of(id) {
+        let mut counts = [self.planned.foreseen.plan.beside(), 0, 0];
+        for &id in self.planned.foreseen.graph.order() {
+            let place = match self.planned.foreseen.plan.of(id) {
                 Forecast::Hit { .. } => 0,
                 Forecast::Miss(_) => 1,
                 Forecast::Maybe => 2,
@@ -153,10 +153,10 @@ impl<'a> View<'a> {
         if misses + maybes == 0 {
             return text;
         }
-        let path = self.estimates.critical_path(&self.planned.graph);
+        let path = self.estimates.critical_path(&self.planned.foreseen.graph);
         let names: Vec<&str> = path
             .iter()
-            .map(|&id| &*self.planned.graph.spec(id).title)
+            .map(|&id| &*self.planned.foreseen.graph.spec(id).title)
             .collect();
         // Writing to a string cannot fail.
         let _ = writeln!(

@@ -57,23 +57,13 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     };
     let Planned {
         analysis,
-        wiring,
-        graph,
-        resolver,
-        plan,
+        mut foreseen,
         runtime,
     } = planned;
-    let wiring = if args.pause_on_fail {
-        wiring.with_visits(Visits::WhenNotPassed(Arc::new(Pause::at_the_terminal()?)))
-    } else {
-        wiring
-    };
-    let foreseen = Foreseen {
-        wiring,
-        graph,
-        resolver,
-        plan,
-    };
+    if args.pause_on_fail {
+        let visits = Visits::WhenNotPassed(Arc::new(Pause::at_the_terminal()?));
+        foreseen.wiring = foreseen.wiring.with_visits(visits);
+    }
     let told = Told {
         began,
         reporters: ui.iter().map(Ui::reporter).collect(),

@@ -26,11 +26,15 @@ use crate::report::seconds;
 pub fn why(args: &WhyArgs) -> Result<Exit, Failure> {
     let planned = Planned::of(&args.actions, Purpose::look("explain"))?;
     // Their statements are asked for.
-    let runs = |id: ActionId| matches!(planned.plan.of(id), Forecast::Miss(_));
+    let runs = |id: ActionId| matches!(planned.foreseen.plan.of(id), Forecast::Miss(_));
     let variants = variants(&planned, runs)?;
     let mut out = Output::new();
     for id in told(&planned) {
-        let told = tell(&planned, variants.get(&*planned.graph.spec(id).variant), id)?;
+        let told = tell(
+            &planned,
+            variants.get(&*planned.foreseen.graph.spec(id).variant),
+            id,
+        )?;
         let reads = if args.json {
             out.write(&format!("{}\n", told.json(args.key)))?
         } else {
@@ -46,9 +50,9 @@ pub fn why(args: &WhyArgs) -> Result<Exit, Failure> {
 
 /// What was asked for, and before it whatever runs that it waits for.
 fn told(planned: &Planned) -> Vec<ActionId> {
-    let graph = &planned.graph;
+    let graph = &planned.foreseen.graph;
     let asked = |id: &ActionId| graph.wanted().contains(id);
-    let runs = |id: &ActionId| matches!(planned.plan.of(*id), Forecast::Miss(_));
+    let runs = |id: &ActionId| matches!(planned.foreseen.plan.of(*id), Forecast::Miss(_));
     let order = graph.order().iter().copied();
     order.filter(|id| asked(id) || runs(id)).collect()
 }
@@ -58,7 +62,7 @@ pub(super) fn variants(
     planned: &Planned,
     of: impl Fn(ActionId) -> bool,
 ) -> Result<HashMap<String, Variant>, Failure> {
-    let graph = &planned.graph;
+    let graph = &planned.foreseen.graph;
     let mut wanted: std::collections::HashSet<&str> = graph
         .order()
         .iter()
@@ -104,9 +108,9 @@ enum State {
 
 /// Why an action is as it is; `variant` is the one behind it, for the statements that set what has changed.
 pub(super) fn tell(planned: &Planned, variant: Option<&Variant>, id: ActionId) -> Result<Told, Failure> {
-    let (graph, store) = (&planned.graph, planned.resolver.store());
+    let (graph, store) = (&planned.foreseen.graph, planned.foreseen.resolver.store());
     let spec = graph.spec(id).clone();
-    let (state, key) = match planned.plan.of(id) {
+    let (state, key) = match planned.foreseen.plan.of(id) {
         Forecast::Hit { made, .. } => {
             let record = match &made.trace {
                 Some(trace) => store.record_of(trace)?.map(Box::new),
@@ -116,7 +120,7 @@ pub(super) fn tell(planned: &Planned, variant: Option<&Variant>, id: ActionId) -
             (State::Served(record), key)
         }
         Forecast::Miss(miss) => {
-            let key = planned.resolver.manifest(&spec, &miss.resolved, &[]);
+            let key = planned.foreseen.resolver.manifest(&spec, &miss.resolved, &[]);
             (runs(planned, variant, miss)?, Some(key))
         }
         Forecast::Maybe => (State::Waits(first(planned, graph, id)), None),
@@ -129,7 +133,7 @@ pub(super) fn tell(planned: &Planned, variant: Option<&Variant>, id: ActionId) -
 fn first(planned: &Planned, graph: &Graph, id: ActionId) -> Vec<Arc<str>> {
     graph
         .waits_for(id)
-        .filter(|(earlier, link)| !link.is_aid() && planned.plan.of(*earlier).may_run())
+        .filter(|(earlier, link)| !link.is_aid() && planned.foreseen.plan.of(*earlier).may_run())
         .map(|(earlier, _)| graph.spec(earlier).title.clone())
         .collect()
 }

@@ -24,7 +24,7 @@ const MANY: usize = 1_000;
 
 /// All that the page shows, as one value.
 pub fn facts(planned: &Planned, targets: &[String]) -> Result<Json, Failure> {
-    let graph = &planned.graph;
+    let graph = &planned.foreseen.graph;
     let latest = planned.analysis.workspace.root.join("job-results/latest");
     let job = latest
         .join("events.jsonl")
@@ -34,7 +34,7 @@ pub fn facts(planned: &Planned, targets: &[String]) -> Result<Json, Failure> {
     let last = job.as_ref().map(JobLog::last_by_title).unwrap_or_default();
     let mut teller = Teller {
         planned,
-        estimates: Estimates::of(graph, &planned.plan, planned.resolver.store())?,
+        estimates: Estimates::of(graph, &planned.foreseen.plan, planned.foreseen.resolver.store())?,
         wanted: graph.wanted().iter().copied().collect(),
         last,
         tables: Tables::default(),
@@ -109,7 +109,7 @@ struct Teller<'a> {
 
 impl Teller<'_> {
     fn node(&mut self, id: ActionId, variant: Option<&Variant>, all_places: bool) -> Result<Json, Failure> {
-        let spec = self.planned.graph.spec(id).clone();
+        let spec = self.planned.foreseen.graph.spec(id).clone();
         let told = why::tell(self.planned, variant, id)?;
         let mut node = told.json(true);
         let key = node["key"].take();
