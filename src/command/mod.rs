@@ -47,16 +47,21 @@ pub fn print(text: &str) -> Result<(), Failure> {
 
 /// Writes prose to standard output: on a terminal, a line that is longer than that is wide goes on between two words.
 pub fn tell(text: &str) -> Result<(), Failure> {
-    print(&fitted(text))
+    print(&fitted(text, width()))
 }
 
-/// Text as it is written to standard output.
-fn fitted(text: &str) -> Cow<'_, str> {
+/// How wide lines of prose on standard output may be, where that matters.
+fn width() -> Option<usize> {
     let out = std::io::stdout();
     let size = out.is_terminal().then(|| rustix::termios::tcgetwinsize(&out));
-    match size.and_then(Result::ok).map(|size| usize::from(size.ws_col)) {
-        Some(width) if width >= NARROWEST => Cow::Owned(wrapped(text, width)),
-        _ => Cow::Borrowed(text),
+    let width = usize::from(size?.ok()?.ws_col);
+    (width >= NARROWEST).then_some(width)
+}
+
+fn fitted(text: &str, width: Option<usize>) -> Cow<'_, str> {
+    match width {
+        Some(width) => Cow::Owned(wrapped(text, width)),
+        None => Cow::Borrowed(text),
     }
 }
 
@@ -89,13 +94,18 @@ pub fn plural(number: &impl ToString, noun: &str) -> String {
 /// Standard output for listings of any length: gathered, and given up once nobody reads it.
 pub struct Output {
     out: Option<std::io::BufWriter<std::io::StdoutLock<'static>>>,
+    width: Option<usize>,
 }
 
 impl Output {
     /// Standard output, held for as long as this lives.
     pub fn new() -> Self {
-        let out = std::io::BufWriter::with_capacity(64 * 1024, std::io::stdout().lock());
-        Self { out: Some(out) }
+        let width = width();
+        let out = Some(std::io::BufWriter::with_capacity(
+            64 * 1024,
+            std::io::stdout().lock(),
+        ));
+        Self { out, width }
     }
 
     /// Writes a piece. Returns whether somebody still reads.
@@ -105,7 +115,7 @@ impl Output {
 
     /// Writes a piece of prose, as [`tell`] does.
     pub fn tell(&mut self, text: &str) -> Result<bool, Failure> {
-        self.write(&fitted(text))
+        self.write(&fitted(text, self.width))
     }
 
     /// Writes what is still held back.
