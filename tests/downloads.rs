@@ -110,13 +110,7 @@ fn the_next_run_goes_on_too() {
 #[test]
 fn a_server_that_cannot_go_on_is_asked_for_all() {
     let sandbox = Sandbox::new();
-    let server = Server::new(body(), |_, before| {
-        if before == 0 {
-            Answer::Cut(9_999)
-        } else {
-            Answer::Whole
-        }
-    });
+    let server = Server::first_then(body(), Answer::Cut(9_999), Answer::Whole);
     define(&sandbox, &server.url("it"), &pinned());
     get(&sandbox, "", 0);
     arrived(&sandbox);
@@ -174,13 +168,7 @@ fn wrong_bytes_are_thrown_away_and_a_mirror_is_asked() {
 #[test]
 fn what_was_locked_must_not_change() {
     let sandbox = Sandbox::new();
-    let server = Server::new(body(), |_, before| {
-        if before == 0 {
-            Answer::Well
-        } else {
-            Answer::Other(vec![7; 40_000])
-        }
-    });
+    let server = Server::first_then(body(), Answer::Well, Answer::Other(vec![7; 40_000]));
     define(&sandbox, &server.url("it"), "");
     let (_, stderr) = get(&sandbox, "", 0);
     assert!(stderr.contains("has no digest"), "{stderr}");
@@ -206,13 +194,7 @@ fn a_redirect_is_followed_and_a_slow_server_waited_for() {
 #[test]
 fn a_server_that_falls_silent_is_asked_again() {
     let sandbox = Sandbox::new();
-    let server = Server::new(body(), |_, before| {
-        if before == 0 {
-            Answer::Silent(5_000)
-        } else {
-            Answer::Well
-        }
-    });
+    let server = Server::first_then(body(), Answer::Silent(5_000), Answer::Well);
     define(&sandbox, &server.url("it"), &pinned());
     get(&sandbox, "--silence 1", 0);
     arrived(&sandbox);
@@ -265,13 +247,7 @@ fn runs_at_once_fetch_once() {
 #[test]
 fn a_run_that_is_killed_leaves_a_beginning_alone() {
     let sandbox = Sandbox::new();
-    let server = Server::new(body(), |_, before| {
-        if before == 0 {
-            Answer::Slow(Duration::from_millis(500))
-        } else {
-            Answer::Well
-        }
-    });
+    let server = Server::first_then(body(), Answer::Slow(Duration::from_millis(500)), Answer::Well);
     define(&sandbox, &server.url("it"), &pinned());
     let run = sandbox.start("download get it");
     let part = sandbox.path("images/.it.bin.part");
@@ -380,13 +356,7 @@ fn stands_on_a_download(sandbox: &Sandbox, server: &Server, more: &str) {
 #[test]
 fn the_image_that_tests_stand_on_is_an_action() {
     let sandbox = Sandbox::new();
-    let server = Server::new(body(), |_, before| {
-        if before == 0 {
-            Answer::Status(404)
-        } else {
-            Answer::Well
-        }
-    });
+    let server = Server::first_then(body(), Answer::Status(404), Answer::Well);
     stands_on_a_download(&sandbox, &server, &pinned());
     let looked = sandbox.run(&format!("{TESTS} --dry-run"));
     let from = format!("images/it.raw from {}\n", server.url("it"));
@@ -441,13 +411,7 @@ fn what_is_not_locked_stops_a_run_that_must_not_add_it() {
 #[test]
 fn a_run_that_is_stopped_stops_its_download_which_goes_on_next_time() {
     let sandbox = Sandbox::new();
-    let server = Server::new(body(), |_, before| {
-        if before == 0 {
-            Answer::Silent(5_000)
-        } else {
-            Answer::Well
-        }
-    });
+    let server = Server::first_then(body(), Answer::Silent(5_000), Answer::Well);
     stands_on_a_download(&sandbox, &server, &pinned());
     let run = sandbox.start(TESTS);
     let part = sandbox.path("images/.it.raw.part");

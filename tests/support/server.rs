@@ -60,6 +60,14 @@ impl Server {
         Self { port, seen }
     }
 
+    /// The same, which treats the first request one way, and all others another.
+    pub(crate) fn first_then(body: Vec<u8>, first: Answer, then: Answer) -> Self {
+        Self::new(body, move |_, before| match before {
+            0 => first.clone(),
+            _ => then.clone(),
+        })
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}/{path}", self.port)
     }

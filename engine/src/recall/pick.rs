@@ -121,8 +121,7 @@ impl Picked {
     /// Whether one note speaks for two variants.
     fn has_twice(&self) -> bool {
         let mut seen = FxHashSet::default();
-        let noted = self.slots.iter().filter(|slot| !matches!(slot, Slot::Rest(_)));
-        noted.into_iter().any(|slot| match slot {
+        self.slots.iter().any(|slot| match slot {
             Slot::Served(at) | Slot::LeftOut(at) => !seen.insert(*at),
             Slot::Rest(_) => false,
         })
