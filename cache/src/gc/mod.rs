@@ -2,9 +2,9 @@
 //!
 //! A thing is worth the seconds that are lost with it, by each byte it occupies, halved for every week without use: for a
 //! blob the time that its action took and that of all that stands on it, for a record without outputs the time that its
-//! action took, for what lies beside the blobs ([`Aside`]) the time to fetch or unpack it again. A collection never removes what a living process uses (see `pins.rs`, [`hold`]), nor what was
-//! used within the last ten minutes. A record goes with its first blob; the other blobs that only it needed are worth
-//! nothing then, and go next.
+//! action took, for what lies beside the blobs ([`Aside`]) the time to fetch or unpack it again. A collection never removes
+//! what a living process uses (see `pins.rs`, [`hold`]), nor what was used within the last ten minutes. A record goes with its
+//! first blob; the other blobs that only it needed are worth nothing then, and go next.
 //!
 //! What goes is remembered for a week: when it is made again within that time, the limit is too low, and whoever made it is
 //! told ([`Store::made_again`]).
@@ -130,7 +130,8 @@ struct Everything {
 }
 
 impl Store {
-    /// Removes blobs with the records they belong to, records without outputs, and what lies beside them until all occupies at most `max_bytes` on disk.
+    /// Removes blobs with the records they belong to, records without outputs, and what lies beside them until all occupies at
+    /// most `max_bytes` on disk.
     /// What a living process uses stays, and so does what was used within the time of grace.
     ///
     /// # Errors

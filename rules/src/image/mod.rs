@@ -1,8 +1,9 @@
 //! The image rule: a recipe's folder goes in, a verified disk and what belongs to it come out.
 //!
-//! Every byte of the recipe enters the key, and so do the size asked for and the host's qemu-img. The recipe's `build` program runs in an empty
-//! scratch folder with `PATH`, `RECIPE_DIR`, `OUT`, `SOURCE_DATE_EPOCH` and `IMAGE_SIZE` and nothing else of our environment
-//! but proxies and locale. A recipe that extends another one is that one's, with its own files laid over. Lines `step: …` on its standard output are shown while it works.
+//! Every byte of the recipe enters the key, and so do the size asked for and the host's qemu-img. The recipe's `build`
+//! program runs in an empty scratch folder with `PATH`, `RECIPE_DIR`, `OUT`, `SOURCE_DATE_EPOCH` and `IMAGE_SIZE` and nothing
+//! else of our environment but proxies and locale. A recipe that extends another one is that one's, with its own files laid
+//! over. Lines `step: …` on its standard output are shown while it works.
 
 mod build;
 mod recipe;

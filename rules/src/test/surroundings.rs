@@ -90,7 +90,8 @@ impl TestSetup {
     }
 }
 
-/// What there is below a folder but for folders called as in `without`, whatever it says. Links are followed: modules are found behind them.
+/// What there is below a folder but for folders called as in `without`, whatever it says. Links are followed: modules are
+/// found behind them.
 fn shape(folder: &Utf8Path, without: &[&str], left_out: &[Utf8PathBuf], text: &mut String) {
     let _ = writeln!(text, "{folder}");
     let wanted = |entry: &DirEntry| {
