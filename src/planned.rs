@@ -7,8 +7,10 @@ use tokio::runtime::{Handle, Runtime};
 use vtbuild_cache::Store;
 use vtbuild_engine::graph::Graph;
 use vtbuild_engine::plan::{Plan, PlanOptions};
+use vtbuild_engine::reason::Reason;
 use vtbuild_engine::resolve::{ResolveError, Resolver};
 use vtbuild_engine::schedule::claims::Capacity;
+use vtbuild_engine::spec::ActionId;
 use vtbuild_engine::variant::Variant;
 
 use crate::analysis::Analysis;
@@ -177,6 +179,12 @@ impl Foreseen {
             resolver,
             plan,
         })
+    }
+
+    /// What speaks for running an action that waits for others.
+    pub fn beforehand(&self, id: ActionId) -> Result<Option<Reason>, Failure> {
+        let known = self.resolver.beforehand(self.graph.spec(id));
+        known.map_err(|error| unreadable(&error))
     }
 }
 

@@ -363,8 +363,8 @@ fn the_image_that_tests_stand_on_is_an_action() {
     looked.says(&[
         "run    download it",
         &from,
-        "maybe  test mine.plain",
-        "maybe  test mine.other",
+        "run    test mine.plain",
+        "run    test mine.other",
     ]);
     let question = "kind(download, deps(//plain))";
     let guest = ["--guest-os", "LinuxCustom.FooLinux", "-p", "image_format=raw"];

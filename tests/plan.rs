@@ -32,8 +32,8 @@ fn a_plan_tells_hits_misses_and_time_and_runs_nothing() {
     let sandbox = two();
     sandbox.run("plan //...").exit(0).says(&[
         "run    test mine.pair.one: it has not run before (about 30.00 s?)\n",
-        "maybe  test mine.pair.two: what it stands on runs first (about 30.00 s?)\n",
-        "2 actions: 0 would be served from the cache, 1 would run, 1 may run\n",
+        "run    test mine.pair.two: it has not run before (about 30.00 s?)\n",
+        "2 actions: 0 would be served from the cache, 2 would run, 0 may run\n",
         "the longest chain is mine.pair.one -> mine.pair.two",
     ]);
     assert!(
@@ -82,6 +82,34 @@ fn why_names_the_field_both_values_and_the_statement() {
     for field in ["rule", "label", "params.type"] {
         assert!(key.contains_key(field), "{field} is not in {key:?}");
     }
+}
+
+#[test]
+fn what_waits_tells_what_of_its_own_has_changed() {
+    let sandbox = two();
+    sandbox.run("//... --progress plain").exit(0).ran();
+    sandbox.edit(ALL, "colour = red", "colour = grey");
+    sandbox.run("plan //...").exit(0).says(&[
+        "run    test mine.pair.one: reads.colour: \"red\" -> \"grey\" (",
+        "maybe  test mine.pair.two: what it stands on runs first (",
+        "0 would be served from the cache, 1 would run, 1 may run",
+    ]);
+    let waits = "test mine.pair.two: mine.pair.one runs first; if that comes out as before, it is served\n";
+    sandbox.run("why //pair").exit(0).says(&[waits]);
+
+    sandbox.edit(ALL, "colour = blue", "colour = green");
+    sandbox.run("plan //...").exit(0).says(&[
+        "maybe  test mine.pair.two: what it stands on runs first; reads.colour: \"blue\" -> \"green\" (",
+    ]);
+    sandbox.run("why //pair").exit(0).says(&[
+        "test mine.pair.two: mine.pair.one runs first; 1 field differs since its last run\n    reads.colour: \"blue\" -> \"green\"\n        mine/generic/tests/cfg/all.cfg:10: colour = green\n",
+    ]);
+    let json = lines(sandbox.run("why //pair --json").exit(0).stdout());
+    let two = json.last().unwrap();
+    assert_eq!(
+        (&two["plan"], &two["changes"][0]["field"]),
+        (&"maybe".into(), &"reads.colour".into())
+    );
 }
 
 #[test]

@@ -95,6 +95,8 @@ impl Keyed for WithReads<'_> {
     }
 }
 
+/// The group of a manifest that tells what the inputs are made of.
+pub(crate) const INPUTS: &str = "inputs";
 /// The group of a manifest that tells which parameters were read beyond the key.
 pub(crate) const READS: &str = "reads";
 /// The field of a manifest that tells that all parameters were read.
@@ -129,7 +131,7 @@ impl Keyed for ActionKey<'_> {
             }
             sink.close();
         }
-        sink.open("inputs");
+        sink.open(INPUTS);
         for input in self.inputs {
             sink.open(&input.role);
             for (name, digest) in input.outputs.iter() {

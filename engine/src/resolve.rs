@@ -1,5 +1,7 @@
 //! From a spec and its inputs to a key, and from a key to a record: the one place where a hit is decided.
 
+mod explain;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -7,16 +9,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use thiserror::Error;
-use vtbuild_cache::{
-    Change, Digest, FileState, Hit, Last, Manifest, Mark, Observations, Observed, Seen, Store, StoreError,
-};
+use vtbuild_cache::{Digest, FileState, Hit, Observations, Observed, Seen, Store, StoreError};
 
 use crate::db::FolderList;
 use crate::graph::{Graph, Link};
-use crate::key::{ActionKey, EVERYTHING, InputDigest, ParamReads, READS};
+use crate::key::{ActionKey, InputDigest};
 use crate::observe::{Observation, Read};
 use crate::outcome::Artefact;
-use crate::reason::Reason;
 use crate::spec::{ActionId, Declared, Host, RuleName, Spec};
 
 /// The rule of files that people own (an image that no rule makes). Such an action is never run: it is a hit where the
@@ -295,80 +294,6 @@ impl Resolver {
         })
     }
 
-    /// Why a lookup missed: what differs between the key's fields and those of the last run under the same label.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn reason(&self, spec: &Spec, resolved: &Resolved) -> Result<Reason, ResolveError> {
-        if let Some(mark) = self.store.mark_of(&resolved.key)? {
-            let Mark { was, became, .. } = mark;
-            return Ok(Reason::Nondeterministic { was, became });
-        }
-        let Some(last) = self.store.last(&spec.label)? else {
-            return Ok(Reason::Never);
-        };
-        let changes = self.changes(spec, resolved, &last.manifest);
-        if !changes.is_empty() {
-            return Ok(Reason::Changed { changes });
-        }
-        if let Some(trace) = &last.run.trace
-            && let Some(record) = self.store.record_of(trace)?
-            && let Some(name) = Today::new(self).broken(spec, record.observed.iter().map(Seen::from))?
-        {
-            let name = Observation::parse(name).map_or_else(|| name.to_owned(), |seen| seen.to_string());
-            return Ok(Reason::Observed { name });
-        }
-        if self.strict && last.run.status == "PASS" && last.manifest.get(EVERYTHING).is_none() {
-            return Ok(Reason::Strict);
-        }
-        Ok(verdict_reason(last))
-    }
-
-    /// What differs between a kept manifest and today: in the key, and in what was read then.
-    fn changes(&self, spec: &Spec, resolved: &Resolved, then: &Manifest) -> Vec<Change> {
-        let today = ParamReads {
-            params: spec
-                .offered
-                .iter()
-                .map(|(name, value)| (&**name, Some(&**value)))
-                .collect(),
-            everything: Some(spec.offered.everything()),
-        };
-        let today = action_key(spec, resolved).manifest_with(&today);
-        let everything = then.get(EVERYTHING).is_some();
-        let counts = |change: &Change| {
-            let read = change.field.starts_with(READS);
-            let absent = |value: &Option<String>| value.as_deref().is_none_or(|text| text == ABSENT);
-            !read || everything || (change.old.is_some() && !(absent(&change.old) && absent(&change.new)))
-        };
-        then.diff(&today).into_iter().filter(counts).collect()
-    }
-
-    /// The fields of an action's key and what it read beyond them, readable.
-    #[must_use]
-    pub fn manifest(&self, spec: &Spec, resolved: &Resolved, reads: &[Read]) -> Manifest {
-        let reads = self.reads(spec, reads);
-        let everything = reads.contains(&Read::Everything);
-        let value = |name| spec.offered.get(name).map(|value| &**value);
-        let params = if everything {
-            spec.offered
-                .iter()
-                .map(|(name, value)| (&**name, Some(&**value)))
-                .collect()
-        } else {
-            let named = reads.iter().filter_map(|read| match read {
-                Read::Param(name) => Some((&**name, value(name))),
-                _ => None,
-            });
-            named.collect()
-        };
-        let reads = ParamReads {
-            params,
-            everything: everything.then(|| spec.offered.everything()),
-        };
-        action_key(spec, resolved).manifest_with(&reads)
-    }
-
     /// Whether the files that a key was computed from are still what they were. Returns the first that is not.
     ///
     /// # Errors
@@ -492,9 +417,6 @@ impl<'r> Today<'r> {
     }
 }
 
-/// How a manifest prints a parameter that was looked for and not there.
-const ABSENT: &str = "absent";
-
 fn action_key<'a>(spec: &'a Spec, resolved: &'a Resolved) -> ActionKey<'a> {
     ActionKey {
         spec,
@@ -581,13 +503,4 @@ const NOT_A_FILE: &[u8] = b"\0vtbuild: a folder";
 /// The digest of the names in a folder; `None` where there is no folder.
 fn listing(path: &Utf8Path) -> Option<Digest> {
     path.is_dir().then(|| FolderList::read(path).digest())
-}
-
-fn verdict_reason(last: Last) -> Reason {
-    let status = last.run.status;
-    if status == "PASS" {
-        Reason::Evicted
-    } else {
-        Reason::Failed { status }
-    }
 }

@@ -187,7 +187,7 @@ pub enum Progress {
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "\
 Each action is a hit (served from the cache), a miss (it runs, and the reason is named) or a maybe: what it stands on runs first,
-and should that come out as before, it is a hit. Times are medians of earlier passes; `?` marks those that rest on other
+and should that come out as before, it is a hit, unless something of its own has changed, which is named. Times are medians of earlier passes; `?` marks those that rest on other
 actions of the same kind. Images that are missing and that downloads bring are actions, too. Nothing is run, and nothing is fetched.
 
 Examples:

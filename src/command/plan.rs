@@ -1,10 +1,12 @@
 //! `vtbuild plan`, and `--dry-run`.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 
 use serde_json::json;
 use vtbuild_engine::estimate::Estimates;
 use vtbuild_engine::plan::Forecast;
+use vtbuild_engine::reason::Reason;
 use vtbuild_engine::resolve::FILE;
 use vtbuild_engine::schedule::simulate::{makespan, simulate};
 use vtbuild_engine::spec::ActionId;
@@ -54,9 +56,20 @@ pub fn dry_run(planned: &Planned, host: &HostArgs) -> Result<Exit, Failure> {
     Ok(Exit::Good)
 }
 
+/// What is said to become of an action.
+enum Fate<'a> {
+    Hit,
+    Run(&'a Reason),
+    /// What it stands on runs first. Should that come out as before, it is a hit, unless something of its own has changed.
+    Maybe(Option<&'a Reason>),
+    Idle,
+}
+
 /// A plan with its times.
 struct View<'a> {
     planned: &'a Planned,
+    /// What speaks for running those that wait for what runs first.
+    beforehand: HashMap<ActionId, Reason>,
     estimates: Estimates,
     /// How long the whole takes with what may be taken of the host, in seconds.
     wall: f64,
@@ -68,8 +81,16 @@ impl<'a> View<'a> {
         let (graph, capacity) = (&planned.foreseen.graph, capacity(host));
         let estimates = Estimates::of(graph, &planned.foreseen.plan, planned.foreseen.resolver.store())?;
         let slots = simulate(graph, &estimates, capacity, estimates.priorities(graph));
+        let waits = |id: &ActionId| matches!(planned.foreseen.plan.of(*id), Forecast::Maybe);
+        let mut beforehand = HashMap::new();
+        for &id in graph.order().iter().filter(|id| waits(id)) {
+            if let Some(reason) = planned.foreseen.beforehand(id)? {
+                beforehand.insert(id, reason);
+            }
+        }
         Ok(Self {
             planned,
+            beforehand,
             wall: makespan(&slots),
             estimates,
             jobs: capacity.jobs,
@@ -97,11 +118,25 @@ impl<'a> View<'a> {
     }
 
     fn word_and_reason(&self, id: ActionId) -> (&'static str, String) {
+        let first = "what it stands on runs first";
+        match self.fate(id) {
+            Fate::Hit => ("hit", String::new()),
+            Fate::Run(reason) => ("run", reason.to_string()),
+            Fate::Maybe(Some(reason)) => ("maybe", format!("{first}; {reason}")),
+            Fate::Maybe(None) => ("maybe", first.to_owned()),
+            Fate::Idle => ("idle", "too few tests would use it".to_owned()),
+        }
+    }
+
+    fn fate(&self, id: ActionId) -> Fate<'_> {
         match self.planned.foreseen.plan.of(id) {
-            Forecast::Hit { .. } => ("hit", String::new()),
-            Forecast::Miss(miss) => ("run", miss.reason.to_string()),
-            Forecast::Maybe => ("maybe", "what it stands on runs first".to_owned()),
-            Forecast::Idle => ("idle", "too few tests would use it".to_owned()),
+            Forecast::Hit { .. } => Fate::Hit,
+            Forecast::Miss(miss) => Fate::Run(&miss.reason),
+            Forecast::Maybe => match self.beforehand.get(&id) {
+                Some(never @ Reason::Never) => Fate::Run(never),
+                reason => Fate::Maybe(reason),
+            },
+            Forecast::Idle => Fate::Idle,
         }
     }
 
@@ -133,11 +168,11 @@ impl<'a> View<'a> {
     fn counts(&self) -> [usize; 3] {
         let mut counts = [self.planned.foreseen.plan.beside(), 0, 0];
         for &id in self.planned.foreseen.graph.order() {
-            let place = match self.planned.foreseen.plan.of(id) {
-                Forecast::Hit { .. } => 0,
-                Forecast::Miss(_) => 1,
-                Forecast::Maybe => 2,
-                Forecast::Idle => continue,
+            let place = match self.fate(id) {
+                Fate::Hit => 0,
+                Fate::Run(_) => 1,
+                Fate::Maybe(_) => 2,
+                Fate::Idle => continue,
             };
             counts[place] += 1;
         }

@@ -26,7 +26,7 @@ use crate::report::seconds;
 pub fn why(args: &WhyArgs) -> Result<Exit, Failure> {
     let planned = Planned::of(&args.actions, Purpose::look("explain"))?;
     // Their statements are asked for.
-    let runs = |id: ActionId| matches!(planned.foreseen.plan.of(id), Forecast::Miss(_));
+    let runs = |id: ActionId| planned.foreseen.plan.of(id).may_run();
     let variants = variants(&planned, runs)?;
     let mut out = Output::new();
     for id in told(&planned) {
@@ -92,16 +92,20 @@ pub(super) struct Told {
     key: Option<Manifest>,
 }
 
+/// What differs, and the statement that gave it its value of today.
+type Placed = (Change, Option<String>);
+
 enum State {
     /// It would be served from this run.
     Served(Option<Box<Record>>),
     /// It would run.
-    Runs {
-        reason: Reason,
-        changes: Vec<(Change, Option<String>)>,
-    },
+    Runs { reason: Reason, changes: Vec<Placed> },
     /// It stands on these, which run first.
-    Waits(Vec<Arc<str>>),
+    Waits {
+        first: Vec<Arc<str>>,
+        /// What of its own has changed.
+        changes: Vec<Placed>,
+    },
     /// Too few would use it.
     Idle,
 }
@@ -123,7 +127,7 @@ pub(super) fn tell(planned: &Planned, variant: Option<&Variant>, id: ActionId) -
             let key = planned.foreseen.resolver.manifest(&spec, &miss.resolved, &[]);
             (runs(planned, variant, miss)?, Some(key))
         }
-        Forecast::Maybe => (State::Waits(first(planned, graph, id)), None),
+        Forecast::Maybe => (waits(planned, variant, id)?, None),
         Forecast::Idle => (State::Idle, None),
     };
     Ok(Told { spec, state, key })
@@ -138,22 +142,39 @@ fn first(planned: &Planned, graph: &Graph, id: ActionId) -> Vec<Arc<str>> {
         .collect()
 }
 
-fn runs(planned: &Planned, variant: Option<&Variant>, miss: &Miss) -> Result<State, Failure> {
-    let explanation = variant.map(Explanation::of).transpose();
-    let explanation = explanation.map_err(|error| wrong(&error))?;
-    let mut changes = Vec::new();
-    if let Reason::Changed { changes: fields } = &miss.reason {
-        for change in fields {
-            let place = explanation
-                .as_ref()
-                .and_then(|explanation| place(planned, explanation, &change.field));
-            changes.push((change.clone(), place));
+fn waits(planned: &Planned, variant: Option<&Variant>, id: ActionId) -> Result<State, Failure> {
+    let changes = match planned.foreseen.beforehand(id)? {
+        Some(reason @ Reason::Never) => {
+            let changes = Vec::new();
+            return Ok(State::Runs { reason, changes });
         }
-    }
+        Some(Reason::Changed { changes }) => placed(planned, variant, &changes)?,
+        _ => Vec::new(),
+    };
+    let first = first(planned, &planned.foreseen.graph, id);
+    Ok(State::Waits { first, changes })
+}
+
+fn runs(planned: &Planned, variant: Option<&Variant>, miss: &Miss) -> Result<State, Failure> {
+    let changes = match &miss.reason {
+        Reason::Changed { changes } => placed(planned, variant, changes)?,
+        _ => Vec::new(),
+    };
     Ok(State::Runs {
         reason: miss.reason.clone(),
         changes,
     })
+}
+
+/// Changes with the statements behind them.
+fn placed(planned: &Planned, variant: Option<&Variant>, changes: &[Change]) -> Result<Vec<Placed>, Failure> {
+    let explanation = variant.map(Explanation::of).transpose();
+    let explanation = explanation.map_err(|error| wrong(&error))?;
+    let place = |change: &Change| place(planned, explanation.as_ref()?, &change.field);
+    Ok(changes
+        .iter()
+        .map(|change| (change.clone(), place(change)))
+        .collect())
 }
 
 /// The statement that gave a parameter its value of today.
@@ -174,11 +195,13 @@ impl Told {
             State::Served(None) => writeln!(text, "{name}: is there"),
             State::Served(Some(record)) => writeln!(text, "{name}: {}", served(record)),
             State::Idle => writeln!(text, "{name}: is not made: too few tests would use it"),
-            State::Waits(first) => writeln!(
-                text,
-                "{name}: {} first; if that comes out as before, it is served",
-                and_run(first)
-            ),
+            State::Waits { first, changes } => {
+                let then = match changes.len() {
+                    0 => "if that comes out as before, it is served".to_owned(),
+                    count => format!("{} since its last run", differ(count)),
+                };
+                writeln!(text, "{name}: {} first; {then}", and_run(first))
+            }
             State::Runs { changes, reason } if changes.is_empty() => {
                 writeln!(text, "{name}: would run: {reason}")
             }
@@ -188,7 +211,7 @@ impl Told {
                 differ(changes.len())
             ),
         };
-        if let State::Runs { changes, .. } = &self.state {
+        if let State::Runs { changes, .. } | State::Waits { changes, .. } = &self.state {
             for (change, place) in changes {
                 let _ = writeln!(text, "    {}: {}", change.field, values(change));
                 if let Some(place) = place {
@@ -218,16 +241,13 @@ impl Told {
                 "host": record.as_ref().map(|record| &record.host),
                 "seconds": record.as_ref().map(|record| record.seconds),
             }),
-            State::Waits(first) => json!({ "plan": "maybe", "first": first }),
+            State::Waits { first, changes } => json!({
+                "plan": "maybe", "first": first, "changes": listed(changes),
+            }),
             State::Idle => json!({ "plan": "idle" }),
-            State::Runs { reason, changes } => {
-                let changes = changes.iter().map(|(change, place)| {
-                    json!({ "field": change.field, "old": change.old, "new": change.new, "place": place })
-                });
-                json!({
-                    "plan": "run", "reason": reason.to_string(), "changes": changes.collect::<Vec<_>>(),
-                })
-            }
+            State::Runs { reason, changes } => json!({
+                "plan": "run", "reason": reason.to_string(), "changes": listed(changes),
+            }),
         };
         told["rule"] = self.spec.rule.name.into();
         told["title"] = self.spec.title.to_string().into();
@@ -244,6 +264,13 @@ impl Told {
         }
         told
     }
+}
+
+fn listed(changes: &[Placed]) -> Json {
+    let changes = changes
+        .iter()
+        .map(|(change, place)| json!({ "field": change.field, "old": change.old, "new": change.new, "place": place }));
+    changes.collect()
 }
 
 /// Old and new value of a field.
