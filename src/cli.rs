@@ -228,7 +228,7 @@ pub struct ListArgs {
 /// `vtbuild why-not`.
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "\
-Every variant that would match, but is not there, is counted once: for the first filter against it. Filters of
+Every variant that would match, but is not there, is counted once: for the first filter against it. Filters of \
 vtbuild.toml, of the command line, of the guest and of tests.cfg are told like all others.
 
 Examples:
@@ -298,7 +298,7 @@ What is found, as FILE:LINE:COLUMN: warning[CODE]: MESSAGE:
                        names, unused imports, or what the provider's own settings for ruff ask for
   unread-key           a note: a key that no rule, no test of a provider and no ${...} reads
   undecided            a note: how much of this would have taken too long to find out
-Findings that say the same of several places are told once, with the places; of each kind, the most frequent first.
+Findings that say the same of several places are told once, with the places; of each kind, the most frequent first. \
 Includes that are missing or cyclic, and all else that makes no sense, are errors.
 
 Exits with 0 where nothing is found but notes, 1 with warnings, 3 with errors.
@@ -331,8 +331,8 @@ pub struct LintArgs {
 /// `vtbuild fmt`.
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "\
-The layout: four blanks a level, one blank around operators and after commas, no tabs, no trailing blanks, at most one
-empty line at a time. Comments stay. What a file means never changes: a file whose layout cannot be changed without that is
+The layout: four blanks a level, one blank around operators and after commas, no tabs, no trailing blanks, at most one \
+empty line at a time. Comments stay. What a file means never changes: a file whose layout cannot be changed without that is \
 left as it is, and so is one with mistakes.
 
 Exits with 0, with 1 where --check finds files in another layout, with 3 where a file is refused.
@@ -415,7 +415,7 @@ pub struct CleanArgs {
 #[command(
     args_conflicts_with_subcommands = true,
     after_help = "\
-After a run that put something into it, the cache is made as small as it should be. What goes first is what costs least
+After a run that put something into it, the cache is made as small as it should be. What goes first is what costs least \
 seconds a byte to make again, with all that stands on it, and has not been used for long. What any running vtbuild uses stays.
 
 Examples:

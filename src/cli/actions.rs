@@ -186,9 +186,10 @@ pub enum Progress {
 /// `vtbuild plan`.
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "\
-Each action is a hit (served from the cache), a miss (it runs, and the reason is named) or a maybe: what it stands on runs first,
-and should that come out as before, it is a hit, unless something of its own has changed, which is named. Times are medians of earlier passes; `?` marks those that rest on other
-actions of the same kind. Images that are missing and that downloads bring are actions, too. Nothing is run, and nothing is fetched.
+Each action is a hit (served from the cache), a miss (it runs, and the reason is named) or a maybe: what it stands on runs first, \
+and should that come out as before, it is a hit, unless something of its own has changed, which is named. Times are medians of \
+earlier passes; `?` marks those that rest on other actions of the same kind. Images that are missing and that downloads bring \
+are actions, too. Nothing is run, and nothing is fetched.
 
 Examples:
   vtbuild plan //...                  what a run of everything would do, and how long it would take
@@ -209,8 +210,8 @@ pub struct PlanArgs {
 /// `vtbuild why`.
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "\
-For a test that would run: every field that differs from its last run, old and new value, and the statement that set it. For one
-that would be served: which run it is served from. Fields are named as they are hashed: `params.X` was asked for by what makes
+For a test that would run: every field that differs from its last run, old and new value, and the statement that set it. For one \
+that would be served: which run it is served from. Fields are named as they are hashed: `params.X` was asked for by what makes \
 the test's machines, `reads.X` by the test while it ran, `sources.X` is a file, `inputs.X` what another action made.
 
 Examples:

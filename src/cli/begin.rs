@@ -8,7 +8,7 @@ use super::{AccelArg, PlaceArgs, SelectArgs};
 /// `vtbuild shell`.
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "\
-The machines are prepared as for the test: images built, overlays made, devices as the parameters say. The test's body is not
+The machines are prepared as for the test: images built, overlays made, devices as the parameters say. The test's body is not \
 run. When you leave, the machines end, and all that was written to their disks is gone.
 
 On a terminal your keys go to the guest; Ctrl-] brings you to the prompt `vtbuild>`, which knows these commands:
@@ -16,11 +16,11 @@ On a terminal your keys go to the guest; Ctrl-] brings you to the prompt `vtbuil
   vm NAME            another machine of the test
   info               where the machine is reached from outside: ssh, monitor, serial ports
   quit               end; so does the end of the guest's shell
-At `qmp vm1>` type a command of the monitor: `query-status`, `device_del {\"id\": \"nic1\"}`, a whole JSON object, or
+At `qmp vm1>` type a command of the monitor: `query-status`, `device_del {\"id\": \"nic1\"}`, a whole JSON object, or \
 `hmp info pci` for the human monitor.
 
-Without a terminal each line of standard input is a command and its output goes to standard output; a line that begins with
-a colon is one of the commands above, as in `:qmp`. The end of the input ends it; the exit code is 1 if the last command
+Without a terminal each line of standard input is a command and its output goes to standard output; a line that begins with \
+a colon is one of the commands above, as in `:qmp`. The end of the input ends it; the exit code is 1 if the last command \
 failed.
 
 Examples:
@@ -104,9 +104,9 @@ pub enum GuestCommand {
 /// `vtbuild guest add`.
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "\
-The definition is shared/cfg/guest-os/Linux/LinuxCustom/NAME.cfg in the workspace (Windows/WindowsCustom with --windows), and
-the guest is then `--guest-os LinuxCustom.NAME`. What all guests of the family have in common (who logs in, how the prompt
-looks) is in Linux.cfg and Windows.cfg of the configuration set; say here what differs. The image stays where it is and is
+The definition is shared/cfg/guest-os/Linux/LinuxCustom/NAME.cfg in the workspace (Windows/WindowsCustom with --windows), and \
+the guest is then `--guest-os LinuxCustom.NAME`. What all guests of the family have in common (who logs in, how the prompt \
+looks) is in Linux.cfg and Windows.cfg of the configuration set; say here what differs. The image stays where it is and is \
 never written to. Where the guest cannot be logged in to, nothing is added.
 
 Examples:

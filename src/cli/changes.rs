@@ -13,8 +13,8 @@ OLD and NEW are each one of
   a folder of a workspace: its configuration, with its guest and filters
   a revision of the git repository around this workspace: the workspace as it was then
 
-Where both are workspaces, both are planned against the cache, and what would run on the new side because of the difference is
-told with its time: what would have been served before, what is new, and what nobody has seen pass but the difference reaches.
+Where both are workspaces, both are planned against the cache, and what would run on the new side because of the difference is \
+told with its time: what would have been served before, what is new, and what nobody has seen pass but the difference reaches. \
 Times are medians of earlier passes; `?` marks those that rest on other actions of the same kind. Nothing is run.
 
 Exits with 0 where all variants are the same and nothing would run because of the difference, else with 1.
@@ -79,12 +79,12 @@ pub enum DiffFormat {
 /// `vtbuild watch`.
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "\
-Every save of a configuration file, of a provider's Python, of a recipe or of vtbuild.toml is looked at at once: which variants are
-new, gone or other ones, key by key, and how long it took to find out. Then the tests that it affects run: those whose verdict
+Every save of a configuration file, of a provider's Python, of a recipe or of vtbuild.toml is looked at at once: which variants are \
+new, gone or other ones, key by key, and how long it took to find out. Then the tests that it affects run: those whose verdict \
 does not hold any more, and those that never passed and that the save reaches.
 
-An edit while tests run: one that affects an action of the run that is not done yet stops the run; what was left of it starts
-again with what the edit affects. Any other edit waits until the run is over. Mistakes in files are told, and the watch goes on.
+An edit while tests run: one that affects an action of the run that is not done yet stops the run; what was left of it starts \
+again with what the edit affects. Any other edit waits until the run is over. Mistakes in files are told, and the watch goes on. \
 Ctrl-C stops what runs and ends the watch; a second one ends it at once.
 
 Examples:

@@ -8,8 +8,8 @@ use super::{ActionArgs, ConfigArgs, RuntimeArg};
 /// `vtbuild graph`.
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "\
---html writes one page that needs nothing but itself and a browser: what kind each action is, whether it would be served or
-run and why, what came of it last time, how long it takes, its parameters and who set them. Large graphs are drawn in groups
+--html writes one page that needs nothing but itself and a browser: what kind each action is, whether it would be served or \
+run and why, what came of it last time, how long it takes, its parameters and who set them. Large graphs are drawn in groups \
 that open on a click. docs/graph.md tells how to find one's way in it.
 
 Examples:
@@ -65,7 +65,7 @@ Expressions:
   X + Y, X - Y, X ^ Y  union, except, intersect (those words too), from left to right; blanks around `-`
 A NAME or VALUE is a part of the text; with `*` or `?` in it, the whole text.
 
-The answer is one action a line, kind and name, each after those that it waits for. It is about the graph of all variants that
+The answer is one action a line, kind and name, each after those that it waits for. It is about the graph of all variants that \
 the targets in the expression select; of all there are where it has no target.
 
 Examples:

@@ -27,7 +27,7 @@ pub enum ProvidersCommand {
     },
     /// Fetch what the definitions in test-providers.d mean by now, and lock it in vtbuild.lock
     #[command(after_help = "\
-Nothing else looks for something newer: every other command uses the commits of vtbuild.lock, and fetches only what is not
+Nothing else looks for something newer: every other command uses the commits of vtbuild.lock, and fetches only what is not \
 locked or not in the cache yet. Providers that are folders are used as they are.
 
 Exits with 0, with 5 where one could not be fetched; the others are updated all the same.
@@ -76,8 +76,8 @@ pub enum DownloadCommand {
     },
     /// Fetch files that shared/downloads/*.ini defines; one that is there and right is left alone
     #[command(after_help = "\
-A transfer that was cut goes on where it ended, in this run or the next. The file appears in its place only when its digest
-is right: the one of vtbuild.lock, and the publisher's (sha256, sha256_url, sha1_url, …). What was fetched for the first time is
+A transfer that was cut goes on where it ended, in this run or the next. The file appears in its place only when its digest \
+is right: the one of vtbuild.lock, and the publisher's (sha256, sha256_url, sha1_url, …). What was fetched for the first time is \
 locked in vtbuild.lock.
 
 Exits with 0, with 5 where something could not be fetched, with 3 where a definition or --locked is in the way.
@@ -113,10 +113,10 @@ Examples:
 /// `vtbuild bootstrap`.
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "\
-Runs need no bootstrap: they fetch and build what is missing by themselves. It is there to do so beforehand, and to see what the
+Runs need no bootstrap: they fetch and build what is missing by themselves. It is there to do so beforehand, and to see what the \
 host lacks. It asks nothing, and doing it again does only what is still missing.
 
-Not taken over are --vt-selinux-setup (data belongs to the workspace; label it as your policy has it) and the
+Not taken over are --vt-selinux-setup (data belongs to the workspace; label it as your policy has it) and the \
 --vt-host-distro-… options (nothing is generated from the host's distribution).
 
 Exits with 0, with 5 where something mandatory is missing, with 3 where the configuration makes no sense.
