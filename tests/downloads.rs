@@ -60,6 +60,8 @@ fn a_file_is_fetched_once_and_locked() {
     get(&sandbox, "", 0);
     arrived(&sandbox);
     let (stdout, stderr) = get(&sandbox, "--locked", 0);
+    let path = sandbox.path("images/it.bin");
+    assert!(stdout.starts_with(&format!("it: {path} ")), "{stdout}");
     assert!(
         stdout.contains(&sha256(&body())) && stderr.is_empty(),
         "{stdout}{stderr}"
@@ -227,6 +229,58 @@ fn a_list_of_digests_is_believed_and_then_locked() {
     let before = server.seen().len();
     sandbox.run("download verify it").says(&["ok"]);
     assert_eq!(server.seen().len(), before, "what is locked needs no list");
+    // Nor is one believed that says something else by now.
+    std::fs::remove_file(sandbox.path("images/it.bin")).unwrap();
+    define(
+        &sandbox,
+        &server.url("it"),
+        &format!("sha256_url = {}", server.url("EMPTY")),
+    );
+    get(&sandbox, "", 0);
+    arrived(&sandbox);
+}
+
+#[test]
+fn a_section_that_makes_no_sense_takes_no_other_away() {
+    let sandbox = Sandbox::new();
+    let server = Server::new(body(), |path, _| match path {
+        "gone" => Answer::Status(404),
+        _ => Answer::Well,
+    });
+    sandbox.run("download get it").exit(2).complains(&[
+        "no download is called `it`; none is defined in ",
+        "/shared/downloads",
+    ]);
+    let section = |name: &str, url: &str| format!("[{name}]\nurl = {url}\ndestination = images/{name}.bin\n");
+    let outside = format!("[outside]\nurl = {}\ndestination = ../it.bin\n", server.url("it"));
+    let all = [
+        outside,
+        section("gone", &server.url("gone")),
+        section("it", &server.url("it")),
+    ];
+    sandbox.write("shared/downloads/all.ini", &all.concat());
+    sandbox.write(
+        "shared/downloads/copy.ini",
+        &section("it", "http://other.example/it"),
+    );
+    let listed = sandbox.run("download list").exit(3).complains(&[
+        "all.ini:3: `../it.bin` leads out of the data folder",
+        "copy.ini:1: [it] is in ",
+        "all.ini:7 already",
+    ]);
+    drop(listed.says(&["it ", "gone "]));
+    // A run tells it too, and is not stopped by it.
+    sandbox
+        .run("//selftest.pass --dry-run")
+        .exit(0)
+        .says(&["selftest.pass"])
+        .complains(&["warning: failed to read the download definition", "all.ini:3"]);
+    get(&sandbox, "", 0);
+    sandbox
+        .run("download get gone")
+        .exit(5)
+        .complains(&["404 Not Found"]);
+    arrived(&sandbox);
 }
 
 #[test]

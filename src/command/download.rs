@@ -11,7 +11,7 @@ use crate::cli::{DownloadArgs, DownloadCommand, PlaceArgs};
 use crate::exit::{Exit, Failure};
 use crate::lock::Lock;
 use crate::workspace::Workspace;
-use crate::workspace::downloads::{FOLDER, SILENCE, downloads, failure, get};
+use crate::workspace::downloads::{FOLDER, SILENCE, downloads, failure, get, tell};
 
 /// Lists, fetches or verifies.
 pub fn download(args: &DownloadArgs) -> Result<Exit, Failure> {
@@ -55,7 +55,7 @@ fn list(place: &PlaceArgs, as_json: bool) -> Result<Exit, Failure> {
         });
     }
     print(&text)?;
-    wrong.iter().for_each(|error| warn(&format!("failed to {error}")));
+    tell(&wrong);
     Ok(if wrong.is_empty() {
         Exit::Good
     } else {
@@ -80,21 +80,18 @@ fn state(workspace: &Workspace, download: &Download) -> &'static str {
 /// The downloads that are meant.
 fn chosen(workspace: &Workspace, names: &[String], all: bool) -> Result<Vec<Download>, Failure> {
     let (mut found, wrong) = downloads(&workspace.root);
-    wrong.iter().for_each(|error| warn(&format!("failed to {error}")));
-    let known: Vec<String> = found.iter().map(|download| download.name.clone()).collect();
-    if let Some(unknown) = names.iter().find(|name| !known.contains(name)) {
-        let message = format!(
-            "no download `{unknown}` is defined in {}/{FOLDER}; there are: {}",
-            workspace.root,
-            known.join(", ")
-        );
+    tell(&wrong);
+    let known: Vec<&str> = found.iter().map(|download| download.name.as_str()).collect();
+    let there = match known.as_slice() {
+        [] => format!("none is defined in {}/{FOLDER}", workspace.root),
+        known => format!("there are: {}", known.join(", ")),
+    };
+    if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
+        let message = format!("no download is called `{unknown}`; {there}");
         return Err(Failure::new(Exit::Usage, message));
     }
     if names.is_empty() && !all {
-        let message = format!(
-            "name what to download, or give --all; there are: {}",
-            known.join(", ")
-        );
+        let message = format!("name what to download, or give --all; {there}");
         return Err(Failure::new(Exit::Usage, message));
     }
     found.retain(|download| all || names.contains(&download.name));

@@ -1,5 +1,7 @@
 //! The downloads that a workspace defines, and fetching them.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +15,7 @@ use vtbuild_providers::process::Launcher;
 use vtbuild_rules::download::{self, Missing, Pins, Source, UNKNOWN};
 
 use super::Workspace;
-use crate::command::note;
+use crate::command::{note, warn};
 use crate::exit::{Exit, Failure};
 use crate::lock::Lock;
 
@@ -24,15 +26,27 @@ const OFTEN: Duration = Duration::from_secs(5);
 
 /// The downloads of a workspace in the order of their names, and what is wrong with other definitions.
 pub fn downloads(root: &Utf8Path) -> (Vec<Download>, Vec<DownloadError>) {
-    let (mut found, mut wrong) = (Vec::new(), Vec::new());
-    for file in super::ini_files(&root.join(FOLDER)) {
-        match Download::read(&file) {
-            Ok(downloads) => found.extend(downloads),
+    let mut found = BTreeMap::<String, Download>::new();
+    let mut wrong = Vec::new();
+    let files = super::ini_files(&root.join(FOLDER));
+    for read in files.iter().flat_map(|file| Download::read(file)) {
+        match read {
+            Ok(download) => match found.entry(download.name.clone()) {
+                Entry::Vacant(place) => drop(place.insert(download)),
+                Entry::Occupied(first) => wrong.push(DownloadError::Malformed {
+                    reason: format!("[{}] is in {} already", download.name, first.get().place),
+                    place: download.place,
+                }),
+            },
             Err(error) => wrong.push(error),
         }
     }
-    found.sort_by(|a, b| a.name.cmp(&b.name));
-    (found, wrong)
+    (found.into_values().collect(), wrong)
+}
+
+/// Warns of definitions that are left out.
+pub fn tell(wrong: &[DownloadError]) {
+    wrong.iter().for_each(|error| warn(&format!("failed to {error}")));
 }
 
 /// The download that makes a file of the data folder.
@@ -48,7 +62,8 @@ pub const SILENCE: Duration = Duration::from_secs(30);
 
 /// The downloads of a workspace whose files are missing: actions make them.
 pub fn missing(workspace: &Workspace) -> Result<Missing, Failure> {
-    let (found, _) = downloads(&workspace.root);
+    let (found, wrong) = downloads(&workspace.root);
+    tell(&wrong);
     if found.is_empty() {
         return Ok(Missing::default());
     }

@@ -37,13 +37,14 @@ pub enum Expected {
 }
 
 impl Download {
-    /// The downloads that a file defines, in its order.
-    ///
-    /// # Errors
-    /// When it is malformed.
-    pub fn read(path: &Utf8Path) -> Result<Vec<Self>, DownloadError> {
-        let ini = Ini::read(path).map_err(|(place, reason)| DownloadError::Malformed { place, reason })?;
-        ini.sections().into_iter().map(|name| of(&ini, name)).collect()
+    /// What each section of a file defines, in its order, or what is wrong with it: one that makes no sense takes none of
+    /// the others away. A file that cannot be read at all is one error.
+    #[must_use]
+    pub fn read(path: &Utf8Path) -> Vec<Result<Self, DownloadError>> {
+        match Ini::read(path) {
+            Ok(ini) => ini.sections().into_iter().map(|name| of(&ini, name)).collect(),
+            Err((place, reason)) => vec![Err(DownloadError::Malformed { place, reason })],
+        }
     }
 
     /// The file that is wanted in the end.
@@ -127,18 +128,19 @@ fn is_web(url: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Vec<Download>, String> {
+    fn read(text: &str) -> Vec<Result<Download, String>> {
         let dir = tempfile::tempdir().unwrap();
         let path = Utf8Path::from_path(dir.path()).unwrap().join("x.ini");
         std::fs::write(&path, text).unwrap();
-        Download::read(&path).map_err(|error| error.to_string())
+        let read = Download::read(&path).into_iter();
+        read.map(|one| one.map_err(|error| error.to_string())).collect()
     }
 
     #[test]
     fn the_keys_of_the_field_are_read() {
         let text = "[guest]\ntitle = A guest\nurl = http://h/g.qcow2.xz\nmirrors = http://i/g https://j/g\n\
                     sha1_url = http://h/SUMS\ndestination = images/g.qcow2.xz\ndestination_uncompressed = images/g.qcow2\n";
-        let found = read(text).unwrap().remove(0);
+        let found = read(text).remove(0).unwrap();
         assert_eq!((found.name.as_str(), found.title.as_str()), ("guest", "A guest"));
         assert_eq!(found.urls, ["http://h/g.qcow2.xz", "http://i/g", "https://j/g"]);
         assert_eq!(found.wanted(), "images/g.qcow2");
@@ -162,8 +164,12 @@ mod tests {
             ),
         ];
         for (text, expected) in cases {
-            let error = read(text).unwrap_err();
+            let error = read(text).remove(0).unwrap_err();
             assert!(error.contains(expected), "{error}");
         }
+        let second = "[b]\nurl = http://h/y\ndestination = y\n";
+        let read = read(&format!("{}{second}", cases[0].0));
+        assert!(read[0].is_err(), "{read:?}");
+        assert_eq!(read[1].as_ref().map(|download| download.name.as_str()), Ok("b"));
     }
 }

@@ -6,10 +6,11 @@
 mod definition;
 mod digest;
 mod transfer;
+mod turn;
 mod unpack;
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -23,6 +24,7 @@ pub use digest::{Algorithm, Content, Sum};
 use crate::ini::Place;
 use crate::process::{Launcher, OutputError};
 use transfer::{Broken, Client};
+use turn::Turn;
 
 /// How often an address may fail in a row without a byte arriving.
 const PATIENCE: u32 = 3;
@@ -185,12 +187,7 @@ impl Fetcher {
     /// When it is something else.
     pub fn verify(&self, download: &Download, pin: Option<&Pin>) -> Result<Pin, DownloadError> {
         let path = self.data_dir.join(&download.destination);
-        let expected = match &download.expected {
-            Some(Expected::Sum(sum)) => Some(sum.clone()),
-            // With a pin there is no need to ask anybody.
-            Some(Expected::Listed(..)) if pin.is_none() => self.expected(download)?,
-            Some(Expected::Listed(..)) | None => None,
-        };
+        let expected = self.expected(download, pin)?;
         let content = content(&path, expected.as_ref())?;
         match mismatch(&content, expected.as_ref(), pin) {
             Some(reason) => Err(DownloadError::Wrong {
@@ -208,7 +205,7 @@ impl Fetcher {
         pin: Option<&Pin>,
         progress: &mut Listener<'_>,
     ) -> Result<Pin, DownloadError> {
-        let expected = self.expected(download)?;
+        let expected = self.expected(download, pin)?;
         let disk = |source| DownloadError::Disk {
             path: path.to_owned(),
             source,
@@ -219,8 +216,7 @@ impl Fetcher {
         let part = beside(path);
         fs::create_dir_all(path.parent().unwrap_or(path)).map_err(disk)?;
         // Another process may be at it: then this one waits, and finds the file.
-        let turn = File::create(format!("{part}.lock")).map_err(disk)?;
-        turn.lock().map_err(disk)?;
+        let _turn = Turn::at(&part).map_err(disk)?;
         let mut reasons = Vec::new();
         for url in &download.urls {
             if path.is_file() {
@@ -259,14 +255,16 @@ impl Fetcher {
             }
         }
         if !path.is_file() {
+            // Nothing of it came: that is no beginning to go on with.
+            if fs::metadata(&part).is_ok_and(|meta| meta.len() == 0) {
+                let _ = fs::remove_file(&part);
+            }
             return Err(DownloadError::Fetch {
                 name: download.name.clone(),
                 place: download.place.clone(),
                 reasons: reasons.join("; "),
             });
         }
-        // Those who wait for it have it open; nobody else needs its name.
-        let _ = fs::remove_file(format!("{part}.lock"));
         Ok(content(path, None)?.into())
     }
 
@@ -297,11 +295,12 @@ impl Fetcher {
         }
     }
 
-    /// What the publisher says by now.
-    fn expected(&self, download: &Download) -> Result<Option<Sum>, DownloadError> {
+    /// What the publisher says. Whoever has a pin needs no list, which may say something else by now.
+    fn expected(&self, download: &Download, pin: Option<&Pin>) -> Result<Option<Sum>, DownloadError> {
         let (algorithm, url) = match &download.expected {
             None => return Ok(None),
             Some(Expected::Sum(sum)) => return Ok(Some(sum.clone())),
+            Some(Expected::Listed(..)) if pin.is_some() => return Ok(None),
             Some(Expected::Listed(algorithm, url)) => (*algorithm, url),
         };
         let failed = |reason: String| DownloadError::Fetch {
