@@ -200,10 +200,13 @@ fn a_provider_that_cannot_be_used_does_not_harm_the_others() {
         "test-providers.d/gone.ini",
         "[provider]\nuri: file:///no/such/folder\n",
     );
+    let mine = sandbox.read("test-providers.d/mine.ini");
+    sandbox.write("test-providers.d/copy of mine.ini", &mine);
     let run = sandbox.run("//plain").exit(0).complains(&[
         "warning: failed to use the test provider",
         "gone.ini",
         "/no/such/folder",
+        "copy of mine.ini: `copy of mine` begins the names of tests",
     ]);
     assert_eq!(run.ran(), ["plain"]);
 }

@@ -62,8 +62,15 @@ impl Definition {
     /// Reads a definition file.
     ///
     /// # Errors
-    /// When it is malformed, or its address means nothing.
+    /// When it is malformed, its address means nothing, or its name cannot begin the names of tests.
     pub fn read(path: &Utf8Path) -> Result<Self, ProviderError> {
+        let name = path.file_stem().unwrap_or_default();
+        if !is_label(name) {
+            return Err(ProviderError::Name {
+                path: path.to_owned(),
+                name: name.to_owned(),
+            });
+        }
         let ini = Ini::read(path).map_err(|(place, reason)| ProviderError::Malformed { place, reason })?;
         let place = ini.place(PROVIDER, Some("uri"));
         let uri = ini
@@ -80,7 +87,7 @@ impl Definition {
             place: ini.place(name, Some("subdir")),
         });
         Ok(Self {
-            name: path.file_stem().unwrap_or(PROVIDER).to_owned(),
+            name: name.to_owned(),
             backends: backends.collect(),
             place,
             source,
@@ -114,6 +121,13 @@ impl Definition {
         }
         Ok(provider)
     }
+}
+
+/// Whether a name can stand before the names of tests in a configuration, where other marks mean something.
+fn is_label(name: &str) -> bool {
+    let letter = |letter: char| letter.is_alphanumeric() || ['-', '_'].contains(&letter);
+    name.split('.')
+        .all(|part| !part.is_empty() && part.chars().all(letter))
 }
 
 fn source(ini: &Ini, uri: &str, path: &Utf8Path) -> Result<Source, ProviderError> {

@@ -17,6 +17,16 @@ pub enum ProviderError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The file's name cannot be a provider's.
+    #[error(
+        "use the test provider {path}: `{name}` begins the names of tests, which may hold letters, digits, -, _ and .; rename the file"
+    )]
+    Name {
+        /// The definition file.
+        path: Utf8PathBuf,
+        /// Its name.
+        name: String,
+    },
     /// The address is of a kind that nobody serves.
     #[error(
         "use the test provider {place}: `{scheme}://` is not known; write a path, file://, or a git address (https, http, ssh, git, HOST:PATH)"

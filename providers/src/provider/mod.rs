@@ -248,6 +248,25 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_tests_cannot_have_is_refused() {
+        let (_dir, root) = provider();
+        for (name, good) in [
+            ("user-libvirt", true),
+            ("a_b.2", true),
+            ("größe", true),
+            ("a b", false),
+            ("a,b", false),
+            ("a..b", false),
+            ("x:y", false),
+        ] {
+            let ini = root.join(format!("{name}.ini"));
+            std::fs::write(&ini, "[provider]\nuri: .\n").unwrap();
+            let read = Definition::read(&ini);
+            assert_eq!(read.is_ok(), good, "{read:?}");
+        }
+    }
+
+    #[test]
     fn addresses_of_git_are_told_from_folders() {
         let (_dir, root) = provider();
         let ini = root.join("git.ini");
