@@ -56,8 +56,12 @@ fn names_that_cannot_work_are_refused() {
         .run("new provider a.b")
         .exit(2)
         .complains(&["`a.b` cannot be a provider's name", "--name"]);
-    drop(sandbox.run("new provider one").exit(0).says(&["made"]));
-    drop(sandbox.run("new provider two").exit(0).says(&["made"]));
+    let next = [
+        "next: vtbuild new test uptime\n",
+        "next: vtbuild new test uptime --provider two\n",
+    ];
+    drop(sandbox.run("new provider one").exit(0).says(&[next[0]]));
+    drop(sandbox.run("new provider two").exit(0).says(&[next[1]]));
     sandbox
         .run("new test 1st --provider one")
         .exit(2)

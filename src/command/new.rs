@@ -85,7 +85,12 @@ fn provider(dir: &Utf8Path, name: Option<&str>, place: &PlaceArgs) -> Result<Str
         // Writing to a string cannot fail.
         let _ = writeln!(made, "made {}", shown(path, root));
     }
-    made.push_str("next: vtbuild new test uptime\n");
+    // With another one there, a new test has to say whose it is.
+    let whose = match own(&workspace).as_slice() {
+        [] => String::new(),
+        _ => format!(" --provider {name}"),
+    };
+    let _ = writeln!(made, "next: vtbuild new test uptime{whose}");
     Ok(made)
 }
 
@@ -136,15 +141,16 @@ fn test(name: &str, provider: Option<&str>, backend: &str, place: &PlaceArgs) ->
     Ok(made)
 }
 
+/// The providers that a test can be added to: what comes from git is a copy that nobody edits.
+fn own(workspace: &Workspace) -> Vec<&TestProvider> {
+    let defined = workspace.defined.iter();
+    let folders = defined.filter(|defined| defined.commit.is_none());
+    folders.map(|defined| &defined.provider).collect()
+}
+
 /// The provider of that name, or the only one that is the workspace's own.
 fn chosen<'w>(workspace: &'w Workspace, name: Option<&str>) -> Result<&'w TestProvider, Failure> {
-    // What comes from git is a copy that nobody edits.
-    let own: Vec<&TestProvider> = workspace
-        .defined
-        .iter()
-        .filter(|defined| defined.commit.is_none())
-        .map(|defined| &defined.provider)
-        .collect();
+    let own = own(workspace);
     let names: Vec<&str> = own.iter().map(|provider| provider.name.as_str()).collect();
     match (name, own.as_slice()) {
         (_, []) => {
