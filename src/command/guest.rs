@@ -249,6 +249,8 @@ struct Login {
 #[async_trait]
 impl Visitor for Login {
     async fn visit(&self, scene: Scene<'_>) {
+        // A guest that never answers is waited for as long as its parameters say.
+        super::note(&format!("# logging in to {}", scene.main_vm));
         let entered = async {
             let session = scene.desk.log_in(scene.main_vm, false).await?;
             let (status, output) = scene.desk.run_command(session, "echo vtbuild").await?;
