@@ -101,6 +101,34 @@ fn each_test_is_run_the_first_way_that_has_all_it_needs() {
 }
 
 #[test]
+fn a_module_that_cannot_be_run_is_known_beforehand() {
+    let sandbox = Sandbox::new();
+    sandbox.provide(&format!("- slip:\n    type = slip\n{BARE}"));
+    sandbox.write("mine/generic/tests/slip.py", "def run(test, params, env)\n");
+    let listed = sandbox.run("list //slip --runnable").exit(0);
+    drop(listed.says(&[
+        "none      mine.slip",
+        "lacks a module that can be run: ",
+        "slip.py:1: ",
+    ]));
+    sandbox.write(
+        "mine/generic/tests/slip.py",
+        "def runs(test, params, env):\n    pass\n",
+    );
+    let listed = sandbox.run("list //slip --runnable").exit(0);
+    drop(listed.says(&["slip.py defines no function run(test, params, env)"]));
+    // A module that the backend's tests share is no package of others.
+    sandbox.write(
+        "mine/generic/provider_lib/words.py",
+        "def leave(vm):\n    vm.fly_away()\n",
+    );
+    let text = "from provider_lib import words\n\n\ndef run(test, params, env):\n    words.leave(env)\n";
+    sandbox.write("mine/generic/tests/slip.py", text);
+    let listed = sandbox.run("list //slip --runnable").exit(0);
+    drop(listed.says(&["upstream  mine.slip\n", "; 0 lack something"]));
+}
+
+#[test]
 fn a_run_that_is_killed_leaves_no_interpreter() {
     let sandbox = Sandbox::new();
     sandbox.provide(&format!(

@@ -172,26 +172,63 @@ class ProbesTest(unittest.TestCase):
 class NeedsTest(unittest.TestCase):
     def ask(self, text):
         with tempfile.TemporaryDirectory() as folder:
-            module = Path(folder, "one.py")
-            module.write_text(text, encoding="utf-8")
-            request = {"tests": [{"module": str(module), "files": [str(module)]}], "folders": [folder]}
-            done = subprocess.run(
-                [sys.executable, "-B", "-s", "-m", "vtbuild_host.needs"],
-                input=json.dumps(request),
-                env={**os.environ, "PYTHONPATH": str(PACKAGES)},
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            self.assertEqual(done.returncode, 0, done.stderr)
-            (answer,) = json.loads(done.stdout)
+            (answer,) = self.answers({Path(folder, "one.py"): (text, [])}, [folder])
             return answer
+
+    def answers(self, modules, *folders):
+        """The answers for test modules: path, text and further files each, with the folders that each imports from."""
+        tests = []
+        for (module, (text, further)), paths in zip(modules.items(), folders):
+            module.parent.mkdir(parents=True, exist_ok=True)
+            module.write_text(text, encoding="utf-8")
+            files = [str(module), *map(str, further)]
+            tests.append({"module": str(module), "files": files, "folders": list(map(str, paths))})
+        done = subprocess.run(
+            [sys.executable, "-B", "-s", "-m", "vtbuild_host.needs"],
+            input=json.dumps({"tests": tests}),
+            env={**os.environ, "PYTHONPATH": str(PACKAGES)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return json.loads(done.stdout)
+
+    def test_names_of_modules_mean_something_within_one_provider(self):
+        ran = "def run(test, params, env):\n    "
+        with tempfile.TemporaryDirectory() as folder:
+            roots = [Path(folder, name) for name in ("a", "b")]
+            shared = roots[1] / "generic/provider_lib/words.py"
+            shared.parent.mkdir(parents=True)
+            shared.write_text("def leave(vm):\n    vm.fly_away()\n", encoding="utf-8")
+            modules = {
+                roots[0] / "generic/tests/boot.py": (f"import nowhere_at_all\n{ran}nowhere_at_all.x()\n", []),
+                roots[1] / "generic/tests/boot.py": (f"from provider_lib import words\n{ran}words.leave(env)\n", [shared]),
+            }
+            paths = [[root, root / "generic", root / "generic/tests"] for root in roots]
+            first, second = self.answers(modules, *paths)
+        self.assertEqual((first["python"], first["own"]), (["nowhere_at_all"], []))
+        self.assertEqual((second["python"], second["own"]), ([], ["vm.fly_away"]))
 
     def test_what_our_package_has_needs_nothing(self):
         text = (
             "import os\nfrom virttest import utils_misc\ndef run(test, params, env):\n    test.fail(params.get('x'))\n"
         )
-        self.assertEqual(self.ask(text), {"own": [], "layered": [], "python": []})
+        self.assertEqual(self.ask(text), {"own": [], "layered": [], "python": [], "broken": []})
+
+    def test_a_module_that_cannot_be_run_is_told_with_its_line(self):
+        (reason,) = self.ask("def run(test, params, env)\n    pass\n")["broken"]
+        self.assertRegex(reason, r"/one\.py:1: \w+")
+        (reason,) = self.ask("def runs(test, params, env):\n    pass\n")["broken"]
+        self.assertRegex(reason, r"/one\.py defines no function run\(")
+        with tempfile.TemporaryDirectory() as folder:
+            helper = Path(folder, "helper.py")
+            helper.write_text("def (\n", encoding="utf-8")
+            text = "import helper\ndef run(test, params, env):\n    helper.x()\n"
+            (answer,) = self.answers({Path(folder, "one.py"): (text, [helper])}, [folder])
+            self.assertRegex(answer["broken"][0], r"/helper\.py:1: \w+")
+        for given in ("from nowhere import run\n", "from nowhere import *\n", "import os\nif os:\n    run = os.x\n"):
+            self.assertEqual(self.ask(given)["broken"], [], given)
 
     def test_a_helper_module_is_lacking_in_our_own_package_alone(self):
         answer = self.ask("from virttest import utils_libvirtd\ndef run(test, params, env):\n    utils_libvirtd.x()\n")

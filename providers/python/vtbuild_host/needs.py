@@ -1,13 +1,14 @@
 """What tests need beyond the test host, found without running them: by it the runtime of each is chosen.
 
-``python3 -m vtbuild_host.needs`` reads ``{"tests": [{"module": PATH, "files": [PATH ..]}], "folders": [PATH ..]}`` from
-standard input: `files` are the module and all that it imports inside its provider, `folders` those from which a provider's
-modules are imported. It prints one object for each test:
+``python3 -m vtbuild_host.needs`` reads ``{"tests": [{"module": PATH, "files": [PATH ..], "folders": [PATH ..]}]}`` from standard
+input: `files` are the module and all that it imports inside its provider, `folders` those that it imports from, in their
+order; the first is the provider's own. It prints one object for each test:
 
 =============  ======================================================================================================
 ``own``        names that the runtime `own` lacks: members of its objects, names of its modules, other packages
 ``layered``    names that the runtime `layered` lacks: those of ``own`` that our core would have to have
 ``python``     packages that neither this interpreter nor upstream's environment has
+``broken``     why the module can be run in none of them: Python cannot read it or what it imports, or it has no ``run``
 =============  ======================================================================================================
 
 What our packages have is asked of the packages themselves (``probe``), so that no list has to be kept. What only running
@@ -32,19 +33,52 @@ _PACKAGES = ("virttest", "avocado", "aexpect")
 
 def needs(request):
     """The answers to `request`, in its order."""
-    folders = sorted((Path(folder) for folder in request["folders"]), key=lambda folder: len(folder.parts))
-    files = {Path(path) for test in request["tests"] for path in test["files"]}
-    names = {path: _name(path, folders) for path in sorted(files)}
-    library = usage.Library((name, path) for path, name in names.items())
-    provided = {name.partition(".")[0] for name in library.sources}
-    reached = []
-    for test in request["tests"]:
-        module = names.get(Path(test["module"]))
-        known = module in library.sources
-        reached.append(library.reach(module, lambda name: _head(name) not in provided) if known else (set(), set()))
+    tests = request["tests"]
+    groups = {}
+    for test in tests:
+        groups.setdefault(tuple(test["folders"]), []).append(test)
+    # Names of modules mean something within one provider: others have files of the same names.
+    views = {folders: _View([Path(folder) for folder in folders], group) for folders, group in groups.items()}
+    looked = [(views[tuple(test["folders"])], test) for test in tests]
+    reached = [view.reached(test) for view, test in looked]
     core = set(_core_modules())
     present = _presence(reached)
-    return [_one(members, outside, present, core) for members, outside in reached]
+    return [
+        {**_one(members, outside, present, core), "broken": view.broken(test)}
+        for (members, outside), (view, test) in zip(reached, looked)
+    ]
+
+
+class _View:
+    """What the tests of one provider see of it."""
+
+    def __init__(self, folders, tests):
+        files = {Path(path) for test in tests for path in test["files"]}
+        #: The name of each file from the first folder that it is in. It has another one from each further folder.
+        self.names = {path: _name(path, folders) for path in sorted(files)}
+        others = {}
+        for folder in folders:
+            for path, name in self.names.items():
+                if folder in path.parents:
+                    others.setdefault(usage.module_name(path, folder), name)
+        self.library = usage.Library(((name, path) for path, name in self.names.items()), others)
+        self.provided = {_head(name) for name in (*self.library.sources, *self.library.aliases)}
+
+    def reached(self, test):
+        """The members, and the names in other packages' modules, that a test's module reaches."""
+        name = self.names.get(Path(test["module"]))
+        if name not in self.library.sources:
+            return set(), set()
+        return self.library.reach(name, lambda other: _head(other) not in self.provided)
+
+    def broken(self, test):
+        """Why a test's module cannot be run: what is wrong with it, or with what it imports."""
+        unreadable = self.library.unreadable
+        reasons = [unreadable[path] for path in map(Path, test["files"]) if path in unreadable]
+        source = self.library.sources.get(self.names.get(Path(test["module"])))
+        if source and not source.binds("run"):
+            reasons.append(f"{source.path} defines no function run(test, params, env)")
+        return sorted(reasons)
 
 
 def _name(path, folders):

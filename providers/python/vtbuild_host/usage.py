@@ -87,6 +87,12 @@ class Source:
         self.definitions = {node.name: node for node in self.tree.body if isinstance(node, _DEFINITIONS)}
         self.units = {}
 
+    def binds(self, name):
+        """Whether the file may give something the name `name`; what ``import *`` gives is not known."""
+        stores = (node.id for node in ast.walk(self.tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
+        defines = (node.name for node in ast.walk(self.tree) if isinstance(node, _DEFINITIONS))
+        return name in {*stores, *defines, *self.names, *self.modules} or "*" in self.names
+
     def read(self, returned):
         """Cut the file into units. `returned` says what functions of other files give, by ``(module, name)``."""
         rest = [node for node in self.tree.body if not isinstance(node, _DEFINITIONS)]
@@ -332,14 +338,22 @@ def files_below(folder, prefix=()):
 class Library:
     """Files by the dotted names under which tests import them."""
 
-    def __init__(self, files):
-        """:param files: ``(module, path)`` pairs; of two files that are the same module the first counts."""
+    def __init__(self, files, aliases=None):
+        """
+        :param files: ``(module, path)`` pairs; of two files that are the same module the first counts.
+        :param aliases: Further names of these modules, and the name that each stands for.
+        """
         self.sources = {}
+        self.aliases = aliases or {}
+        #: Files that nobody can import (Python 2, or a slip), each with the line and what Python says of it.
+        self.unreadable = {}
         for module, path in files:
             try:
                 self.sources.setdefault(module, Source(module, path))
-            except (SyntaxError, OSError):
-                continue  # Python 2, or gone: nobody can import it
+            except SyntaxError as error:
+                self.unreadable[path] = f"{path}:{error.lineno}: {error.msg}"
+            except (ValueError, OSError) as error:
+                self.unreadable[path] = f"{path}: {error}"
         # An object of a class of its own is none of those that the host gives.
         returned = {
             (source.module, name): OTHER
@@ -362,7 +376,7 @@ class Library:
         members, names, seen = set(), set(), set()
         todo = [(module, name) for name in self.sources[module].units]
         while todo:
-            target = todo.pop()
+            target = self._known(*todo.pop())
             if target in seen:
                 continue
             seen.add(target)
@@ -385,6 +399,11 @@ class Library:
                 # A class's member: `module.Class.member` was read as the name of a module.
                 todo.append(tuple(where.rpartition(".")[::2]))
         return members, names
+
+    def _known(self, module, name):
+        """A name in a module, where the module is called as in ``sources``."""
+        inner = self.aliases.get(f"{module}.{name}") if name else None
+        return (inner, "") if inner else (self.aliases.get(module, module), name)
 
 
 def attributes(path):

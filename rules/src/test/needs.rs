@@ -28,6 +28,8 @@ pub struct Needs {
     pub layered: BTreeSet<String>,
     /// Python packages that are nowhere.
     pub python: BTreeSet<String>,
+    /// Why the module can be run in none: a slip in its syntax or in what it imports, or no `run`.
+    pub broken: BTreeSet<String>,
 }
 
 impl Needs {
@@ -56,6 +58,7 @@ impl Needs {
         self.own.extend(other.own.iter().cloned());
         self.layered.extend(other.layered.iter().cloned());
         self.python.extend(other.python.iter().cloned());
+        self.broken.extend(other.broken.iter().cloned());
     }
 }
 
@@ -90,6 +93,8 @@ pub struct SurveySetup<'a> {
 struct Asked {
     module: Utf8PathBuf,
     files: BTreeSet<Utf8PathBuf>,
+    /// The folders that it imports from, in their order.
+    folders: Vec<Utf8PathBuf>,
     place: Utf8PathBuf,
 }
 
@@ -101,22 +106,25 @@ impl Survey {
     pub async fn of(variants: &[Variant], setup: &SurveySetup<'_>) -> Result<Self, SurveyError> {
         let mut survey = Self::default();
         let mut open = Vec::new();
-        let mut folders = BTreeSet::new();
         let mut digests = BTreeMap::new();
         for (provider, module) in modules(variants, setup) {
-            let paths = provider.module_paths(setup.backend);
-            let files = imports_of(&module, &paths);
+            let folders = provider.module_paths(setup.backend);
+            let files = imports_of(&module, &folders);
             let place = setup.memory.join(key(&files, setup.python_digest, &mut digests));
-            folders.extend(paths);
             survey.places.insert(module.clone(), place.clone());
             survey.files.insert(module.clone(), files.clone());
             match memo::recall(&place) {
                 Some(needs) => drop(survey.modules.insert(module, needs)),
-                None => open.push(Asked { module, files, place }),
+                None => open.push(Asked {
+                    module,
+                    files,
+                    folders,
+                    place,
+                }),
             }
         }
         if !open.is_empty() {
-            let answers = ask(&open, &folders, setup.python).await.map_err(SurveyError)?;
+            let answers = ask(&open, setup.python).await.map_err(SurveyError)?;
             for (asked, needs) in open.into_iter().zip(answers) {
                 memo::remember(&asked.place, &needs);
                 survey.modules.insert(asked.module, needs);
@@ -223,16 +231,12 @@ fn key(files: &BTreeSet<Utf8PathBuf>, python: Digest, digests: &mut BTreeMap<Utf
     format!("{}.json", Digest::of(text.as_bytes()).short())
 }
 
-async fn ask(
-    open: &[Asked],
-    folders: &BTreeSet<Utf8PathBuf>,
-    python: &Utf8Path,
-) -> Result<Vec<Needs>, String> {
+async fn ask(open: &[Asked], python: &Utf8Path) -> Result<Vec<Needs>, String> {
     let tests: Vec<_> = open
         .iter()
-        .map(|asked| json!({"module": asked.module, "files": asked.files}))
+        .map(|asked| json!({"module": asked.module, "files": asked.files, "folders": asked.folders}))
         .collect();
-    let request = json!({"tests": tests, "folders": folders}).to_string();
+    let request = json!({"tests": tests}).to_string();
     // It reads files, starts nothing, and ends with its input: no guard has to stand behind it.
     let mut child = tokio::process::Command::new("python3")
         .args(["-B", "-s", "-m", "vtbuild_host.needs"])
@@ -272,7 +276,7 @@ mod tests {
         Needs {
             own: set(own),
             layered: set(layered),
-            python: BTreeSet::new(),
+            ..Needs::default()
         }
     }
 

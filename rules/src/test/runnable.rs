@@ -21,6 +21,8 @@ use super::{TestSetup, params_of};
 pub enum Lack {
     /// A module of the parameter `type` that is in no provider.
     Module(String),
+    /// A module that Python can read and that has a `run`: where it is, and what is wrong with it.
+    Sound(String),
     /// A name that the chosen runtime does not have.
     Name(String),
     /// A Python package that is nowhere on this host.
@@ -39,6 +41,7 @@ impl std::fmt::Display for Lack {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Module(name) => write!(f, "the test module {name}.py"),
+            Self::Sound(reason) => write!(f, "a module that can be run: {reason}"),
             Self::Name(name) => write!(f, "{name} in this runtime"),
             Self::Python(name) => write!(f, "the Python package {name}"),
             Self::Program(name) => write!(f, "the program {name}"),
@@ -76,12 +79,15 @@ pub(super) fn look(variant: &Variant, setup: &TestSetup) -> Runnable {
     if let Some(runtime) = runtime {
         lacks.extend(needs.missing_in(runtime).iter().cloned().map(Lack::Name));
     }
+    lacks.extend(needs.broken.iter().cloned().map(Lack::Sound));
     lacks.extend(needs.python.iter().cloned().map(Lack::Python));
     lacks.extend(host(&params));
     lacks.extend(images_of(&params, setup));
     lacks.sort();
     lacks.dedup();
-    let known = lacks.iter().all(|lack| !matches!(lack, Lack::Module(_)));
+    let known = lacks
+        .iter()
+        .all(|lack| !matches!(lack, Lack::Module(_) | Lack::Sound(_)));
     Runnable {
         runtime: runtime
             .filter(|_| known)
