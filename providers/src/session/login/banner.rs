@@ -29,7 +29,7 @@ impl NoBanner {
             NoBanner::Dead(reason) => LoginError::MachineDead(reason),
             NoBanner::Late if last.is_empty() => LoginError::Timeout {
                 patience,
-                last: format!("the guest's ssh server never answered at {address}"),
+                last: format!("the ssh server never answered at {address}"),
             },
             NoBanner::Late => LoginError::Timeout {
                 patience,
