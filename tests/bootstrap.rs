@@ -161,16 +161,23 @@ fn a_recipe_s_image_is_built_once() {
     let guest = "TinyLinux:\n    image_name = images/tiny\n    image_recipe = tiny\n";
     sandbox.write("shared/cfg/guest-os/Linux/LinuxCustom/tiny.cfg", guest);
     let words = "--vt-guest-os LinuxCustom.TinyLinux";
+    let offline = format!("{words} --vt-no-downloads");
+    let (stdout, _) = bootstrap(&sandbox, &MANDATORY, &offline, 0);
+    let image = sandbox.path("images/tiny.qcow2");
+    let left = format!("LinuxCustom.TinyLinux: {image} not there; --vt-no-downloads leaves it so");
+    assert!(stdout.contains(&left), "{stdout}");
     let (stdout, stderr) = bootstrap(&sandbox, &MANDATORY, words, 0);
     assert!(
         stdout.contains("built by the recipe tiny") && stderr.contains("making it"),
         "{stdout}{stderr}"
     );
-    let (stdout, stderr) = bootstrap(&sandbox, &MANDATORY, words, 0);
-    assert!(
-        stdout.contains("OK, the cache has it") && stderr.is_empty(),
-        "{stdout}{stderr}"
-    );
+    for words in [words, &offline] {
+        let (stdout, stderr) = bootstrap(&sandbox, &MANDATORY, words, 0);
+        assert!(
+            stdout.contains("OK, the cache has it") && stderr.is_empty(),
+            "{stdout}{stderr}"
+        );
+    }
     assert_eq!(sandbox.scratch(), Vec::<camino::Utf8PathBuf>::new());
 }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use camino::Utf8Path;
 use vtbuild_engine::graph::Graph;
 use vtbuild_engine::outcome::Status;
 use vtbuild_engine::plan::PlanOptions;
@@ -32,6 +31,8 @@ const SET: [&str; 8] = [
     "cdkeys.cfg",
     "virtio-win.cfg",
 ];
+/// What is said of an image that is not there and may not be made.
+const LEFT_OUT: &str = "not there; --vt-no-downloads leaves it so";
 /// Where the docs are, for those who have the sources, and for those who have the program alone.
 const DOCS: &str = "README.md and docs/ of the sources; `vtbuild --help`, and --help of every command";
 
@@ -155,18 +156,13 @@ fn folders(workspace: &Workspace, report: &mut Report) -> Result<(), Failure> {
     for folder in folders.chain([workspace.cache.clone()]) {
         let word = if folder.is_dir() { "OK" } else { "made" };
         match std::fs::create_dir_all(&folder) {
-            Ok(()) => report.line(&format!("{} {word}", tidy(&folder)))?,
+            Ok(()) => report.line(&format!("{folder} {word}"))?,
             Err(error) => {
                 report.failed(&Failure::environment(format!("failed to make {folder}: {error}")))?;
             }
         }
     }
     Ok(())
-}
-
-/// Without the `.` of a data folder that is the workspace.
-fn tidy(path: &Utf8Path) -> camino::Utf8PathBuf {
-    path.components().collect()
 }
 
 /// Which files the configuration consists of, and what the generated ones come to. `None` where it makes no sense.
@@ -232,12 +228,12 @@ fn guest(analysis: Option<&Analysis>, args: &BootstrapArgs, report: &mut Report)
     for image in &images {
         let made = match &image.recipe {
             _ if image.there => Ok("OK".to_owned()),
-            _ if args.vt_no_downloads => Ok("not there; --vt-no-downloads leaves it so".to_owned()),
-            Some(recipe) => build(analysis, recipe, image),
+            Some(recipe) => build(analysis, recipe, image, args.vt_no_downloads),
+            None if args.vt_no_downloads => Ok(LEFT_OUT.to_owned()),
             None => fetch(&analysis.workspace, image, args.place.locked),
         };
         match made {
-            Ok(state) => report.line(&format!("{name}: {} {state}", tidy(&image.file)))?,
+            Ok(state) => report.line(&format!("{name}: {} {state}", image.file))?,
             Err(failure) => report.failed(&failure)?,
         }
     }
@@ -247,7 +243,7 @@ fn guest(analysis: Option<&Analysis>, args: &BootstrapArgs, report: &mut Report)
 /// Fetches an image that a download defines.
 fn fetch(workspace: &Workspace, image: &Image, locked: bool) -> Result<String, Failure> {
     let data = workspace.data_dir();
-    let relative = image.file.strip_prefix(tidy(&data)).unwrap_or(&image.file);
+    let relative = image.file.strip_prefix(&data).unwrap_or(&image.file);
     match download_of(&workspace.root, relative) {
         Some(download) => {
             downloads::get(workspace, &download, SILENCE, locked).map(|_| "downloaded".to_owned())
@@ -260,8 +256,8 @@ fn fetch(workspace: &Workspace, image: &Image, locked: bool) -> Result<String, F
     }
 }
 
-/// Builds an image from its recipe, unless the cache has it.
-fn build(analysis: &Analysis, recipe: &str, image: &Image) -> Result<String, Failure> {
+/// Builds an image from its recipe, unless the cache has it. Most recipes install packages: `offline` builds nothing.
+fn build(analysis: &Analysis, recipe: &str, image: &Image, offline: bool) -> Result<String, Failure> {
     let workspace = &analysis.workspace;
     let failed = |error: String| Failure::environment(format!("failed to {error}"));
     let recipe =
@@ -272,6 +268,9 @@ fn build(analysis: &Analysis, recipe: &str, image: &Image) -> Result<String, Fai
     let graph = Graph::build(vec![spec]).map_err(|error| Failure::config(error.to_string()))?;
     let execution = visit::aside(workspace, wiring, Arc::new(graph), PlanOptions::default())?;
     let known = execution.plan.hits() + execution.plan.idle() == execution.graph.len();
+    if offline && !known {
+        return Ok(LEFT_OUT.to_owned());
+    }
     let summary = runtime.block_on(execution.carry_out())?;
     let ended = summary.wanted.iter().chain(&summary.broken);
     match ended.into_iter().find(|it| it.status != Status::Pass) {
