@@ -21,7 +21,7 @@ pub enum Reason {
         /// Its verdict.
         status: String,
     },
-    /// The key is known but its record or outputs are gone.
+    /// It passed with this key, which was not kept (a look at the world that is looked at each time), or is gone.
     Evicted,
     /// A file that the last run read, beyond those declared, has changed.
     Observed {
@@ -56,7 +56,7 @@ impl fmt::Display for Reason {
             Self::Never => f.write_str("it has not run before"),
             Self::Changed { changes } => changed(f, changes),
             Self::Failed { status } => write!(f, "its last verdict was {status}"),
-            Self::Evicted => f.write_str("its record or outputs are no longer in the cache"),
+            Self::Evicted => f.write_str("its last pass was not kept, or is no longer in the cache"),
             Self::Observed { name } => write!(f, "{name} changed"),
             Self::Strict => f.write_str(
                 "its record tells only what it read, and --strict-keys asks for all of its parameters",
