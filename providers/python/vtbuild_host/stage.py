@@ -1,4 +1,4 @@
-"""What is the same for every test, whichever packages it sees: the conversation, the log, loading its modules."""
+"""What is the same for every test, whichever packages it sees: the conversation, limits, the log, loading its modules."""
 
 import importlib.util
 import logging
@@ -72,6 +72,26 @@ def _leave():
         os._exit(0)
 
 
+# The process.
+
+
+def limit(limits):
+    """Limit this process and all that it starts: ``{"nofile": 8192, "memlock": None}``, None being no limit.
+
+    :raise OSError: where this user may not have so much.
+    """
+    if not limits:
+        return
+    import resource
+
+    for name, value in limits.items():
+        wanted = resource.RLIM_INFINITY if value is None else value
+        try:
+            resource.setrlimit(getattr(resource, f"RLIMIT_{name.upper()}"), (wanted, wanted))
+        except (OSError, ValueError) as error:
+            raise OSError(f"the limit {name} cannot be {'unlimited' if value is None else value}: {error}") from error
+
+
 # Log.
 
 
@@ -140,23 +160,6 @@ def log_error(error):
 
 
 # The test's modules.
-
-
-def limit(limits):
-    """Limit this process and all that it starts: ``{"nofile": 8192, "memlock": None}``, None being no limit.
-
-    :raise OSError: where this user may not have so much.
-    """
-    if not limits:
-        return
-    import resource
-
-    for name, value in limits.items():
-        wanted = resource.RLIM_INFINITY if value is None else value
-        try:
-            resource.setrlimit(getattr(resource, f"RLIMIT_{name.upper()}"), (wanted, wanted))
-        except (OSError, ValueError) as error:
-            raise OSError(f"the limit {name} cannot be {'unlimited' if value is None else value}: {error}") from error
 
 
 def extend_path(start):
