@@ -72,11 +72,13 @@ impl Execution<'_> {
     /// Carries it out. Nothing of it is left afterwards but logs and what the cache keeps.
     pub async fn carry_out(self) -> Result<Summary, Failure> {
         let scratch = Scratch::make(&self.workspace.cache)?;
+        let mut sockets = scratch.sockets();
         // A run of hits starts no process at all.
         let janitor = if self.plan.hits() + self.plan.idle() < self.graph.len() {
-            let janitor = Launcher::this_program()
-                .janitor(std::slice::from_ref(&scratch.path))
-                .await;
+            let link = scratch.link();
+            let doomed: Vec<Utf8PathBuf> = [scratch.path.clone()].into_iter().chain(link.clone()).collect();
+            sockets = link.unwrap_or(sockets);
+            let janitor = Launcher::this_program().janitor(&doomed).await;
             Some(janitor.map_err(|error| Failure::environment(format!("failed to {error}")))?)
         } else {
             None
@@ -90,7 +92,7 @@ impl Execution<'_> {
         }
         let (sink, stream) = events();
         let relay = tokio::spawn(report::relay(stream, self.reporters));
-        let (rules, interpreters) = self.wiring.rules(&scratch.path);
+        let (rules, interpreters) = self.wiring.rules(sockets);
         let run = Run {
             rules,
             places: Places {

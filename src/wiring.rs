@@ -161,12 +161,12 @@ impl Wiring {
         TestRule::new(self.setup.clone(), "".into()).runnable(variant)
     }
 
-    /// The rules, which keep sockets and the like below `scratch`; and the interpreters that tests are forked from, which have
-    /// to be ended when nothing runs any more.
-    pub fn rules(&self, scratch: &Utf8Path) -> (Rules, Interpreters) {
+    /// The rules, which keep sockets and the like in a folder of that name; and the interpreters that tests are forked from,
+    /// which have to be ended when nothing runs any more.
+    pub fn rules(&self, sockets: Utf8PathBuf) -> (Rules, Interpreters) {
         let facts = &self.setup.facts;
         let image = ImageRule::new(self.launcher.clone(), facts.recipes.clone(), facts.tools.clone());
-        let test = Arc::new(TestRule::new(self.setup.clone(), scratch.join("s")));
+        let test = Arc::new(TestRule::new(self.setup.clone(), sockets));
         let python = PythonRule::new(self.launcher.clone());
         let interpreters = test.interpreters();
         let rules = Rules::default()

@@ -5,6 +5,7 @@ mod support;
 use std::process::Command;
 
 use support::Sandbox;
+use support::provider::BARE;
 
 #[test]
 fn a_cache_that_cannot_be_written() {
@@ -23,6 +24,19 @@ fn a_cache_of_another_layout_is_left_alone() {
     let sandbox = Sandbox::new();
     std::fs::write(sandbox.cache().join("VERSION"), "vtbuild cache, layout 999\n").unwrap();
     drop(sandbox.run("//selftest.pass").exit(5).complains(&["layout 999"]));
+}
+
+#[test]
+fn a_cache_so_deep_that_no_socket_s_path_would_fit() {
+    let sandbox = Sandbox::new();
+    sandbox.provide(&format!("- listen:\n    type = listen\n{BARE}"));
+    let python = "import os\nimport socket\n\nfrom virttest import data_dir\n\n\ndef run(test, params, env):\n    name = 'monitor-qmpmonitor1-20260101-000000-abcdefgh'\n    socket.socket(socket.AF_UNIX).bind(os.path.join(data_dir.get_tmp_dir(), name))\n";
+    sandbox.write("mine/generic/tests/listen.py", python);
+    let deep = sandbox.cache().join("a-rather-long-name/".repeat(8));
+    let mut command = sandbox.command(env!("CARGO_BIN_EXE_vtbuild"));
+    command.args(["//listen", "--cache-dir", deep.as_str()]);
+    drop(sandbox.finish(command).exit(0).says(&["PASS 1"]));
+    assert_eq!(sandbox.scratch(), [] as [&str; 0]);
 }
 
 #[test]

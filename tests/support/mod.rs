@@ -234,9 +234,15 @@ impl Sandbox {
         entries.filter_map(|entry| ours(entry.into_path())).collect()
     }
 
-    /// What a run left in the cache's scratch folder.
+    /// What a run left in the cache's scratch folder, and the links to it.
+    #[expect(clippy::disallowed_methods, reason = "where links are is looked at")]
     pub(crate) fn scratch(&self) -> Vec<Utf8PathBuf> {
-        files_below(&self.cache().join("runs"))
+        let temporary = Utf8PathBuf::from_path_buf(std::env::temp_dir()).unwrap();
+        let links = temporary.read_dir_utf8().unwrap().flatten();
+        let ours = |link: &Utf8PathBuf| link.read_link_utf8().is_ok_and(|to| to.starts_with(&self.root));
+        let mut left = files_below(&self.cache().join("runs"));
+        left.extend(links.map(camino::Utf8DirEntry::into_path).filter(ours));
+        left
     }
 }
 
