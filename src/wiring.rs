@@ -115,6 +115,7 @@ impl Wiring {
         let facts = HostFacts {
             backend: workspace.settings.vt_type.clone(),
             data_dir: workspace.data_dir(),
+            cache: workspace.cache.clone(),
             recipes: workspace.recipe_dirs(),
             python: workspace.bundled.python_digest,
             tools: Arc::new(tools),

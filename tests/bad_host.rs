@@ -40,6 +40,32 @@ fn a_cache_so_deep_that_no_socket_s_path_would_fit() {
 }
 
 #[test]
+fn a_cache_inside_of_the_workspace_is_no_test_data() {
+    for (cache, link) in [
+        ("cache", None),
+        ("data/deep/cache", None),
+        ("data/cache", Some("link")),
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.provide(&format!("- look:\n    type = look\n{BARE}"));
+        let python = "import os\n\nfrom virttest import data_dir\n\n\ndef run(test, params, env):\n    names = {name for _, _, names in os.walk(data_dir.get_data_dir(), followlinks=True) for name in names}\n    assert 'file' in names and 'VERSION' not in names, names\n";
+        sandbox.write("mine/generic/tests/look.py", python);
+        sandbox.write("data/file", "");
+        if let Some(link) = link {
+            std::fs::create_dir(sandbox.path(cache)).unwrap();
+            std::os::unix::fs::symlink(sandbox.path(cache), sandbox.path(link)).unwrap();
+        }
+        let mut command = sandbox.command(env!("CARGO_BIN_EXE_vtbuild"));
+        command.args(["//look", "--cache-dir", sandbox.path(cache).as_str()]);
+        drop(sandbox.finish(command).exit(0).says(&["PASS 1"]));
+        assert!(
+            sandbox.path(cache).join("VERSION").is_file(),
+            "{cache} is the cache"
+        );
+    }
+}
+
+#[test]
 fn a_job_folder_that_cannot_be_made() {
     let sandbox = Sandbox::new();
     sandbox.write("job-results", "a file");

@@ -104,8 +104,8 @@ async fn in_guest(
 ) -> Result<Built, Stopped> {
     let launch = launch(test, job, params, "d").await?;
     let img = test.img(&launch);
-    let data_dir = &test.setup().facts.data_dir;
-    let folder = DataFolder::make(job, &job.scratch, data_dir, img, std::slice::from_ref(image))
+    let facts = &test.setup().facts;
+    let folder = DataFolder::make(job, &job.scratch, facts, img, std::slice::from_ref(image))
         .await
         .map_err(error)?;
     let desk = Desk::new(DeskSetup {

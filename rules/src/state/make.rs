@@ -52,8 +52,8 @@ async fn attempt(test: &TestRule, job: &Job, payload: &StatePayload) -> Result<O
     let vm = payload.vm.as_str();
     let launch = launch(test, job, &params, "g").await?;
     let img = test.img(&launch);
-    let data_dir = &test.setup().facts.data_dir;
-    let folder = DataFolder::make(job, &job.scratch, data_dir, img, &payload.images)
+    let facts = &test.setup().facts;
+    let folder = DataFolder::make(job, &job.scratch, facts, img, &payload.images)
         .await
         .map_err(error)?;
     let desk = Desk::new(DeskSetup {

@@ -36,6 +36,8 @@ pub struct HostFacts {
     pub backend: String,
     /// The folder that image names are relative to.
     pub data_dir: Utf8PathBuf,
+    /// The cache. Wherever it lies, it is no test data.
+    pub cache: Utf8PathBuf,
     /// The folders of image recipes, first to last.
     pub recipes: Vec<Utf8PathBuf>,
     /// The content of the Python test host.

@@ -235,7 +235,7 @@ async fn with_images(this: &Attempt<'_>, launch: &Launch) -> Result<(Outcome, Ve
     let folder = DataFolder::make(
         job,
         &this.scratch,
-        &rule.setup.facts.data_dir,
+        &rule.setup.facts,
         img.clone(),
         &payload.images,
     )

@@ -21,6 +21,7 @@ use vtbuild_providers::desk::{ImageError, ImageSource, OpenImage};
 use vtbuild_providers::image::{Create, ImageSpec, QemuImg};
 use vtbuild_providers::params::Params;
 
+use super::declare::HostFacts;
 use super::images::{ImageUse, Origin};
 use crate::image::DISK;
 
@@ -78,13 +79,14 @@ impl DataFolder {
     pub(crate) async fn make(
         job: &Job,
         scratch: &Utf8Path,
-        real: &Utf8Path,
+        facts: &HostFacts,
         img: QemuImg,
         uses: &[ImageUse],
     ) -> Result<Arc<Self>, FolderError> {
+        let real = &facts.data_dir;
         let folder = Self {
             root: scratch.join("data"),
-            real: real.to_owned(),
+            real: real.clone(),
             img,
             machines: uses.iter().filter_map(|image| image.vm.clone()).collect(),
             open: Mutex::default(),
@@ -96,7 +98,7 @@ impl DataFolder {
         for image in uses {
             folder.prepare(job, image).await?;
         }
-        folder.link_the_rest(&folder.root, real)?;
+        link_the_rest(&folder.root, real, &Apart::of(facts))?;
         Ok(Arc::new(folder))
     }
 
@@ -310,31 +312,6 @@ impl DataFolder {
         Ok(())
     }
 
-    /// Links what the workspace's folder has and the test's has not. Folders that both have are merged.
-    fn link_the_rest(&self, ours: &Utf8Path, theirs: &Utf8Path) -> Result<(), FolderError> {
-        for entry in theirs.read_dir_utf8().into_iter().flatten().flatten() {
-            let entry_name = entry.file_name().to_owned();
-            let (ours, theirs) = (ours.join(&entry_name), entry.into_path());
-            // Our own results and the version control's store are no test data.
-            if ["job-results", ".git", "target"].contains(&entry_name.as_str()) {
-                continue;
-            }
-            let kept = std::fs::symlink_metadata(&ours).is_ok();
-            match (kept, ours.is_dir() && theirs.is_dir()) {
-                (true, true) => self.link_the_rest(&ours, &theirs)?,
-                (true, false) => {}
-                // An image that nobody declared is covered when it is asked for, not linked: a link could be written through.
-                (false, _) if is_image(&theirs) => {}
-                (false, _) if theirs.is_dir() => {
-                    make_folder(&ours)?;
-                    self.link_the_rest(&ours, &theirs)?;
-                }
-                (false, _) => link(&theirs, &ours)?,
-            }
-        }
-        Ok(())
-    }
-
     async fn find(&self, vm: Option<&str>, spec: &ImageSpec) -> Result<OpenImage, FolderError> {
         let place = (vm.map(str::to_owned), spec.file.clone());
         if let Some(open) = self.open.lock().await.get(&place) {
@@ -399,6 +376,53 @@ fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 pub(crate) fn copy(from: &Utf8Path, to: &Utf8Path) -> std::io::Result<()> {
     std::fs::copy(from, to)?;
     std::fs::set_permissions(to, Permissions::from_mode(0o644))
+}
+
+/// What of a data folder is no test data: our own results, the version control's store, and the cache, with the folder that is
+/// being made in it.
+struct Apart<'a> {
+    /// Where the cache is.
+    cache: &'a Utf8Path,
+    /// Where it is in the data folder, if there.
+    below: Option<Utf8PathBuf>,
+}
+
+impl<'a> Apart<'a> {
+    fn of(facts: &'a HostFacts) -> Self {
+        let (cache, data) = (facts.cache.as_path(), &facts.data_dir);
+        let real = data.canonicalize_utf8().ok();
+        let below = real.and_then(|real| Some(data.join(cache.strip_prefix(real).ok()?)));
+        Self { cache, below }
+    }
+
+    fn has(&self, name: &str, path: &Utf8Path) -> bool {
+        let linked = || path.is_symlink() && path.canonicalize_utf8().is_ok_and(|real| real == self.cache);
+        ["job-results", ".git", "target"].contains(&name) || self.below.as_deref() == Some(path) || linked()
+    }
+}
+
+/// Links what the workspace's folder has and the test's has not. Folders that both have are merged.
+fn link_the_rest(ours: &Utf8Path, theirs: &Utf8Path, apart: &Apart<'_>) -> Result<(), FolderError> {
+    for entry in theirs.read_dir_utf8().into_iter().flatten().flatten() {
+        let (name, theirs) = (entry.file_name().to_owned(), entry.into_path());
+        if apart.has(&name, &theirs) {
+            continue;
+        }
+        let ours = ours.join(&name);
+        let kept = std::fs::symlink_metadata(&ours).is_ok();
+        match (kept, ours.is_dir() && theirs.is_dir()) {
+            (true, true) => link_the_rest(&ours, &theirs, apart)?,
+            (true, false) => {}
+            // An image that nobody declared is covered when it is asked for, not linked: a link could be written through.
+            (false, _) if is_image(&theirs) => {}
+            (false, _) if theirs.is_dir() => {
+                make_folder(&ours)?;
+                link_the_rest(&ours, &theirs, apart)?;
+            }
+            (false, _) => link(&theirs, &ours)?,
+        }
+    }
+    Ok(())
 }
 
 /// Whether a file is a disk image, by its ending.
