@@ -49,6 +49,8 @@ const NAMED: usize = 3;
 const LIST: usize = 20;
 /// How much of a changed value is shown.
 const SHOWN: usize = 60;
+/// How much of a digest is shown.
+const DIGEST: usize = 12;
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -119,6 +121,7 @@ pub fn words(change: &Change) -> Option<String> {
 fn shown(value: Option<&str>) -> String {
     match value {
         None => "(none)".to_owned(),
+        Some(text) if is_digest(text) => text[1..=DIGEST].to_owned(),
         Some(text) if text.chars().count() > SHOWN => {
             format!("{}…", text.chars().take(SHOWN).collect::<String>())
         }
@@ -126,9 +129,31 @@ fn shown(value: Option<&str>) -> String {
     }
 }
 
+/// Whether a value as a manifest has it is a digest: 64 hexadecimal digits.
+fn is_digest(text: &str) -> bool {
+    let inner = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    inner.is_some_and(|inner| inner.len() == 64 && inner.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn digests_are_cut_and_other_values_are_not() {
+        let changed = |old: &str, new: &str| {
+            let change = Change {
+                field: "sources.x.py".into(),
+                old: Some(format!("\"{old}\"")),
+                new: Some(format!("\"{new}\"")),
+            };
+            let changes = vec![change];
+            Reason::Changed { changes }.to_string()
+        };
+        let (old, new) = ("0123456789abcdef".repeat(4), "fedcba9876543210".repeat(4));
+        assert_eq!(changed(&old, &new), "sources.x.py: 0123456789ab -> fedcba987654");
+        assert_eq!(changed("0123", "4567"), "sources.x.py: \"0123\" -> \"4567\"");
+    }
 
     #[test]
     fn long_lists_are_compared_word_by_word() {
