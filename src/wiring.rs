@@ -224,7 +224,7 @@ impl Wiring {
             }
         }
         if !errors.is_empty() {
-            return Err(senseless(&errors));
+            return Err(senseless(&errors, variants));
         }
         for (spec, title) in specs.iter_mut().zip(titles) {
             spec.title = title;
@@ -310,10 +310,20 @@ async fn probe(launcher: &Launcher, binary: &str, cache: &Utf8Path) -> Result<Ac
         .map_err(|error| failed(error.to_string()))
 }
 
-fn senseless(errors: &[DeclareError]) -> Failure {
+/// What is wrong with variants, and how to find out who set the first parameter that is at fault.
+fn senseless(errors: &[DeclareError], variants: &[Variant]) -> Failure {
     let mut lines: Vec<String> = errors.iter().take(NAMED).map(ToString::to_string).collect();
     if errors.len() > NAMED {
         lines.push(format!("and {} more", errors.len() - NAMED));
+    }
+    let at_fault = errors.iter().find_map(|error| {
+        let variant = variants.iter().find(|variant| *variant.name == *error.variant)?;
+        Some((&variant.test_id, error.param.as_ref()?))
+    });
+    if let Some((test, param)) = at_fault {
+        lines.push(format!(
+            "  help: `vtbuild params //{test} -k {param} --with-source` names the statement that sets `{param}`"
+        ));
     }
     Failure::config(lines.join("\n"))
 }

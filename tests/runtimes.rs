@@ -170,10 +170,8 @@ fn packages_that_cannot_be_installed_block_only_the_tests_that_need_them() {
 #[test]
 fn a_runtime_that_does_not_exist_is_told_with_its_parameter() {
     let (sandbox, _sshd) = sandbox();
-    drop(
-        sandbox
-            .run("//plain_one -p runtime=fastest")
-            .exit(3)
-            .complains(&["`runtime = fastest` is none of auto, own, layered and upstream"]),
-    );
+    drop(sandbox.run("//plain_one -p runtime=fastest").exit(3).complains(&[
+        "`runtime = fastest` is none of auto, own, layered and upstream",
+        "help: `vtbuild params //mine.plain_one -k runtime --with-source`",
+    ]));
 }
