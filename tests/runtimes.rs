@@ -16,19 +16,23 @@ const HELPED: &str = "import os\nimport shutil\nimport aexpect\nfrom virttest im
 /// Looks for a name that only upstream's environment has, in a way that nobody sees beforehand.
 const STUMBLES: &str = "from virttest import utils_version\n\n\ndef run(test, params, env):\n    assert utils_version\n    getattr(env, 'get_' + 'lvmdev')('none')\n";
 
+/// The same, and nothing tells beforehand that our own package is not enough.
+const DARES: &str = "def run(test, params, env):\n    getattr(env, 'get_' + 'lvmdev')('none')\n";
+
 /// Runs under upstream's packages alone.
 const WHOLE: &str = "import os\n\nimport virttest\nfrom virttest import data_dir, utils_misc\n\n\ndef run(test, params, env):\n    if hasattr(params, 'reads'):\n        test.fail('these parameters are ours')\n    ports = utils_misc.find_free_ports(5000, 5899, 3)\n    if len(set(ports)) != 3:\n        test.fail('the same port twice')\n    if not test.tmpdir.startswith(os.path.dirname(data_dir.get_tmp_dir())):\n        test.fail('the temporary folder is not the test\\'s own: %s' % data_dir.get_tmp_dir())\n    test.log.info('run by %s', os.path.dirname(virttest.__file__))\n    if params.get('deps_build'):\n        test.log.info('built: %s', os.listdir(data_dir.get_deps_dir('app')))\n        if os.system(data_dir.get_deps_dir('app') + '/prog'):\n            test.fail('what was built is not there')\n    if params.get('outcome') == 'fail':\n        test.fail('as asked')\n    if params.get('outcome') == 'skip':\n        params['absent']\n";
 
 fn sandbox() -> (Sandbox, Sshd) {
     let sandbox = Sandbox::new();
     let cfg = format!(
-        "- plain_one:\n    type = plain_one\n{BARE}- helped:\n    type = helped\n{BARE}- stumbles:\n    type = stumbles\n{BARE}- whole:\n    type = whole\n    runtime = upstream\n{BARE}    variants:\n        - ends_well:\n            deps_build = app\n            deps_build_host = lab\n        - ends_badly:\n            outcome = fail\n        - does_not_apply:\n            outcome = skip\n"
+        "- plain_one:\n    type = plain_one\n{BARE}- helped:\n    type = helped\n{BARE}- stumbles:\n    type = stumbles\n{BARE}- dares:\n    type = dares\n{BARE}- whole:\n    type = whole\n    runtime = upstream\n{BARE}    variants:\n        - ends_well:\n            deps_build = app\n            deps_build_host = lab\n        - ends_badly:\n            outcome = fail\n        - does_not_apply:\n            outcome = skip\n"
     );
     sandbox.provide(&cfg);
     for (name, text) in [
         ("plain_one", PLAIN),
         ("helped", HELPED),
         ("stumbles", STUMBLES),
+        ("dares", DARES),
         ("whole", WHOLE),
     ] {
         sandbox.write(&format!("mine/generic/tests/{name}.py"), text);
@@ -69,6 +73,7 @@ fn each_test_is_run_the_first_way_that_has_all_it_needs() {
         ("mine.plain_one", "PASS"),
         ("mine.helped", "PASS"),
         ("mine.stumbles", "PASS"),
+        ("mine.dares", "ERROR"),
         ("mine.whole.ends_well", "PASS"),
         ("mine.whole.ends_badly", "FAIL"),
         ("mine.whole.does_not_apply", "SKIP"),
@@ -78,14 +83,22 @@ fn each_test_is_run_the_first_way_that_has_all_it_needs() {
     }
     let reason = run.verdict("mine.whole.ends_badly").reason;
     assert_eq!(reason.as_deref(), Some("as asked"));
+    let reason = run.verdict("mine.dares").reason.unwrap_or_default();
+    assert!(
+        reason.contains("get_lvmdev is not part of the built-in test host"),
+        "{reason}"
+    );
+    drop(run.says(&["get_lvmdev: upstream's packages run it from the next run on"]));
     let left = sandbox.processes();
     let left: Vec<_> = left.iter().filter(|line| !line.contains("sshd")).collect();
     assert_eq!(left, Vec::<&String>::new(), "nothing is left behind");
     // What only running could tell is known from now on, and moves no key.
     sandbox
-        .run("list //stumbles --runnable")
+        .run("list //stumbles,dares --runnable")
         .exit(0)
-        .says(&["upstream  mine.stumbles"]);
+        .says(&["upstream  mine.stumbles", "upstream  mine.dares"]);
+    let dared = sandbox.run("//dares --progress plain").exit(0);
+    assert_eq!(dared.verdict("mine.dares").status, "PASS");
     let again = sandbox
         .run("//plain_one,helped,stumbles,ends_well --progress plain")
         .exit(0);

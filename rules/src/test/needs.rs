@@ -173,11 +173,12 @@ impl Survey {
         self.files.get(module)
     }
 
-    /// Remembers names that the modules of a test missed in the layered runtime.
+    /// Remembers names that the modules of a test missed in our core, which is the same in both runtimes that have it.
     pub(super) fn remember<'m>(&self, modules: impl IntoIterator<Item = &'m Utf8PathBuf>, missed: &[String]) {
         for module in modules {
             if let (Some(needs), Some(place)) = (self.modules.get(module), self.places.get(module)) {
                 let mut needs = needs.clone();
+                needs.own.extend(missed.iter().cloned());
                 needs.layered.extend(missed.iter().cloned());
                 memo::remember(place, &needs);
             }
@@ -298,6 +299,6 @@ mod tests {
             files: BTreeMap::new(),
         };
         survey.remember([&module], &["vm.fly".to_owned()]);
-        assert_eq!(memo::recall(&place), Some(needs(&["a"], &["vm.fly"])));
+        assert_eq!(memo::recall(&place), Some(needs(&["a", "vm.fly"], &["vm.fly"])));
     }
 }
