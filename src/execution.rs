@@ -10,7 +10,7 @@ use vtbuild_engine::graph::Graph;
 use vtbuild_engine::plan::Plan;
 use vtbuild_engine::resolve::{Facts, Resolver, Roots};
 use vtbuild_engine::schedule::run::{Places, Run, RunOptions, Summary};
-use vtbuild_providers::process::Launcher;
+use vtbuild_providers::process::{Duties, Launcher};
 use vtbuild_rules::test::{DATA_ROOT, host_fact};
 
 use crate::collect;
@@ -76,9 +76,12 @@ impl Execution<'_> {
         // A run of hits starts no process at all.
         let janitor = if self.plan.hits() + self.plan.idle() < self.graph.len() {
             let link = scratch.link();
-            let doomed: Vec<Utf8PathBuf> = [scratch.path.clone()].into_iter().chain(link.clone()).collect();
+            let mut doomed = Duties::default().remove(&scratch.path);
+            if let Some(link) = &link {
+                doomed = doomed.remove(link);
+            }
             sockets = link.unwrap_or(sockets);
-            let janitor = Launcher::this_program().janitor(&doomed).await;
+            let janitor = Launcher::this_program().janitor(doomed).await;
             Some(janitor.map_err(|error| Failure::environment(format!("failed to {error}")))?)
         } else {
             None
@@ -119,7 +122,7 @@ impl Execution<'_> {
             .iter()
             .for_each(|notice| warn(&notice.to_string()));
         if let Some(janitor) = janitor {
-            janitor.finish().await;
+            let _ = janitor.finish().await;
         }
         // Without a janitor nobody else removes it; with one it is gone already.
         let _ = std::fs::remove_dir_all(&scratch.path);

@@ -11,6 +11,7 @@ pub mod download;
 pub mod host;
 pub mod image;
 pub mod ini;
+pub mod lease;
 pub mod machine;
 pub mod memo;
 pub mod params;

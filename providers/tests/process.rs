@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use support::{Scratch, alive, eventually, launcher, runs};
-use vtbuild_providers::process::{Command, Exit, OutputError, SpawnError, Stream};
+use vtbuild_providers::process::{Command, Duties, Exit, OutputError, SpawnError, Stream};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -152,10 +152,28 @@ async fn a_janitor_removes_its_folder() {
     let scratch = Scratch::new();
     let held = scratch.join("run");
     fs::create_dir_all(held.join("deep")).unwrap();
-    let janitor = launcher().janitor(std::slice::from_ref(&held)).await.unwrap();
+    let janitor = launcher().janitor(Duties::default().remove(&held)).await.unwrap();
     assert!(held.exists());
-    janitor.finish().await;
+    assert!(janitor.finish().await.success());
     assert!(!held.exists());
+}
+
+#[tokio::test]
+async fn a_janitor_puts_back_what_was_changed_and_then_lets_go() {
+    let scratch = Scratch::new();
+    let (setting, lock) = (scratch.join("setting"), scratch.join("lock"));
+    fs::write(&setting, "as found").unwrap();
+    let held = fs::File::create(&lock).unwrap();
+    held.lock().unwrap();
+    let other = fs::File::open(&lock).unwrap();
+    let undo = format!("test \"$(cat {setting})\" = changed && printf 'as found' > {setting}");
+    let duties = Duties::default().run(undo).run("exit 3").hold(held);
+    let janitor = launcher().janitor(duties).await.unwrap();
+    fs::write(&setting, "changed").unwrap();
+    assert!(other.try_lock().is_err(), "the janitor holds it");
+    assert_eq!(janitor.finish().await, Exit::Code(3));
+    assert_eq!(fs::read_to_string(&setting).unwrap(), "as found");
+    other.try_lock().unwrap();
 }
 
 #[tokio::test]
@@ -192,7 +210,11 @@ async fn helper() {
     };
     let scratch = dir.join("scratch");
     fs::create_dir(&scratch).unwrap();
-    let _janitor = launcher().janitor(std::slice::from_ref(&scratch)).await.unwrap();
+    let setting = dir.join("setting");
+    let duties = Duties::default()
+        .remove(&scratch)
+        .run(format!("printf 'as found' > {setting}"));
+    let _janitor = launcher().janitor(duties).await.unwrap();
     let script = format!(
         "setsid sh -c 'trap \"\" TERM HUP INT; while :; do echo x >> {scratch}/file; sleep 0.01; done' & sleep 60; :"
     );
@@ -233,6 +255,7 @@ fn dies_by(signal: rustix::process::Signal, group: bool) {
         eventually(SOON, || !scratch.join("scratch").exists()),
         "the scratch folder is still there"
     );
+    assert_eq!(fs::read_to_string(scratch.join("setting")).unwrap(), "as found");
     assert!(!scratch.join("socket").exists());
 }
 

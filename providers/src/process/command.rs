@@ -36,6 +36,7 @@ pub struct Command {
     pub(super) stderr: Stream,
     pub(super) fds: Vec<OwnedFd>,
     pub(super) remove: Vec<Utf8PathBuf>,
+    pub(super) run: Vec<String>,
     pub(super) limits: Limits,
 }
 
@@ -53,6 +54,7 @@ impl Command {
             stderr: Stream::Null,
             fds: Vec::new(),
             remove: Vec::new(),
+            run: Vec::new(),
             limits: Limits::default(),
         }
     }

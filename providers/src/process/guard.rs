@@ -18,6 +18,7 @@ use tokio::net::UnixStream;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::descent;
+use super::duties;
 use super::limits::Limit;
 use super::remove;
 
@@ -26,6 +27,11 @@ pub const WORD: &str = "__guard";
 
 /// How often a folder has to be found gone when we were abandoned: half a second.
 const ABANDONED_LOOKS: u32 = 20;
+
+/// How often the host is put back when we were abandoned, and the time between: what a test has started may take a while to
+/// die.
+const ABANDONED_TURNS: u32 = 4;
+const ABANDONED_PAUSE: Duration = Duration::from_millis(500);
 
 /// How long a path may refuse to be removed.
 const REMOVAL_PATIENCE: Duration = Duration::from_secs(30);
@@ -54,6 +60,8 @@ struct Orders {
     /// Descriptors that the command inherits under their own number.
     fds: Vec<RawFd>,
     remove: Vec<PathBuf>,
+    /// What a shell runs before that.
+    run: Vec<OsString>,
     /// What holds for the command.
     limits: Vec<Limit>,
     /// A child that a fork server made before it became this guard: the command.
@@ -73,6 +81,7 @@ impl Orders {
             let value = args.next().ok_or_else(invalid)?;
             match option.to_str() {
                 Some("--remove") => orders.remove.push(value.into()),
+                Some("--run") => orders.run.push(value),
                 Some("--limit") => {
                     let limit = value.to_str().and_then(Limit::parse);
                     orders.limits.push(limit.ok_or_else(invalid)?);
@@ -168,8 +177,14 @@ async fn guard(link: OwnedFd, orders: Orders) -> io::Result<()> {
     link.set_nonblocking(true)?;
     let mut link = UnixStream::from_std(link)?;
     let remove = orders.remove.clone();
+    let run = orders.run.clone();
     let mut status = None;
+    // A janitor's, to the end.
+    let mut held = Vec::new();
     let child = if orders.command.is_empty() {
+        for number in &orders.fds {
+            held.push(inherited(*number)?);
+        }
         orders.adopt
     } else {
         match start(orders) {
@@ -204,16 +219,36 @@ async fn guard(link: OwnedFd, orders: Orders) -> io::Result<()> {
     descent::kill_all(note(child, &mut status));
     // With our own descent dead nobody writes there any more; but a janitor whose vtbuild was killed may be faster than
     // the other guards.
-    let looks = if child.is_some() || farewell {
-        1
+    let (looks, turns) = if child.is_some() || farewell {
+        (1, 1)
     } else {
-        ABANDONED_LOOKS
+        (ABANDONED_LOOKS, ABANDONED_TURNS)
     };
+    let undone = put_back(&run, turns);
     remove
         .iter()
         .for_each(|path| remove::until_gone(path, looks, REMOVAL_PATIENCE));
-    let _ = say(&mut link, &last_words(status)).await;
+    descent::kill_all(|_, _| {});
+    drop(held);
+    let words = match child {
+        Some(_) => last_words(status),
+        None => format!("code {undone}"),
+    };
+    let _ = say(&mut link, &words).await;
     Ok(())
+}
+
+/// Undoes what was done to the host; gives the exit status of the last turn.
+fn put_back(run: &[OsString], turns: u32) -> i32 {
+    if run.is_empty() {
+        return 0;
+    }
+    let mut code = duties::carry_out(run);
+    for _ in 1..turns {
+        std::thread::sleep(ABANDONED_PAUSE);
+        code = duties::carry_out(run);
+    }
+    code
 }
 
 /// Records the status of the command among those of all that are reaped.

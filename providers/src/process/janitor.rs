@@ -1,10 +1,10 @@
-//! Scratch folders that do not outlive us.
+//! What must not outlive us and is no process: scratch folders, changes to the host.
 
-use super::child::{Child, Link};
+use super::child::{Child, Exit, Link};
 
-/// A guard that removes files and folders when it is finished or dropped, or when we die.
+/// A guard that does its [`Duties`](super::Duties) when it is finished or dropped, or when we die.
 #[derive(Debug)]
-#[must_use = "what it holds is removed as soon as it is dropped"]
+#[must_use = "it does its duties as soon as it is dropped"]
 pub struct Janitor {
     guard: Child,
 }
@@ -16,9 +16,10 @@ impl Janitor {
         }
     }
 
-    /// Removes what it holds and waits until it is gone. To be called when all other children have ended.
-    pub async fn finish(self) {
+    /// Has its duties done, waits until they are, and says whether all that it ran went well. To be called when all other
+    /// children that could undo this have ended.
+    pub async fn finish(self) -> Exit {
         self.guard.bid_farewell();
-        self.guard.kill().await;
+        self.guard.kill().await
     }
 }

@@ -12,6 +12,7 @@ use tokio::net::unix::pipe;
 
 use super::child::{Child, Link};
 use super::command::{Command, Stream};
+use super::duties::Duties;
 use super::guard;
 use super::janitor::Janitor;
 
@@ -87,13 +88,13 @@ impl Launcher {
             .map_err(|reason| SpawnError::Command { program, reason })
     }
 
-    /// Starts a guard that removes `paths` once we are gone, or once the [`Janitor`] is finished or dropped.
+    /// Starts a guard that does `duties` once we are gone, or once the [`Janitor`] is finished or dropped.
     ///
     /// # Errors
     /// [`SpawnError::Guard`].
-    pub async fn janitor(&self, paths: &[Utf8PathBuf]) -> Result<Janitor, SpawnError> {
+    pub async fn janitor(&self, duties: Duties) -> Result<Janitor, SpawnError> {
         let mut command = Command::new("");
-        command.remove = paths.to_vec();
+        (command.run, command.remove, command.fds) = (duties.run, duties.remove, duties.hold);
         let failed = |source| SpawnError::Guard {
             program: "janitor".into(),
             guard: self.exe.clone(),
@@ -182,6 +183,10 @@ impl Prepared {
         for path in prepared.command.remove.clone() {
             prepared.options.push("--remove".into());
             prepared.options.push(absolute(&path).into());
+        }
+        for text in prepared.command.run.clone() {
+            prepared.options.push("--run".into());
+            prepared.options.push(text.into());
         }
         for limit in prepared.command.limits.options() {
             prepared.options.push("--limit".into());

@@ -14,7 +14,8 @@
 //! - The command dies with the guard (`PDEATHSIG`), should somebody kill the guard itself.
 //! - A child holds no descriptor but the three standard ones and those it was given on purpose.
 //!
-//! A guard without a command is a [`Janitor`]: it removes a scratch folder when we are gone.
+//! A guard without a command is a [`Janitor`]: it removes a scratch folder when we are gone, or puts back what was changed on
+//! the host ([`Duties`]).
 //!
 //! A command that takes long to load can be a [`ForkServer`], a process that loads once and then forks. Between it and every
 //! process that it forks stands a guard like any other:
@@ -28,6 +29,7 @@
 mod child;
 mod command;
 mod descent;
+mod duties;
 mod fork_server;
 pub mod guard;
 mod janitor;
@@ -38,6 +40,7 @@ mod remove;
 
 pub use child::{Child, Exit};
 pub use command::{Command, Stream};
+pub use duties::Duties;
 pub use fork_server::ForkServer;
 pub use janitor::Janitor;
 pub use launcher::{Launcher, SpawnError};
