@@ -68,6 +68,11 @@ fn each_test_is_run_the_first_way_that_has_all_it_needs() {
     ] {
         assert!(listed.stdout().contains(line), "{line}\n{}", listed.stdout());
     }
+    // Machines of libvirt are upstream's, whatever names the test uses.
+    sandbox
+        .run("list //plain_one --runnable --vt-type libvirt")
+        .exit(0)
+        .says(&["upstream  ", "mine.plain_one"]);
     let run = sandbox.run("//... --jobs 2 --progress plain").exit(1);
     let ends = [
         ("mine.plain_one", "PASS"),

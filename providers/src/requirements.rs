@@ -45,7 +45,7 @@ type Row = (
 );
 
 #[rustfmt::skip]
-const PROGRAMS: [Row; 33] = {
+const PROGRAMS: [Row; 34] = {
     use Need::{Always, SomeTests};
     [
         (ANY, "python3", "python3", "runs tests", Always),
@@ -72,6 +72,7 @@ const PROGRAMS: [Row; 33] = {
         (ANY, "nc", "netcat-openbsd", "reads sockets of QEMU in some tests", SomeTests),
         (ANY, "arping", "iputils-arping", "finds guests behind a bridge", SomeTests),
         (ANY, "genisoimage", "genisoimage", "makes media for unattended installations", SomeTests),
+        (LIBVIRT, "libvirtd", "libvirt-daemon-system", "runs the machines, where virtqemud does not", SomeTests),
         (LIBVIRT, "virt-install", "virtinst", "installs guests of libvirt", SomeTests),
         (LIBVIRT, "virt-clone", "virtinst", "copies guests of libvirt", SomeTests),
         (LIBVIRT, "virt-xml", "virtinst", "edits guests of libvirt", SomeTests),

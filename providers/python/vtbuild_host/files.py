@@ -228,6 +228,9 @@ def watch(start):
     global _watch
     share()
     scratch = [start["dirs"][name] for name in _SCRATCH if name in start["dirs"]]
+    if start["dirs"].get("logdir"):
+        # What other tests of the job leave, which lies beside it.
+        scratch.append(os.path.dirname(os.path.abspath(start["dirs"]["logdir"])))
     installed, _watch = _watch, Watch(start.get("watched", []), scratch)
     if installed is None and start.get("watched"):
         sys.addaudithook(_audit)

@@ -14,6 +14,7 @@ asks QEMU dozens of questions         asks each once per binary (:mod:`vtbuild_h
 listens to the network with tcpdump   not with user networking, where there is nothing to hear
 saves its environment as a pickle     keeps it in the process, which ends with the test
 ``aexpect_helper`` from the PATH      from a folder with that one program (:mod:`vtbuild_host.programs`)
+finds its libvirt guest installed     each test has domains of its own (:mod:`vtbuild_host.domains`)
 ``remote_build.Builder`` on Python 2  as in the other runtimes (:mod:`vtbuild_host.upstream_builder`)
 ====================================  ================================================================================
 
@@ -25,7 +26,7 @@ import importlib
 import logging
 import sys
 
-from vtbuild_host import layers, loopback, places, ports, probes, programs, stage, upstream_builder, world
+from vtbuild_host import domains, layers, loopback, places, ports, probes, programs, stage, upstream_builder, world
 from vtbuild_host.verdict import Verdict, one_line
 
 LOG = logging.getLogger("avocado.vtbuild.upstream")
@@ -63,8 +64,9 @@ _OPTIONS = {
     "kill_vm": "yes",
     # Logs in to machines to find out: waits minutes for one that has no system.
     "kill_unresponsive_vms": "no",
-    # Belongs to all tests of the host, not to one.
+    # Belong to all tests of the host, not to one; the second would rewrite its configuration, and start its daemon anew.
     "verify_host_dmesg": "no",
+    "enable_libvirtd_debug_log": "no",
     "take_regular_screendumps": "no",
     "store_vm_info": "no",
 }
@@ -126,6 +128,7 @@ def _run(scene, start):
     verdict = Verdict()
     try:
         try:
+            domains.prepare(params, env, start["dirs"]["data_dir"])
             params = env_process.preprocess(test, params, env)
             for module in start["modules"]:
                 run = stage.load(module["name"], module["path"])

@@ -16,6 +16,7 @@ use vtbuild_providers::machine::spec::Device;
 use vtbuild_providers::params::{ParamError, Params};
 use vtbuild_providers::provider::TestProvider;
 
+use super::around::libvirt;
 use super::images;
 use super::modules::{Known, Modules};
 use super::needs::Survey;
@@ -81,7 +82,8 @@ pub(super) fn declare(
     let modules = known.modules(&params, facts, providers);
     let mut payload = TestPayload::new(variant, modules.clone());
     let mut sources = modules.sources.clone();
-    let needed = || images::runtime(&params).unwrap_or_else(|| facts.survey.needs(modules.files()).runtime());
+    let only = || libvirt::runtime(&plain).or_else(|| images::runtime(&params));
+    let needed = || only().unwrap_or_else(|| facts.survey.needs(modules.files()).runtime());
     let choice = Choice::of(variant, &params, facts.runtime, needed)?;
     payload.choice = choice;
     let (machines, claim) = machines(&params).map_err(wrong)?;
@@ -186,14 +188,21 @@ fn declared(params: &Params, built: Vec<Declared>) -> Vec<Declared> {
 fn host(plain: &Params, machines: &[MachineSpec], facts: &HostFacts, choice: Choice) -> Arc<Host> {
     // Parameters that make no sense are told when a machine starts.
     let wanted = Accel::from_params(plain).unwrap_or_default();
+    let mut more = vec![
+        ("Python test host", facts.python.to_string()),
+        ("runtime", choice.word().to_owned()),
+    ];
+    let mut programs: &[&str] = &[];
+    if let Some(kind) = libvirt::kind(plain) {
+        more.push(("kind of machines", kind.to_owned()));
+        programs = &libvirt::PROGRAMS;
+    }
     facts.tools.host(&Facts {
         params: plain,
         machines,
         accel: wanted.or(facts.accel),
-        more: vec![
-            ("Python test host", facts.python.to_string()),
-            ("runtime", choice.word().to_owned()),
-        ],
+        more,
+        programs,
     })
 }
 

@@ -209,9 +209,12 @@ async fn attempt(
         launcher: launch.launcher.clone(),
         qemu: launch.qemu.version,
         logs: job.logs.clone(),
+        scratch: job.scratch.clone(),
+        events: job.events.clone(),
+        cancel: job.cancel.clone(),
     };
     let steps = if this.is_upstreams() {
-        Vec::new()
+        around::beneath_upstream(&payload.params)
     } else {
         around::before(&payload.params).map_err(error)?
     };

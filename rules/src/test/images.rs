@@ -140,8 +140,8 @@ fn is_served(image: &Params) -> bool {
     SERVERS.iter().any(|key| image.text(key) == Some("yes"))
 }
 
-/// The one runtime whose machines can be what the parameters say, where not all can: upstream's, for a machine with an image
-/// over a network, or one that is confidential.
+/// The one runtime whose machines can be what the parameters say, where not all can: upstream's, for one with an image over
+/// a network.
 pub(crate) fn runtime(params: &Params) -> Option<Runtime> {
     let served = |vm: &str| {
         let view = params.object(vm);

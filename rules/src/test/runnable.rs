@@ -10,6 +10,7 @@ use vtbuild_engine::variant::Variant;
 use vtbuild_providers::params::Params;
 use vtbuild_providers::qemu::find_program;
 
+use super::around::libvirt;
 use super::images::{self, Origin};
 use super::modules::{Known, Modules};
 use super::runtime::Choice;
@@ -68,7 +69,8 @@ pub(super) fn look(variant: &Variant, setup: &TestSetup) -> Runnable {
     let missing = modules.missing.iter().cloned();
     let mut lacks: Vec<Lack> = missing.map(Lack::Module).collect();
     let needs = setup.facts.survey.needs(modules.files());
-    let needed = || images::runtime(&params).unwrap_or_else(|| needs.runtime());
+    let only = libvirt::runtime(&params).or_else(|| images::runtime(&params));
+    let needed = || only.unwrap_or_else(|| needs.runtime());
     let runtime = match Choice::of(variant, &params, setup.facts.runtime, needed) {
         Ok(choice) => Some(choice.first),
         Err(error) => {
@@ -102,7 +104,9 @@ fn host(params: &Params) -> Vec<Lack> {
         .objects("vms")
         .first()
         .and_then(|_| params.text("qemu_binary"));
-    let programs = params.objects("cmds_installed_host").into_iter().chain(emulator);
+    let virsh = libvirt::kind(params).map(|_| libvirt::VIRSH);
+    let named = params.objects("cmds_installed_host").into_iter();
+    let programs = named.chain(emulator).chain(virsh);
     let mut lacks: Vec<Lack> = programs
         .filter(|program| find_program(program).is_none())
         .map(|program| Lack::Program(program.to_owned()))

@@ -6,6 +6,7 @@
 //! | `host.Python test host` | all | the content of our own packages |
 //! | `host.runtime` | all | what was asked for by `--runtime` |
 //! | `host.emulator`, `host.qemu-img`, `host.qemu-io` | all | the content of the programs |
+//! | `host.kind of machines`, `host.virsh`, `host.libvirtd`, `host.virtqemud` | those of libvirt | the word, the content of the programs that there are |
 //! | `host.QEMU` | those with machines | the emulator's version, in words |
 //! | `host.accelerator` | those with machines | `kvm` or `tcg` |
 //! | `host.machine type of VM` | those with machines | the versioned name that the parameter stands for today |
@@ -68,6 +69,8 @@ pub(super) struct Facts<'a> {
     pub(super) accel: Option<Accel>,
     /// More facts.
     pub(super) more: Vec<(&'static str, String)>,
+    /// More programs whose content counts, where they are there.
+    pub(super) programs: &'a [&'a str],
 }
 
 impl Tools {
@@ -112,6 +115,7 @@ impl Tools {
         for (name, value) in &test.more {
             facts.push(((*name).to_owned(), Some(value.clone())));
         }
+        files.extend(test.programs.iter().map(|name| self.program(name, None)));
         if !test.machines.is_empty() {
             self.of_machines(test, emulator, &mut facts, &mut files);
         }
@@ -125,6 +129,7 @@ impl Tools {
             machines: std::slice::from_ref(machine),
             accel: Some(accel),
             more: Vec::new(),
+            programs: &[],
         };
         let emulator = self.emulators.get(emulator_of(params));
         let mut files = vec![
@@ -269,6 +274,7 @@ mod tests {
             machines: &[machine],
             accel: Some(accel),
             more: vec![("runtime", "auto".into())],
+            programs: &[],
         };
         let host = tools.host(&facts);
         let facts = host
@@ -361,6 +367,7 @@ mod tests {
             machines: &[],
             accel: None,
             more: vec![("runtime", runtime.to_owned())],
+            programs: &[],
         };
         assert!(Arc::ptr_eq(
             &tools.host(&facts("auto")),

@@ -8,6 +8,7 @@
 //! |---|---|---|---|
 //! | [`host_log`] | `verify_host_dmesg`, `host_dmesg_…` | remembers what the kernel has said | new serious messages |
 //! | [`requirements`] | `requires_root`, `cmds_installed_host`, `enable_kvm`, `required_kernel`, `required_qemu` | SKIP, CANCEL | |
+//! | [`libvirt`] | `vm_type`, `connect_uri`, `vms` | SKIP; waits for other tests of libvirt | ends the domains |
 //! | [`commands`] | `pre_command…`, `post_command…` | the first one | the second one |
 //! | [`screens`] | `take_regular_screendumps`, `screendump_…`, `inactivity_…` | begins to take pictures | stops, reports a screen that stood still |
 //! | [`vm_info`] | `store_vm_info`, `vm_info_…` | begins to ask the monitors | stops |
@@ -19,6 +20,7 @@ mod host_log;
 mod interval;
 mod kernel_log;
 pub(crate) mod kernel_params;
+pub(in crate::test) mod libvirt;
 mod repeated;
 mod requirements;
 mod screens;
@@ -29,8 +31,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use camino::Utf8PathBuf;
+use vtbuild_engine::cancel::Cancel;
+use vtbuild_engine::event::Sink;
 use vtbuild_engine::outcome::Status;
 use vtbuild_providers::desk::Desk;
+use vtbuild_providers::lease::Lease;
 use vtbuild_providers::params::{ParamError, Params};
 use vtbuild_providers::process::Launcher;
 use vtbuild_providers::qemu::Version;
@@ -69,6 +74,27 @@ pub(super) struct Host {
     pub(super) qemu: Version,
     /// Where files that people read are left.
     pub(super) logs: Utf8PathBuf,
+    /// The folder of all that the test makes.
+    pub(super) scratch: Utf8PathBuf,
+    /// Where they say what they are waiting for.
+    pub(super) events: Sink,
+    /// Set when they must not wait any more.
+    pub(super) cancel: Cancel,
+}
+
+impl Host {
+    /// Waits until no other test has the lease of a part of the host.
+    async fn lease(&self, part: &str) -> Result<Lease, Problem> {
+        let waiting = || {
+            self.events.step(format!(
+                "waiting for another test that changes {part} of this host"
+            ));
+        };
+        tokio::select! {
+            lease = Lease::take(part, waiting) => lease.map_err(error),
+            reason = self.cancel.cancelled() => Err((Status::Interrupt, reason.to_string())),
+        }
+    }
 }
 
 /// What steps know while machines run.
@@ -96,6 +122,15 @@ pub(super) fn before(params: &Params) -> Result<Vec<Box<dyn Step<Host>>>, ParamE
         steps.push(Box::new(commands::Commands));
     }
     Ok(steps)
+}
+
+/// The steps that come before upstream's packages do what surrounds a test: what they do not put back by themselves.
+pub(super) fn beneath_upstream(params: &Params) -> Vec<Box<dyn Step<Host>>> {
+    let mut steps: Vec<Box<dyn Step<Host>>> = Vec::new();
+    if libvirt::kind(params).is_some() {
+        steps.push(Box::new(libvirt::Libvirt::default()));
+    }
+    steps
 }
 
 /// The steps that come once machines run, as far as the parameters ask for them.
