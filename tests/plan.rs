@@ -283,7 +283,13 @@ fn diff_tells_what_would_run_because_of_it() {
         "2 of 2 tests would run because of this",
         "    2 tests: mine/generic/tests/painter.py changed (about ",
     ]);
-    let lines = lines(sandbox.run("diff HEAD~2 HEAD //two --json").exit(1).stdout());
+
+    // What had changed since the last run before that is not of this change.
+    sandbox.edit(ALL, "colour = green", "colour = grey");
+    commit(&sandbox, "fourth");
+    let both = sandbox.run("diff HEAD~1 HEAD").exit(1);
+    both.says(&["    1 test: colour: \"green\" -> \"grey\" (about "]);
+    let lines = lines(sandbox.run("diff HEAD~3 HEAD~1 //two --json").exit(1).stdout());
     assert_eq!(lines[0]["change"], "changed");
     assert_eq!(
         (&lines[1]["run"], &lines[1]["title"]),

@@ -243,9 +243,10 @@ impl Comparison {
             Forecast::Miss(miss) => Some(&miss.reason),
         };
         Ok(match reason {
-            Some(Reason::Changed { changes }) => brief(changes),
-            // What is told of the last run says nothing where there was none.
-            None | Some(Reason::Never | Reason::Failed { .. }) => {
+            Some(Reason::Changed { changes }) if effect != Effect::Altered => brief(changes),
+            // What is told of the last run says nothing where there was none, and tells too much where the old side was to run
+            // as well.
+            None | Some(Reason::Never | Reason::Failed { .. } | Reason::Changed { .. }) => {
                 let changes = old.map(|old| self.between(old, id)).transpose()?;
                 match changes.filter(|changes| !changes.is_empty()) {
                     Some(changes) => brief(&changes),
