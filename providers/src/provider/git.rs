@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 use super::definition::GitSource;
 use super::error::ProviderError;
-use super::signature;
+use super::signature::{self, Doubt};
 use crate::process::{Command, Launcher, Output};
 
 /// How long a question to a remote repository may take.
@@ -277,7 +277,11 @@ impl Repositories {
                 "it was moved since {commit} was locked; `vtbuild providers update` takes the new one"
             )));
         }
-        let signer = signature::verify(self, mirror, tag, pubkey).await?.map_err(bad)?;
+        let signer = signature::verify(self, mirror, tag, pubkey).await;
+        let signer = signer.map_err(|doubt| match doubt {
+            Doubt::Unsigned(reason) => bad(reason),
+            Doubt::Unknown(error) => error,
+        })?;
         let keep = |path: &Utf8Path| {
             fs::create_dir_all(path.parent().unwrap_or(path))?;
             fs::write(path, signer)
