@@ -23,7 +23,7 @@ pub use digest::{Algorithm, Content, Sum};
 
 use crate::ini::Place;
 use crate::process::{Launcher, OutputError};
-use transfer::{Broken, Client};
+use transfer::{Arrived, Broken, Client};
 use turn::Turn;
 
 /// How often an address may fail in a row without a byte arriving.
@@ -210,9 +210,6 @@ impl Fetcher {
             path: path.to_owned(),
             source,
         };
-        let stopped = || DownloadError::Stopped {
-            name: download.name.clone(),
-        };
         let part = beside(path);
         fs::create_dir_all(path.parent().unwrap_or(path)).map_err(disk)?;
         // Another process may be at it: then this one waits, and finds the file.
@@ -223,33 +220,15 @@ impl Fetcher {
                 break;
             }
             let mut arrived = |done, total| progress(Progress { url, done, total });
-            let resumed = part.is_file();
-            match self.complete(url, &part, pin, &mut arrived) {
-                Ok(()) => {}
+            match self.bring(url, &part, expected.as_ref(), pin, &mut arrived) {
+                Ok(()) => fs::rename(&part, path).map_err(disk)?,
                 Err(Broken::Disk(source)) => return Err(disk(source)),
-                Err(Broken::Stopped) => return Err(stopped()),
+                Err(Broken::Stopped) => {
+                    return Err(DownloadError::Stopped {
+                        name: download.name.clone(),
+                    });
+                }
                 Err(Broken::Cut(reason) | Broken::Refused(reason)) => {
-                    reasons.push(format!("{url}: {reason}"));
-                    continue;
-                }
-            }
-            let mut wrong = mismatch(&content(&part, expected.as_ref())?, expected.as_ref(), pin);
-            if wrong.is_some() && resumed {
-                // The part was of something else: once more from the start.
-                fs::remove_file(&part).map_err(disk)?;
-                match self.complete(url, &part, pin, &mut arrived) {
-                    Ok(()) => {
-                        wrong = mismatch(&content(&part, expected.as_ref())?, expected.as_ref(), pin);
-                    }
-                    Err(Broken::Stopped) => return Err(stopped()),
-                    Err(_) => {}
-                }
-            }
-            match wrong {
-                None => fs::rename(&part, path).map_err(disk)?,
-                Some(reason) => {
-                    // What is wrong as a whole is no beginning of anything.
-                    let _ = fs::remove_file(&part);
                     reasons.push(format!("{url}: {reason}"));
                 }
             }
@@ -268,13 +247,40 @@ impl Fetcher {
         Ok(content(path, None)?.into())
     }
 
+    /// Makes `part` be the file that is expected, from one address. What is wrong as a whole is removed: it is no beginning of
+    /// anything. It is asked for once more where its beginning was there already, which may have been something else's.
+    fn bring(
+        &self,
+        url: &str,
+        part: &Utf8Path,
+        expected: Option<&Sum>,
+        pin: Option<&Pin>,
+        arrived: &mut Arrived<'_>,
+    ) -> Result<(), Broken> {
+        let resumed = part.is_file();
+        let complete = |arrived: &mut Arrived<'_>| {
+            self.complete(url, part, pin, arrived)?;
+            let content = Content::of(part, expected.map(|sum| sum.algorithm))?;
+            let wrong = mismatch(&content, expected, pin);
+            if wrong.is_some() {
+                fs::remove_file(part)?;
+            }
+            Ok::<_, Broken>(wrong)
+        };
+        let wrong = match complete(arrived)? {
+            Some(_) if resumed => complete(arrived)?,
+            wrong => wrong,
+        };
+        wrong.map_or(Ok(()), |reason| Err(Broken::Refused(reason)))
+    }
+
     /// Transfers from one address until the file is whole, going on where it was cut.
     fn complete(
         &self,
         url: &str,
         part: &Utf8Path,
         pin: Option<&Pin>,
-        arrived: &mut dyn FnMut(u64, Option<u64>) -> ControlFlow<()>,
+        arrived: &mut Arrived<'_>,
     ) -> Result<(), Broken> {
         let size = || fs::metadata(part).map_or(0, |meta| meta.len());
         let mut fruitless = 0;

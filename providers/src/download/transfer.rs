@@ -47,6 +47,9 @@ impl From<std::io::Error> for Broken {
     }
 }
 
+/// Hears how many bytes there are by now, and how many there will be. It may end the transfer.
+pub(super) type Arrived<'a> = dyn FnMut(u64, Option<u64>) -> ControlFlow<()> + 'a;
+
 /// What the thread that talks to a server tells.
 enum Told {
     Head(StatusCode, HeaderMap),
@@ -88,14 +91,13 @@ impl Client {
         body.read_to_string().map_err(|error| error.to_string())
     }
 
-    /// Brings what is missing of `part`. `arrived` hears how many bytes there are by now, and how many there will be, and may
-    /// end it.
+    /// Brings what is missing of `part`.
     pub(super) fn fetch(
         &self,
         url: &str,
         part: &Utf8Path,
         most: Option<u64>,
-        arrived: &mut dyn FnMut(u64, Option<u64>) -> ControlFlow<()>,
+        arrived: &mut Arrived<'_>,
     ) -> Result<(), Broken> {
         let mut file = OpenOptions::new().append(true).create(true).open(part)?;
         let have = file.metadata()?.len();
