@@ -16,6 +16,7 @@ use vtbuild_engine::variant::Variant;
 use vtbuild_providers::accel::Accel;
 use vtbuild_providers::host::{Interpreters, Runtime};
 use vtbuild_providers::process::Launcher;
+use vtbuild_providers::qemu::{Answers, Qemu};
 use vtbuild_rules::deps::{DepsRule, ToolchainRule};
 use vtbuild_rules::download::{self, DownloadRule};
 use vtbuild_rules::image::{self, ImageRule, Recipe};
@@ -93,7 +94,10 @@ impl Wiring {
             (None, _) => None,
             (Some(_), AccelArg::Kvm) => Some(Accel::Kvm),
             (Some(_), AccelArg::Tcg) => Some(Accel::Tcg),
-            (Some(binary), AccelArg::Auto) => Some(probe(&launcher, binary, &workspace.cache).await?),
+            (Some(binary), AccelArg::Auto) => {
+                let answers = tools.answers_of(binary);
+                Some(probe(&launcher, binary, answers, &workspace.cache).await?)
+            }
         };
         let python = workspace.bundled.python();
         let runtime = runtime.asked();
@@ -104,7 +108,11 @@ impl Wiring {
         };
         let wanted = runtime.map_or_else(|| survey.needs_packages(), Runtime::needs_packages);
         let packages = if wanted || traits.runtime {
-            let interpreter = Interpreter::find(&launcher, &memory).await;
+            let interpreter = match &tools.python {
+                Some(known) => Ok(known.clone()),
+                // It says why there is none.
+                None => Interpreter::find(&launcher, &memory).await,
+            };
             let interpreter =
                 interpreter.map_err(|error| Failure::environment(format!("failed to {error}")))?;
             let host = python.clone();
@@ -299,11 +307,18 @@ async fn survey(workspace: &Workspace, variants: &[Variant], python: &Utf8Path) 
     }
 }
 
-async fn probe(launcher: &Launcher, binary: &str, cache: &Utf8Path) -> Result<Accel, Failure> {
+async fn probe(
+    launcher: &Launcher,
+    binary: &str,
+    answers: Option<&Answers>,
+    cache: &Utf8Path,
+) -> Result<Accel, Failure> {
     let failed = |error: String| Failure::environment(format!("failed to {error}"));
-    let qemu = vtbuild_providers::qemu::Qemu::find(launcher, Some(binary), None)
-        .await
-        .map_err(|error| failed(error.to_string()))?;
+    let qemu = match answers {
+        Some(answers) => Qemu::known(Some(binary), None, answers),
+        None => Qemu::find(launcher, Some(binary), None).await,
+    };
+    let qemu = qemu.map_err(|error| failed(error.to_string()))?;
     let found = Accel::find(launcher, &qemu, &cache.join("accel.json")).await;
     found
         .map(|finding| finding.accel)

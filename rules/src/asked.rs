@@ -18,13 +18,14 @@ struct Asked<T> {
     answer: T,
 }
 
-/// The answer of `program`: from below `memory`, where its content has given one, else from `ask`.
+/// The answer of `program`: from below `memory`, where its content has given one that still `holds`, else from `ask`.
 ///
 /// # Errors
 /// Those of `ask`. A program that cannot be read is asked each time.
 pub(crate) async fn once<T, E>(
     program: &Utf8Path,
     memory: &Utf8Path,
+    holds: impl Fn(&T) -> bool,
     ask: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E>
 where
@@ -40,7 +41,7 @@ where
     let now = Identity::of(&metadata);
     let (identity, settled) = (now.to_bytes().to_vec(), now.is_settled());
     let kept: Option<Asked<T>> = memo::recall(&place);
-    let kept = match kept.filter(|kept| kept.program == program) {
+    let kept = match kept.filter(|kept| kept.program == program && holds(&kept.answer)) {
         Some(kept) if kept.settled && kept.identity == identity => return Ok(kept.answer),
         kept => kept,
     };
@@ -73,7 +74,7 @@ mod tests {
         let (program, memory) = (dir.join("program"), dir.join("memory"));
         let ask = async |answer: &str| {
             let answer = answer.to_owned();
-            once::<String, ()>(&program, &memory, async { Ok(answer) }).await
+            once::<String, ()>(&program, &memory, |kept| kept != "gone", async { Ok(answer) }).await
         };
         std::fs::write(&program, "one").unwrap();
         assert_eq!(ask("first").await.as_deref(), Ok("first"));
@@ -86,7 +87,14 @@ mod tests {
         );
         std::fs::write(&program, "two").unwrap();
         assert_eq!(ask("fourth").await.as_deref(), Ok("fourth"));
+        std::fs::write(&program, "three").unwrap();
+        assert_eq!(ask("gone").await.as_deref(), Ok("gone"));
+        assert_eq!(
+            ask("fifth").await.as_deref(),
+            Ok("fifth"),
+            "the answer before holds no more"
+        );
         std::fs::remove_file(&program).unwrap();
-        assert_eq!(ask("fifth").await.as_deref(), Ok("fifth"));
+        assert_eq!(ask("sixth").await.as_deref(), Ok("sixth"));
     }
 }

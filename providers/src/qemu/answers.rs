@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{PATIENCE, QemuError};
-use crate::process::{Command, Launcher};
+use crate::process::{Command, Launcher, Output};
 
 /// The answers of one emulator.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,29 +25,13 @@ impl Answers {
     /// # Errors
     /// When it does not run, or says nothing that we understand.
     pub async fn ask(launcher: &Launcher, binary: &Utf8Path) -> Result<Self, QemuError> {
-        let ask = |words: &'static [&'static str]| async move {
-            let command = Command::new(binary).args(words.iter().copied());
-            let output = launcher.output(command, PATIENCE).await;
-            output.map_err(|source| QemuError::Run {
-                path: binary.to_owned(),
-                question: words.join(" "),
-                source,
-            })
-        };
         let (version, machines, folders) = tokio::try_join!(
-            ask(&["--version"]),
-            ask(&["-machine", "help"]),
-            ask(&["-L", "help"])
+            version(launcher, binary),
+            ask(launcher, binary, &["-machine", "help"]),
+            ask(launcher, binary, &["-L", "help"])
         )?;
-        let line = version.stdout.lines().next().unwrap_or_default();
-        let Some((_, told)) = line.split_once(" version ") else {
-            return Err(QemuError::Version {
-                path: binary.to_owned(),
-                printed: version.stdout.clone() + &version.stderr,
-            });
-        };
         Ok(Self {
-            version: told.trim().to_owned(),
+            version,
             aliases: machines.stdout.lines().filter_map(alias).collect(),
             data_dirs: folders.stdout.lines().map(Utf8PathBuf::from).collect(),
         })
@@ -66,6 +50,29 @@ impl Answers {
         let places = || self.data_dirs.iter().map(|folder| folder.join(name));
         places().find(|path| path.is_file()).or_else(|| places().next())
     }
+}
+
+/// The version of `binary` with all that its packager added.
+pub(super) async fn version(launcher: &Launcher, binary: &Utf8Path) -> Result<String, QemuError> {
+    let said = ask(launcher, binary, &["--version"]).await?;
+    let line = said.stdout.lines().next().unwrap_or_default();
+    let Some((_, told)) = line.split_once(" version ") else {
+        return Err(QemuError::Version {
+            path: binary.to_owned(),
+            printed: said.stdout.clone() + &said.stderr,
+        });
+    };
+    Ok(told.trim().to_owned())
+}
+
+async fn ask(launcher: &Launcher, binary: &Utf8Path, words: &[&str]) -> Result<Output, QemuError> {
+    let command = Command::new(binary).args(words.iter().copied());
+    let output = launcher.output(command, PATIENCE).await;
+    output.map_err(|source| QemuError::Run {
+        path: binary.to_owned(),
+        question: words.join(" "),
+        source,
+    })
 }
 
 /// `q35   Standard PC (Q35 + ICH9, 2009) (alias of pc-q35-10.0)`

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::process::{Command, Launcher, OutputError};
+use crate::process::{Launcher, OutputError};
 
 pub use answers::Answers;
 
@@ -76,7 +76,7 @@ pub struct Identity {
     pub size: u64,
     /// Its modification time, in nanoseconds since 1970.
     pub modified_ns: i128,
-    /// The first line of what `--version` prints.
+    /// Its version with all that its packager added: `10.0.2 (Debian 1:10.0.2+ds-2)`.
     pub version: String,
 }
 
@@ -106,28 +106,28 @@ impl Qemu {
         binary: Option<&str>,
         img: Option<&str>,
     ) -> Result<Qemu, QemuError> {
-        let binary = require(
-            binary.unwrap_or("qemu-system-x86_64"),
-            "qemu-system-x86",
-            "qemu_binary",
-        )?;
+        let binary = emulator(binary)?;
+        let version = answers::version(launcher, &binary).await?;
+        Self::of(binary, img, version)
+    }
+
+    /// The same where the emulator has said before what it is: it is not asked again.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn known(binary: Option<&str>, img: Option<&str>, answers: &Answers) -> Result<Qemu, QemuError> {
+        Self::of(emulator(binary)?, img, answers.version.clone())
+    }
+
+    fn of(binary: Utf8PathBuf, img: Option<&str>, told: String) -> Result<Qemu, QemuError> {
         let img = require(img.unwrap_or("qemu-img"), "qemu-utils", "qemu_img_binary")?;
-        let run = |source| QemuError::Run {
-            path: binary.clone(),
-            question: "--version".to_owned(),
-            source,
+        let parsed = parse_version(&told).and_then(|version| Some((version, identity(&binary, &told)?)));
+        let Some((version, identity)) = parsed else {
+            return Err(QemuError::Version {
+                path: binary,
+                printed: told,
+            });
         };
-        let output = launcher
-            .output(Command::new(&binary).arg("--version"), PATIENCE)
-            .await
-            .map_err(run)?;
-        let line = output.stdout.lines().next().unwrap_or_default().to_owned();
-        let unreadable = || QemuError::Version {
-            path: binary.clone(),
-            printed: output.stdout.clone() + &output.stderr,
-        };
-        let version = parse_version(&line).ok_or_else(unreadable)?;
-        let identity = identity(&binary, line).ok_or_else(unreadable)?;
         Ok(Qemu {
             img,
             io: find_program("qemu-io"),
@@ -136,6 +136,14 @@ impl Qemu {
             binary,
         })
     }
+}
+
+fn emulator(name: Option<&str>) -> Result<Utf8PathBuf, QemuError> {
+    require(
+        name.unwrap_or("qemu-system-x86_64"),
+        "qemu-system-x86",
+        "qemu_binary",
+    )
 }
 
 fn require(program: &str, package: &'static str, param: &'static str) -> Result<Utf8PathBuf, QemuError> {
@@ -172,12 +180,9 @@ fn executable(path: &Utf8Path) -> bool {
         .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
-fn parse_version(line: &str) -> Option<Version> {
-    let word = line
-        .split_whitespace()
-        .skip_while(|word| *word != "version")
-        .nth(1)?;
-    let mut numbers = word.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+/// The numbers that `10.0.2 (Debian 1:10.0.2+ds-2)` begins with.
+fn parse_version(told: &str) -> Option<Version> {
+    let mut numbers = told.split(|c: char| !c.is_ascii_digit()).map(str::parse);
     let mut next = || numbers.next()?.ok();
     Some(Version {
         major: next()?,
@@ -186,7 +191,7 @@ fn parse_version(line: &str) -> Option<Version> {
     })
 }
 
-fn identity(binary: &Utf8Path, version: String) -> Option<Identity> {
+fn identity(binary: &Utf8Path, version: &str) -> Option<Identity> {
     let path = binary.canonicalize_utf8().ok()?;
     let meta = path.metadata().ok()?;
     let modified_ns = i128::from(meta.mtime()) * 1_000_000_000 + i128::from(meta.mtime_nsec());
@@ -194,7 +199,7 @@ fn identity(binary: &Utf8Path, version: String) -> Option<Identity> {
         path,
         size: meta.len(),
         modified_ns,
-        version,
+        version: version.to_owned(),
     })
 }
 
@@ -203,14 +208,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_read_from_the_first_line() {
-        let read = |line: &str| parse_version(line).map(|version| version.to_string());
-        assert_eq!(
-            read("QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2)").as_deref(),
-            Some("10.0.2")
-        );
-        assert_eq!(read("QEMU emulator version 9.1").as_deref(), Some("9.1.0"));
+    fn a_version_begins_with_its_numbers() {
+        let read = |told: &str| parse_version(told).map(|version| version.to_string());
+        assert_eq!(read("10.0.2 (Debian 1:10.0.2+ds-2)").as_deref(), Some("10.0.2"));
+        assert_eq!(read("9.1").as_deref(), Some("9.1.0"));
+        assert_eq!(read("9.2.50 (v9.2.0-1-gabc)").as_deref(), Some("9.2.50"));
         assert_eq!(read("BusyBox v1.36"), None);
+        assert_eq!(read(""), None);
+    }
+
+    #[test]
+    fn an_emulator_that_is_known_is_not_started() {
+        let dir = tempfile::tempdir().unwrap();
+        let binary = Utf8Path::from_path(dir.path()).unwrap().join("qemu");
+        // Whoever starts it gets no answer.
+        std::fs::write(&binary, "#!/bin/false\n").unwrap();
+        std::fs::set_permissions(&binary, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let answers = |version: &str| Answers {
+            version: version.to_owned(),
+            ..Answers::default()
+        };
+        let known = |version| Qemu::known(Some(binary.as_str()), Some("/bin/true"), &answers(version));
+        let qemu = known("10.0.2 (mine)").unwrap();
+        assert_eq!((qemu.version.major, qemu.version.micro), (10, 2));
+        assert_eq!(qemu.identity.version, "10.0.2 (mine)");
+        let unknown = known("").unwrap_err();
+        assert!(matches!(unknown, QemuError::Version { .. }), "{unknown}");
     }
 
     #[test]

@@ -51,7 +51,9 @@ impl Interpreter {
     /// When there is none, or it does not answer.
     pub async fn find(launcher: &Launcher, memory: &Utf8Path) -> Result<Self, String> {
         let program = find_program("python3").ok_or("find python3: it is not installed")?;
-        asked::once(&program, memory, Self::ask(launcher)).await
+        // `python3` may be a script that chooses: what it chose before may be gone.
+        let is_there = |known: &Self| known.path.is_file();
+        asked::once(&program, memory, is_there, Self::ask(launcher)).await
     }
 
     async fn ask(launcher: &Launcher) -> Result<Self, String> {

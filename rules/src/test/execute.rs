@@ -173,11 +173,11 @@ impl Attempt<'_> {
         self.runtime == Runtime::Upstream && !visited
     }
 
-    /// What the test's Python has loaded. The interpreter is the one that upstream's packages were compiled for, where there
-    /// is one: what `python3` leads to.
+    /// What the test's Python has loaded. The interpreter is the program that `python3` leads to, which is known: a script
+    /// that looks for it (pyenv's, asdf's) may take as long as a guest to come up.
     fn packages(&self) -> Packages {
-        let recipe = self.rule.setup.facts.packages.as_ref();
-        let python = recipe.map_or_else(|| "python3".into(), |recipe| recipe.interpreter.path.to_string());
+        let known = self.rule.setup.facts.tools.python.as_ref();
+        let python = known.map_or_else(|| "python3".into(), |python| python.path.to_string());
         Packages {
             python,
             ours: self.rule.setup.python.clone(),

@@ -148,7 +148,12 @@ impl TestRule {
         if let Some(qemu) = known.get(&names) {
             return Ok(qemu.clone());
         }
-        let qemu = Qemu::find(&self.setup.launcher, names.0.as_deref(), names.1.as_deref()).await?;
+        let (binary, img) = (names.0.as_deref(), names.1.as_deref());
+        // Looked at for keys already; one that did not answer then says here why.
+        let qemu = match self.setup.facts.tools.answers(params) {
+            Some(answers) => Qemu::known(binary, img, answers)?,
+            None => Qemu::find(&self.setup.launcher, binary, img).await?,
+        };
         known.insert(names, qemu.clone());
         Ok(qemu)
     }

@@ -47,8 +47,8 @@ pub struct Emulator {
 pub struct Tools {
     /// By the names that parameters give them.
     pub emulators: BTreeMap<String, Emulator>,
-    /// The version of the interpreter; none where there is none.
-    pub python: Option<String>,
+    /// The interpreter of tests; none where there is none.
+    pub python: Option<Interpreter>,
     /// The release of the kernel.
     pub kernel: String,
     /// The processor.
@@ -82,7 +82,7 @@ impl Tools {
                 continue;
             };
             // One that does not answer will say so when a machine starts.
-            let asked = asked::once(&binary, memory, Answers::ask(launcher, &binary)).await;
+            let asked = asked::once(&binary, memory, |_| true, Answers::ask(launcher, &binary)).await;
             let answers = asked.unwrap_or_default();
             found.insert(name.clone(), Emulator { binary, answers });
         }
@@ -90,11 +90,23 @@ impl Tools {
         let python = Interpreter::find(launcher, memory).await.ok();
         Self {
             emulators: found,
-            python: python.map(|python| python.identity),
+            python,
             kernel: release.trim().to_owned(),
             cpu: Cpu::of_this_host(),
             ..Self::default()
         }
+    }
+
+    /// What the emulator that parameters call `name` said about itself; none where it did not answer.
+    #[must_use]
+    pub fn answers_of(&self, name: &str) -> Option<&Answers> {
+        let answers = &self.emulators.get(name)?.answers;
+        Some(answers).filter(|answers| !answers.version.is_empty())
+    }
+
+    /// The same of the emulator of a test with these parameters.
+    pub(super) fn answers(&self, params: &Params) -> Option<&Answers> {
+        self.answers_of(emulator_of(params))
     }
 
     /// The names of the other programs that were looked for so far.
@@ -105,7 +117,8 @@ impl Tools {
 
     /// What of the host one test depends on.
     pub(super) fn host(&self, test: &Facts<'_>) -> Arc<Host> {
-        let mut facts: Vec<(String, Option<String>)> = vec![("Python".into(), self.python.clone())];
+        let python = self.python.as_ref().map(|python| python.identity.clone());
+        let mut facts: Vec<(String, Option<String>)> = vec![("Python".into(), python)];
         let mut files = vec![
             self.program("qemu-img", test.params.text("qemu_img_binary")),
             self.program("qemu-io", None),
@@ -243,6 +256,13 @@ mod tests {
 
     const HOST: [(&str, &str); 2] = [("machine_type", "q35"), ("cpu_model", "host")];
 
+    fn python(identity: &str) -> Interpreter {
+        Interpreter {
+            path: "/usr/bin/python3".into(),
+            identity: identity.to_owned(),
+        }
+    }
+
     fn tools() -> Tools {
         let answers = Answers {
             version: "10.0.2".into(),
@@ -255,7 +275,7 @@ mod tests {
         };
         Tools {
             emulators: [(EMULATOR.to_owned(), emulator)].into(),
-            python: Some("cpython-311 3.11.2".into()),
+            python: Some(python("cpython-311 3.11.2")),
             kernel: "6.1.0".into(),
             cpu: Cpu {
                 model: "model name EPYC".into(),
@@ -326,7 +346,7 @@ mod tests {
     fn a_change_of_each_tool_is_one_field() {
         type Change = fn(&mut Tools);
         let changes: [(&str, Change); 5] = [
-            ("Python", |t| t.python = Some("cpython-313 3.13.1".into())),
+            ("Python", |t| t.python = Some(python("cpython-313 3.13.1"))),
             ("kernel", |t| t.kernel = "6.12".into()),
             ("processor", |t| t.cpu.model = "model name Xeon".into()),
             ("processor flags", |t| t.cpu.flags = "fpu".into()),
