@@ -11,10 +11,10 @@ use vtbuild_providers::accel::Accel;
 use vtbuild_providers::machine::MachineSpec;
 use vtbuild_providers::params::Params;
 
-use super::{NAME, Policy, StatePayload};
+use super::{NAME, Policy, StatePayload, disks};
 use crate::test::around::kernel_params;
 use crate::test::declare::{HostFacts, boot_files};
-use crate::test::images::{self, ImageUse, Origin};
+use crate::test::images::{self, ImageUse};
 use crate::test::modules;
 
 /// By which a test says that its guests have to boot (`no`), or that they need not (`yes`).
@@ -100,7 +100,7 @@ impl Asker<'_> {
         if machine.nics().next().is_none() {
             return Err("it has no network card to log in by".into());
         }
-        let disks = self.disks(vm, machine)?;
+        let disks = disks::of_machine(vm, machine, self.images)?;
         let spec = self.spec(vm, view, machine, disks, accel)?;
         Ok(Aid {
             role: role(vm),
@@ -144,27 +144,6 @@ impl Asker<'_> {
         }
     }
 
-    /// The images of the machine's disks, all of which must be covered by overlays.
-    fn disks(&self, vm: &str, machine: &MachineSpec) -> Result<Vec<ImageUse>, String> {
-        let mut disks = Vec::new();
-        for disk in machine.disks() {
-            let of_disk = |image: &&ImageUse| image.vm.as_deref() == Some(vm) && image.spec.name == disk.name;
-            let image = self.images.iter().find(of_disk).ok_or("its disks are unknown")?;
-            let name = &image.spec.name;
-            if image.origin != Origin::Input {
-                return Err(format!("the test makes its image {name} itself"));
-            }
-            if image.spec.is_bottom() {
-                return Err(format!("the test builds a chain of images on {name}"));
-            }
-            if image.spec.format != "qcow2" || image.spec.raw_device {
-                return Err(format!("its image {name} is no qcow2 file"));
-            }
-            disks.push(image.clone());
-        }
-        Ok(disks)
-    }
-
     fn spec(
         &self,
         vm: &str,
@@ -173,7 +152,7 @@ impl Asker<'_> {
         disks: Vec<ImageUse>,
         accel: Accel,
     ) -> Result<Spec, String> {
-        let declared = self.declared(view, machine, accel);
+        let declared = self.declared(view, machine, &disks, accel);
         let first = disks
             .first()
             .and_then(|disk| disk.spec.file.file_stem())
@@ -208,12 +187,19 @@ impl Asker<'_> {
         Ok(spec)
     }
 
-    /// Everything that enters the key beside files and disks, sorted by name.
-    fn declared(&self, view: &Params, machine: &MachineSpec, accel: Accel) -> Vec<Declared> {
+    /// Everything that enters the key beside files and what disks are made of, sorted by name.
+    fn declared(
+        &self,
+        view: &Params,
+        machine: &MachineSpec,
+        disks: &[ImageUse],
+        accel: Accel,
+    ) -> Vec<Declared> {
         let value = |params: &Params, key: &'static str| (Arc::from(key), params.get(key).map(Arc::from));
         let login = LOGIN.iter().map(|key| value(view, key));
         let tools = TOOLS.iter().map(|key| value(self.params, key));
-        let mut declared: Vec<Declared> = login.chain(tools).collect();
+        let blanks = disks::declared(disks);
+        let mut declared: Vec<Declared> = login.chain(tools).chain(blanks).collect();
         let line = shell_words::join(machine.identity(accel));
         declared.push((Arc::from("command line"), Some(Arc::from(line))));
         declared.sort();

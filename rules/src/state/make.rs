@@ -1,5 +1,6 @@
 //! Making a state: the guest boots on overlays, becomes quiet, and is saved.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::time::Instant;
 
@@ -16,7 +17,7 @@ use super::declare::{LOGIN, TOOLS};
 use super::{OUTPUT, StatePayload};
 use crate::test::around::kernel_params;
 use crate::test::execute::{Stopped, error, launch, unless_cancelled};
-use crate::test::folder::DataFolder;
+use crate::test::folder::{Covered, DataFolder};
 use crate::test::{TestRule, params_of};
 
 /// Parameters that say how long something may take: they decide nothing else, and are in no key.
@@ -81,8 +82,15 @@ async fn attempt(test: &TestRule, job: &Job, payload: &StatePayload) -> Result<O
         }
     };
     let up = begun.elapsed().as_secs_f64();
+    let layers = match layers(payload, &folder).await? {
+        Layers::Of(layers) => layers,
+        Layers::Lost(image) => {
+            let reason = format!("its guest writes to the blank image {image} before anybody logs in");
+            return Ok(cannot_be_saved(job, &reason));
+        }
+    };
     job.events.step("packing the state");
-    let members = members(job, payload, &folder, &memory, standing).await?;
+    let members = members(job, payload, layers, &memory, standing)?;
     let packed = job.scratch.join(OUTPUT);
     let (files, to) = (members.clone(), packed.clone());
     let packing = tokio::task::spawn_blocking(move || archive::pack(&files, &to)).await;
@@ -113,11 +121,36 @@ fn cannot_be_saved(job: &Job, reason: &str) -> Outcome {
     }
 }
 
+/// What a guest that has come up has written on its disks.
+enum Layers {
+    /// By the names of their images. Blank images that are blank still have none: each test makes its own.
+    Of(BTreeMap<String, Covered>),
+    /// This blank image is none any more, and a test would make it anew.
+    Lost(String),
+}
+
+async fn layers(payload: &StatePayload, folder: &DataFolder) -> Result<Layers, Stopped> {
+    let mut layers = BTreeMap::new();
+    for image in &payload.images {
+        let name = &image.spec.name;
+        if let Some(layer) = folder.layer(image).await {
+            layers.insert(name.clone(), layer);
+            continue;
+        }
+        let left = folder.left(image).await;
+        let left = left.ok_or_else(|| error(format!("find the image {name} of the guest")))?;
+        if !DataFolder::is_untouched(&left) {
+            return Ok(Layers::Lost(name.clone()));
+        }
+    }
+    Ok(Layers::Of(layers))
+}
+
 /// The files of a state with their names in the archive.
-async fn members(
+fn members(
     job: &Job,
     payload: &StatePayload,
-    folder: &DataFolder,
+    layers: BTreeMap<String, Covered>,
     memory: &Utf8Path,
     standing: Option<String>,
 ) -> Result<Vec<(String, Utf8PathBuf)>, Stopped> {
@@ -126,16 +159,10 @@ async fn members(
         ..Description::default()
     };
     let mut members = vec![(MEMORY.to_owned(), memory.to_owned())];
-    for image in &payload.images {
-        let name = &image.spec.name;
-        let layer = folder
-            .layer(image)
-            .await
-            .ok_or_else(|| error(format!("find what {name} was covered with")))?;
+    for (name, Covered { file: path, base, .. }) in layers {
         let file = format!("disk-{name}.qcow2");
-        members.push((file.clone(), layer.file));
-        let base = layer.base;
-        description.layers.insert(name.clone(), Layer { file, base });
+        members.push((file.clone(), path));
+        description.layers.insert(name, Layer { file, base });
     }
     let ending = format!("-{}.log", payload.vm);
     for entry in job.logs.read_dir_utf8().map_err(error)?.flatten() {

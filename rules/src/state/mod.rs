@@ -11,6 +11,7 @@
 
 mod archive;
 pub(crate) mod declare;
+mod disks;
 mod make;
 mod unpacked;
 

@@ -113,14 +113,14 @@ impl DataFolder {
     }
 
     /// The file of an image of a machine as the test left it, and its format; `None` where the test removed it.
-    pub(super) async fn left(&self, image: &ImageUse) -> Option<OpenImage> {
+    pub(crate) async fn left(&self, image: &ImageUse) -> Option<OpenImage> {
         let open = self.open.lock().await;
         let found = open.get(&(image.vm.clone(), image.spec.file.clone()))?;
         found.file.is_file().then(|| found.clone())
     }
 
     /// Whether an image holds what it held when it was made for the test.
-    pub(super) fn is_untouched(image: &OpenImage) -> bool {
+    pub(crate) fn is_untouched(image: &OpenImage) -> bool {
         let modified = std::fs::metadata(&image.file).and_then(|file| file.modified());
         modified.is_ok_and(|modified| modified == UNTOUCHED)
     }
