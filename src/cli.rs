@@ -10,7 +10,7 @@ use camino::Utf8PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use self::actions::{
-    AccelArg, ActionArgs, HostArgs, LogArgs, PlanArgs, Progress, RunArgs, RuntimeArg, WhyArgs,
+    AccelArg, ActionArgs, HostArgs, LogArgs, PlanArgs, Progress, RunArgs, RuntimeArg, StateArgs, WhyArgs,
 };
 pub use self::begin::{GuestAddArgs, GuestArgs, GuestCommand, NewArgs, NewCommand, ShellArgs};
 pub use self::changes::{DiffArgs, DiffFormat, WatchArgs};

@@ -93,7 +93,7 @@ impl Planned {
         )?;
         tell_left_out(selected.left_out());
         let wiring = selected.rules(runtime.handle())?;
-        let wiring = wiring.with_guest_states(args.guest_states());
+        let wiring = wiring.with_guest_states(args.states.policy());
         let graph = selected.graph(&wiring)?;
         let foreseen = Foreseen::planned(workspace, wiring, graph, resolver.clone(), args, purpose)?;
         let foreseen = selected.finish(foreseen)?;
@@ -151,7 +151,7 @@ impl Foreseen {
         purpose: Purpose,
     ) -> Result<Self, Failure> {
         let wiring = runtime.block_on(Wiring::of(workspace, variants, args.accel, args.runtime))?;
-        let wiring = wiring.with_guest_states(args.guest_states());
+        let wiring = wiring.with_guest_states(args.states.policy());
         let graph = wiring.graph(variants)?;
         let resolver = execution::resolver(store, workspace).strict(args.strict_keys);
         Self::planned(workspace, wiring, graph, Arc::new(resolver), args, purpose)

@@ -151,10 +151,21 @@ fn began(sandbox: &Sandbox, test: &str) -> (String, String) {
     (word("began"), word("why"))
 }
 
+/// A second disk, blank, which each test makes, and which is looked at afterwards if anybody has written to it.
+const BLANK: &str = r#"
+[params]
+images = "image1 stg"
+image_name_stg = "images/stg"
+image_size_stg = "64M"
+force_create_image_stg = "yes"
+check_image_stg = "yes"
+"#;
+
 #[test]
 fn tests_share_a_guest_that_is_up_and_boot_where_its_state_is_no_good() {
     const BOTH: &str = "//uptime,qmp_basic --accel tcg --jobs 1 --force --progress plain";
     let sandbox = Sandbox::with_guest();
+    sandbox.write("vtbuild.toml", BLANK);
     let first = sandbox.run(BOTH).exit(0);
     assert_eq!(first.ran(), words(&["qmp_basic", "uptime"]), "{}", first.whole());
     let states = first.stdout().lines().filter(|line| line.starts_with("state "));
@@ -170,6 +181,9 @@ fn tests_share_a_guest_that_is_up_and_boot_where_its_state_is_no_good() {
     }
     let log = std::fs::read_to_string(sandbox.logs_of("bundled.uptime").join("serial-serial0-vm1.log"));
     assert!(log.unwrap().contains("login:"), "what the guest printed is there");
+
+    let shell = sandbox.run("shell //uptime --accel tcg").exit(0);
+    assert!(shell.stderr().contains("# resuming vm1"), "{}", shell.whole());
 
     // The state at hand is not what it was.
     let damaged = files_below(&sandbox.cache().join("states"));

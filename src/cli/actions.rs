@@ -28,6 +28,14 @@ pub struct ActionArgs {
     /// What runs a test's Python: auto chooses for each test by what it uses
     #[arg(long, value_enum, default_value_t = RuntimeArg::Auto)]
     pub runtime: RuntimeArg,
+    /// How guests begin
+    #[command(flatten)]
+    pub states: StateArgs,
+}
+
+/// How guests begin.
+#[derive(Args, Debug, Clone, Default)]
+pub struct StateArgs {
     /// Which tests begin with guests that are up already, from saved states, instead of booting them
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = StatesArg::Auto)]
     pub guest_state: StatesArg,
@@ -36,9 +44,9 @@ pub struct ActionArgs {
     pub no_guest_state: bool,
 }
 
-impl ActionArgs {
+impl StateArgs {
     /// When tests begin from states of guests.
-    pub fn guest_states(&self) -> Policy {
+    pub fn policy(&self) -> Policy {
         match self.guest_state {
             _ if self.no_guest_state => Policy::Never,
             StatesArg::Auto => Policy::Auto,

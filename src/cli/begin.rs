@@ -3,13 +3,14 @@
 use camino::Utf8PathBuf;
 use clap::{Args, Subcommand};
 
-use super::{AccelArg, PlaceArgs, SelectArgs};
+use super::{AccelArg, PlaceArgs, SelectArgs, StateArgs};
 
 /// `vtbuild shell`.
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "\
 The machines are prepared as for the test: images built, overlays made, devices as the parameters say. The test's body is not \
-run. When you leave, the machines end, and all that was written to their disks is gone.
+run. When you leave, the machines end, and all that was written to their disks is gone. Where a saved state of the guest is \
+at hand it is up at once; `--no-guest-state` shows it booting.
 
 On a terminal your keys go to the guest; Ctrl-] brings you to the prompt `vtbuild>`, which knows these commands:
   ssh, serial, qmp   where to go next; the same as with --serial and --qmp
@@ -44,6 +45,9 @@ pub struct ShellArgs {
     /// Accelerator: auto boots a tiny guest to find out whether KVM really works
     #[arg(long, value_enum, default_value_t = AccelArg::Auto)]
     pub accel: AccelArg,
+    /// How the guests begin
+    #[command(flatten)]
+    pub states: StateArgs,
 }
 
 /// `vtbuild new`.

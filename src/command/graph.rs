@@ -42,7 +42,7 @@ pub fn graph(args: &GraphArgs) -> Result<Exit, Failure> {
         actions.runtime,
     ))?;
     let graph = wiring
-        .with_guest_states(actions.guest_states())
+        .with_guest_states(actions.states.policy())
         .graph(&variants)?;
     let whole = Part::whole(&graph);
     let text = match args.format {

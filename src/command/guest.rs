@@ -10,6 +10,7 @@ use vtbuild_engine::variant::Variant;
 use vtbuild_providers::image::QemuImg;
 use vtbuild_providers::process::Launcher;
 use vtbuild_providers::qemu::Qemu;
+use vtbuild_rules::state::Policy;
 use vtbuild_rules::test::{Scene, Visitor};
 
 use super::{print, visit};
@@ -224,7 +225,14 @@ fn check(args: &GuestAddArgs, full: &str, image: &Image) -> Result<Option<Exit>,
     }
     let began = Instant::now();
     let login = Arc::new(Login::default());
-    let stopped = visit::visit(&analysis.workspace, variant.clone(), args.accel, login.clone())?;
+    // It is about whether the guest boots.
+    let stopped = visit::visit(
+        &analysis.workspace,
+        variant.clone(),
+        args.accel,
+        Policy::Never,
+        login.clone(),
+    )?;
     if stopped.is_some() {
         return Ok(stopped);
     }

@@ -18,7 +18,7 @@ use crate::exit::{Exit, Failure};
 /// How many of too many variants are named.
 const NAMED: usize = 10;
 
-/// Boots the machines of the test and lets somebody in.
+/// Starts the machines of the test and lets somebody in.
 pub fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
     let analysis = Analysis::of(&args.select)?;
     let variant = the_one(analysis.variants(Some(NAMED + 1))?)?;
@@ -41,7 +41,13 @@ pub fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
     };
     let terminal = std::io::stdin().is_terminal();
     let prompt = Arc::new(Prompt::new(place, first, terminal));
-    let stopped = visit::visit(&analysis.workspace, variant, args.accel, prompt.clone())?;
+    let stopped = visit::visit(
+        &analysis.workspace,
+        variant,
+        args.accel,
+        args.states.policy(),
+        prompt.clone(),
+    )?;
     Ok(match stopped {
         Some(exit) => exit,
         None if prompt.failed() => Exit::Failed,

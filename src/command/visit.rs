@@ -8,6 +8,7 @@ use vtbuild_engine::graph::Graph;
 use vtbuild_engine::outcome::Status;
 use vtbuild_engine::plan::{Plan, PlanOptions};
 use vtbuild_engine::variant::Variant;
+use vtbuild_rules::state::Policy;
 use vtbuild_rules::test::{Visitor, Visits};
 
 use super::run;
@@ -18,17 +19,21 @@ use crate::report::Reporter;
 use crate::wiring::{self, Wiring};
 use crate::workspace::Workspace;
 
-/// Starts the machines of a variant and lets the visitor in. Gives an exit code where the visit was stopped from outside.
+/// Starts the machines of a variant, from saved states as `states` says, and lets the visitor in. Gives an exit code where the
+/// visit was stopped from outside.
 pub fn visit(
     workspace: &Workspace,
     variant: Variant,
     accel: AccelArg,
+    states: Policy,
     visitor: Arc<dyn Visitor>,
 ) -> Result<Option<Exit>, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let variants = [started(variant)];
     let wiring = runtime.block_on(Wiring::of(workspace, &variants, accel, RuntimeArg::Own))?;
-    let wiring = wiring.with_visits(Visits::InsteadOfBody(visitor));
+    let wiring = wiring
+        .with_guest_states(states)
+        .with_visits(Visits::InsteadOfBody(visitor));
     let graph = Arc::new(wiring.graph(&variants)?);
     let execution = aside(workspace, wiring, graph, PlanOptions { force: true })?;
     let summary = runtime.block_on(execution.carry_out())?;
