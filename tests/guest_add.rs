@@ -2,7 +2,8 @@
 
 mod support;
 
-use support::Sandbox;
+use rustix::process::Signal;
+use support::{Sandbox, until};
 
 const FILE: &str = "shared/cfg/guest-os/Linux/LinuxCustom/FooLinux.cfg";
 const LISTED: &str = "list --guests --only i440fx";
@@ -225,6 +226,18 @@ fn a_guest_that_boots_and_lets_us_in_is_added_and_any_other_is_not() {
             "LinuxCustom.FooLinux boots and lets root in (",
             &format!("made {FILE}\n"),
         ])
-        .complains(&["# starting vm1\n"]);
+        .complains(&["# starting vm1\n", "# logging in to vm1\n"]);
+    let stopped = sandbox.start("guest add Other --image images/foo-linux.qcow2 --accel tcg");
+    until(60, "it starts the guest", || {
+        stopped.stderr().contains("# starting vm1").then_some(())
+    });
+    stopped.signal(Signal::INT);
+    drop(
+        stopped
+            .wait()
+            .exit(130)
+            .complains(&["stopped; no guest was added"]),
+    );
+    assert!(!sandbox.path(&FILE.replace("FooLinux", "Other")).exists());
     assert!(sandbox.processes().is_empty() && sandbox.scratch().is_empty());
 }

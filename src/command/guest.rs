@@ -61,7 +61,10 @@ fn add(args: &GuestAddArgs) -> Result<Exit, Failure> {
     let definition = Definition::write(path, &definition(args, &image))?;
     let checked = check(args, &full, &image);
     match checked {
-        Ok(Some(exit)) => Ok(exit),
+        Ok(Some(exit)) => {
+            super::note("stopped; no guest was added");
+            Ok(exit)
+        }
         Ok(None) => {
             let path = definition.keep();
             let shown = path.strip_prefix(&workspace.root).unwrap_or(&path);
