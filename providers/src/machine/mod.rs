@@ -30,6 +30,7 @@ pub use error::MachineError;
 pub use firmware::HostCpu;
 pub use handle::{ExitInfo, Listen, Machine};
 pub use migrate::{MigrateError, Migrated, Migration, Transport};
+pub use read::huge_page_mount;
 pub use serial::SerialPort;
 pub use spec::MachineSpec;
 pub use start::{Incoming, Launch};

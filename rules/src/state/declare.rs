@@ -136,6 +136,9 @@ impl Asker<'_> {
                 ));
             }
         }
+        if view.switch("hugepage").map_err(|error| error.to_string())? == Some(true) {
+            return Err("its memory is in huge pages, which are set aside for its test alone".into());
+        }
         // A machine that can be saved names no file that such a command could make. Beside files it may set up the host's KVM,
         // of whose parameters the guest's processor is made; an emulated one is made of QEMU alone.
         match view.text("pre_command") {

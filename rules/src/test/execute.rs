@@ -20,6 +20,7 @@ use vtbuild_providers::process::Limits;
 
 use super::around::{self, Around, Host, Machines};
 use super::declare::PACKAGES_ROLE;
+use super::dict;
 use super::folder::DataFolder;
 use super::machines::{self, Begun, Stage};
 use super::probes::probes_of;
@@ -216,8 +217,9 @@ async fn attempt(
     let steps = if this.is_upstreams() {
         around::beneath_upstream(&payload.params)
     } else {
-        around::before(&payload.params).map_err(error)?
+        around::before(&payload.params)
     };
+    let steps = steps.map_err(error)?;
     // Asked before the requirements are looked at: an answer that changes meanwhile is not believed later.
     let facts = around::facts(&payload.params);
     let (around, ready) = Around::set_up(steps, &host(payload.params.clone())).await;
@@ -441,8 +443,8 @@ fn start(
     let Attempt {
         rule, job, payload, ..
     } = *this;
-    let params = dict(payload);
-    let listing = listing(&payload.params);
+    let params = dict::of(payload);
+    let listing = dict::listing(&payload.params);
     std::fs::write(job.logs.join("params"), listing).map_err(|e| format!("write the parameters: {e}"))?;
     let module = payload
         .modules
@@ -505,38 +507,6 @@ fn temporary(run_dir: &Utf8Path) -> Result<Utf8PathBuf, String> {
     let path = run_dir.join("t");
     std::fs::create_dir_all(&path).map_err(|error| format!("make {path}: {error}"))?;
     Ok(path)
-}
-
-/// The dict as tests know it: strings, `dep` as a list, the two maps.
-fn dict(payload: &TestPayload) -> Map<String, Value> {
-    let map = |pairs: &[(String, String)]| -> Value {
-        pairs
-            .iter()
-            .map(|(key, value)| (key.clone(), Value::from(value.as_str())))
-            .collect::<Map<_, _>>()
-            .into()
-    };
-    let mut dict: Map<String, Value> = payload
-        .params
-        .iter()
-        .map(|(key, value)| (key.to_owned(), Value::from(value)))
-        .collect();
-    dict.insert(
-        "dep".into(),
-        payload.dep.iter().map(|dep| Value::from(&**dep)).collect(),
-    );
-    dict.insert("_name_map_file".into(), map(&payload.name_map));
-    dict.insert("_short_name_map_file".into(), map(&payload.short_name_map));
-    dict
-}
-
-fn listing(params: &Params) -> String {
-    let mut lines: Vec<String> = params
-        .iter()
-        .map(|(key, value)| format!("{key} = {value}\n"))
-        .collect();
-    lines.sort_unstable();
-    lines.concat()
 }
 
 fn without_verdict(finished: &Finished) -> Stopped {

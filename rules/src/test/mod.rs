@@ -7,6 +7,7 @@
 
 pub(crate) mod around;
 pub(crate) mod declare;
+mod dict;
 pub(crate) mod execute;
 pub(crate) mod folder;
 pub(crate) mod images;

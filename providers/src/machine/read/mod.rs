@@ -3,6 +3,8 @@
 mod devices;
 mod more;
 
+pub use more::huge_page_mount;
+
 use camino::Utf8Path;
 
 use super::spec::{Boot, MachineSpec, Monitor, MonitorKind, Rtc, Smp};

@@ -69,6 +69,10 @@ pub(super) fn options(params: &Params) -> Result<Options, ParamError> {
     for (option, value) in root_ports(params)? {
         add(&option, value);
     }
+    if params.switch("hugepage")?.unwrap_or(false) {
+        let path = params.text("hugepage_path").unwrap_or(huge_page_mount(params));
+        add("-mem-path", path.to_owned());
+    }
     for name in params.objects("mem_devs") {
         for (option, value) in memory(name, &params.object(name))? {
             add(&option, value);
@@ -96,6 +100,13 @@ pub(super) fn options(params: &Params) -> Result<Options, ParamError> {
         add("-device", "vmcoreinfo".to_owned());
     }
     Ok(options)
+}
+
+/// Where huge pages of the host are mounted for a test.
+pub fn huge_page_mount(params: &Params) -> &str {
+    params
+        .text("vm_hugepage_mountpoint")
+        .unwrap_or("/mnt/kvm_hugepage")
 }
 
 /// The largest memory and the slots for modules, for `-m`.
@@ -314,6 +325,17 @@ mod tests {
                 "-action watchdog=reset",
             ]
         );
+    }
+
+    #[test]
+    fn memory_in_huge_pages_is_where_they_are_mounted() {
+        let hugepage = ("hugepage", "yes");
+        assert_eq!(more(&[hugepage]), ["-mem-path /mnt/kvm_hugepage"]);
+        let mounted = ("vm_hugepage_mountpoint", "/mnt/huge");
+        assert_eq!(more(&[hugepage, mounted]), ["-mem-path /mnt/huge"]);
+        let own = ("hugepage_path", "/mnt/own");
+        assert_eq!(more(&[hugepage, mounted, own]), ["-mem-path /mnt/own"]);
+        assert_eq!(more(&[mounted, own]).len(), 0);
     }
 
     #[test]

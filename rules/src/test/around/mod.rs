@@ -9,6 +9,7 @@
 //! | [`host_log`] | `verify_host_dmesg`, `host_dmesg_…` | remembers what the kernel has said | new serious messages |
 //! | [`requirements`] | `requires_root`, `cmds_installed_host`, `enable_kvm`, `required_kernel`, `required_qemu` | SKIP, CANCEL | |
 //! | [`libvirt`] | `vm_type`, `connect_uri`, `vms` | SKIP; waits for other tests of libvirt | ends the domains |
+//! | [`memory`] | `setup_hugepages`, `hugepage`, `setup_thp`, `setup_ksm`, … | SKIP; changes settings of the host | writes them back |
 //! | [`commands`] | `pre_command…`, `post_command…` | the first one | the second one |
 //! | [`screens`] | `take_regular_screendumps`, `screendump_…`, `inactivity_…` | begins to take pictures | stops, reports a screen that stood still |
 //! | [`vm_info`] | `store_vm_info`, `vm_info_…` | begins to ask the monitors | stops |
@@ -21,6 +22,7 @@ mod interval;
 mod kernel_log;
 pub(crate) mod kernel_params;
 pub(in crate::test) mod libvirt;
+mod memory;
 mod repeated;
 mod requirements;
 mod screens;
@@ -114,6 +116,9 @@ pub(super) fn before(params: &Params) -> Result<Vec<Box<dyn Step<Host>>>, ParamE
         steps.push(Box::new(host_log::HostLog::default()));
     }
     steps.push(Box::new(requirements::Requirements));
+    if memory::is_asked(params)? {
+        steps.push(Box::new(memory::Memory::new(true)));
+    }
     if params
         .text(commands::PRE)
         .or(params.text(commands::POST))
@@ -125,12 +130,15 @@ pub(super) fn before(params: &Params) -> Result<Vec<Box<dyn Step<Host>>>, ParamE
 }
 
 /// The steps that come before upstream's packages do what surrounds a test: what they do not put back by themselves.
-pub(super) fn beneath_upstream(params: &Params) -> Vec<Box<dyn Step<Host>>> {
+pub(super) fn beneath_upstream(params: &Params) -> Result<Vec<Box<dyn Step<Host>>>, ParamError> {
     let mut steps: Vec<Box<dyn Step<Host>>> = Vec::new();
     if libvirt::kind(params).is_some() {
         steps.push(Box::new(libvirt::Libvirt::default()));
     }
-    steps
+    if memory::is_asked(params)? {
+        steps.push(Box::new(memory::Memory::new(false)));
+    }
+    Ok(steps)
 }
 
 /// The steps that come once machines run, as far as the parameters ask for them.
