@@ -105,9 +105,16 @@ async fn in_guest(
     let launch = launch(test, job, params, "d").await?;
     let img = test.img(&launch);
     let facts = &test.setup().facts;
-    let folder = DataFolder::make(job, &job.scratch, facts, img, std::slice::from_ref(image))
-        .await
-        .map_err(error)?;
+    let folder = DataFolder::make(
+        job,
+        &job.scratch,
+        facts,
+        img,
+        std::slice::from_ref(image),
+        Vec::new(),
+    )
+    .await
+    .map_err(error)?;
     let desk = Desk::new(DeskSetup {
         params: params.clone(),
         launch,

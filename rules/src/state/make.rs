@@ -54,7 +54,7 @@ async fn attempt(test: &TestRule, job: &Job, payload: &StatePayload) -> Result<O
     let launch = launch(test, job, &params, "g").await?;
     let img = test.img(&launch);
     let facts = &test.setup().facts;
-    let folder = DataFolder::make(job, &job.scratch, facts, img, &payload.images)
+    let folder = DataFolder::make(job, &job.scratch, facts, img, &payload.images, Vec::new())
         .await
         .map_err(error)?;
     let desk = Desk::new(DeskSetup {

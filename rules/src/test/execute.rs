@@ -253,6 +253,7 @@ async fn with_images(this: &Attempt<'_>, launch: &Launch) -> Result<(Outcome, Ve
         &rule.setup.facts,
         img.clone(),
         &payload.images,
+        machines::resumed(this.is_upstreams(), job, &payload.params),
     )
     .await;
     let folder = folder.map_err(error)?;

@@ -65,6 +65,8 @@ pub(crate) struct DataFolder {
     img: QemuImg,
     /// Machines that have images of their own.
     machines: BTreeSet<String>,
+    /// Machines whose states bring the overlays.
+    resumed: Vec<String>,
     open: Mutex<BTreeMap<Place, OpenImage>>,
     /// What overlays lie on.
     bases: std::sync::Mutex<BTreeMap<Place, (Utf8PathBuf, String)>>,
@@ -75,13 +77,15 @@ pub(crate) struct DataFolder {
 }
 
 impl DataFolder {
-    /// Makes the folder below `scratch`, with all images that `uses` names.
+    /// Makes the folder below `scratch`, with all images that `uses` names; but overlays of the machines `resumed` are left to
+    /// [`take_over`](Self::take_over), or to [`cover_the_rest`](Self::cover_the_rest).
     pub(crate) async fn make(
         job: &Job,
         scratch: &Utf8Path,
         facts: &HostFacts,
         img: QemuImg,
         uses: &[ImageUse],
+        resumed: Vec<String>,
     ) -> Result<Arc<Self>, FolderError> {
         let real = &facts.data_dir;
         let folder = Self {
@@ -89,6 +93,7 @@ impl DataFolder {
             real: real.clone(),
             img,
             machines: uses.iter().filter_map(|image| image.vm.clone()).collect(),
+            resumed,
             open: Mutex::default(),
             bases: std::sync::Mutex::default(),
             objects: Mutex::default(),
@@ -177,7 +182,19 @@ impl DataFolder {
         let made = self
             .img
             .overlay(&covered.base, &covered.base_format, &covered.file);
-        made.await.map_err(|error| FolderError::Image(error.to_string()))
+        made.await
+            .map_err(|error| FolderError::Image(error.to_string()))?;
+        mark_untouched(&covered.file)
+    }
+
+    /// Makes the overlays of a machine that its state was to bring.
+    pub(crate) async fn cover_the_rest(&self, vm: &str, uses: &[ImageUse]) -> Result<(), FolderError> {
+        for image in uses.iter().filter(|image| image.vm.as_deref() == Some(vm)) {
+            if self.layer(image).await.is_some_and(|layer| !layer.file.exists()) {
+                self.renew(image).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn covered(&self, image: &ImageUse) -> Result<Covered, FolderError> {
@@ -208,11 +225,24 @@ impl DataFolder {
                     let place = (image.vm.clone(), image.spec.file.clone());
                     lock(&self.bases).insert(place, (disk.path.clone(), format.to_owned()));
                 }
-                self.cover(&disk.path, format, &image.spec, path).await?
+                if gets_overlay(&image.spec) && vm.is_some_and(|vm| self.resumed.iter().any(|it| it == vm)) {
+                    make_parent(&path)?;
+                    OpenImage {
+                        file: path,
+                        format: QCOW2.to_owned(),
+                    }
+                } else {
+                    let covered = self.cover(&disk.path, format, &image.spec, path).await?;
+                    mark_untouched(&covered.file)?;
+                    covered
+                }
             }
-            (_, None) => self.create(&image.spec, vm, path).await?,
+            (_, None) => {
+                let created = self.create(&image.spec, vm, path).await?;
+                mark_untouched(&created.file)?;
+                created
+            }
         };
-        mark_untouched(&file.file)?;
         self.objects
             .lock()
             .await
@@ -249,9 +279,7 @@ impl DataFolder {
     ) -> Result<OpenImage, FolderError> {
         make_parent(&path)?;
         let failed = |error: vtbuild_providers::image::ImageError| FolderError::Image(error.to_string());
-        // A device may be far larger than what is on it, and its name cannot be kept anyway: it gets an overlay. A test that
-        // builds a chain looks at the whole of it, and would find one image more than it knows of below an overlay.
-        if spec.raw_device || (spec.format == QCOW2 && !spec.is_bottom()) {
+        if gets_overlay(spec) {
             self.img.overlay(base, base_format, &path).await.map_err(failed)?;
             return Ok(OpenImage {
                 file: path,
@@ -370,6 +398,12 @@ impl ImageSource for DataFolder {
 /// Whole between any two statements under the lock.
 fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether an image is covered by an overlay, not copied. A device may be far larger than what is on it, and its name cannot be
+/// kept anyway. A test that builds a chain looks at the whole of it, and would find one image more than it knows of.
+fn gets_overlay(spec: &ImageSpec) -> bool {
+    spec.raw_device || (spec.format == QCOW2 && !spec.is_bottom())
 }
 
 /// Copies a file that nobody may write to, to one that its owner may.

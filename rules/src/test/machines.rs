@@ -61,6 +61,17 @@ impl Begun {
     }
 }
 
+/// The machines that a state was made for; none where somebody else starts them.
+pub(super) fn resumed(by_upstream: bool, job: &Job, params: &Params) -> Vec<String> {
+    let has_one = |vm: &&str| {
+        let role = role(vm);
+        job.spec.aids.iter().any(|aid| aid.role == role) && job.artefact(&role, OUTPUT).is_some()
+    };
+    let vms = params.objects("vms").into_iter();
+    let vms = vms.filter(|vm| !by_upstream && has_one(vm));
+    vms.map(str::to_owned).collect()
+}
+
 /// Starts all machines that the test wants started, and makes the others known.
 pub(super) async fn start_all(stage: &Stage<'_>, begun: &mut Begun) -> Result<(), Stopped> {
     for vm in stage.payload.params.objects("vms") {
@@ -86,6 +97,8 @@ impl Stage<'_> {
             Err(Lack::Damaged(reason)) => (None, Some(self.distrust(vm, &reason, begun))),
         };
         if resumed.is_none() {
+            let images = &self.payload.images;
+            self.folder.cover_the_rest(vm, images).await.map_err(error)?;
             self.job.events.step(format!("starting {vm}"));
             self.desk.create_vm(vm, view).await.map_err(error)?;
         }
