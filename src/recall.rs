@@ -38,6 +38,7 @@ pub struct Selected<'a> {
     results: Utf8PathBuf,
     /// Where notes of this selection are.
     place: Utf8PathBuf,
+    /// The store's, from before anything was looked up.
     word: u128,
     /// Notes that hold, as far as they do.
     known: Option<(Arc<Memo>, Held, Traits)>,
@@ -114,7 +115,7 @@ impl<'a> Selected<'a> {
             return Ok(None);
         }
         let held = memo
-            .check(self.resolver, self.word)
+            .check(self.resolver, &self.place)
             .map_err(|error| unreadable(&error))?;
         Ok(Some((Arc::new(memo), held, traits)))
     }
@@ -223,14 +224,11 @@ impl<'a> Selected<'a> {
         let Foreseen {
             wiring, graph, plan, ..
         } = foreseen;
-        let other_word = self
-            .known
-            .as_ref()
-            .is_some_and(|(_, held, _)| held.is_other_word());
+        let attested = self.known.as_ref().is_some_and(|(_, held, _)| held.is_attested());
         let is_hit = |id: &ActionId| matches!(plan.of(*id), Forecast::Hit { .. });
         let learnt = graph.wanted().iter().any(is_hit) || !self.left_out.is_empty();
         // Notes of what was and of what may be again do no harm.
-        if self.known.is_some() && !learnt && !other_word {
+        if attested && !learnt {
             return Ok(());
         }
         // What changed since the notes from before were looked at, or while all was declared, is nobody's surroundings.
@@ -251,14 +249,14 @@ impl<'a> Selected<'a> {
             looked_into: &looked_into,
             before: self.known.as_ref().map(|(memo, ..)| &**memo),
         };
-        let memo = notes.of(&self.sources(graph), self.word, settings, remark);
+        let memo = notes.of(&self.sources(graph), settings, remark);
         let memo = memo.map_err(|error| unreadable(&error))?;
         // Another command may have learnt meanwhile what a test needs, which this one has not gone by.
         if !wiring.is_as_surveyed() {
             return Ok(());
         }
         let touched = self.known.as_ref().and_then(|_| touched(&self.place));
-        memo.save(&self.place);
+        memo.save(&self.place, self.resolver.store(), self.word);
         // What was taken over was not used just now as far as the store knows.
         if let Some(time) = touched {
             set_touched(&self.place, time);

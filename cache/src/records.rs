@@ -151,6 +151,24 @@ impl Store {
         self.index().word()
     }
 
+    /// Keeps in the index that something called `name`, whose content has the sum `sum`, was made of what was found in this store
+    /// since it had this [`word`](Self::word). Nothing where it has another one by now.
+    ///
+    /// # Errors
+    /// When the index cannot be written.
+    pub fn attest(&self, name: &str, sum: u64, word: u128) -> Result<(), StoreError> {
+        self.index().attest(name, sum, word)
+    }
+
+    /// Whether all that was found when this content was [attested](Self::attest) would be found again. An index that was put back
+    /// from before that, or begun anew, knows nothing of it, whatever its word is.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn attests(&self, name: &str, sum: u64) -> Result<bool, StoreError> {
+        self.index().attests(name, sum)
+    }
+
     /// The trace of the newest record of each of `keys`, without a look at it or at its outputs; `None` for one that is marked.
     ///
     /// # Errors

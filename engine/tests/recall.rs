@@ -47,13 +47,17 @@ enum Edit {
     Again(usize),
     /// Something that all declarations look at.
     Settings(u8),
+    /// The index is kept as it is; it is put back to what was kept.
+    BackUp,
+    Restore,
 }
 
 /// A project and its cache.
 struct World {
     _dir: tempfile::TempDir,
     root: Utf8PathBuf,
-    store: Store,
+    /// Nothing only while its index is put back.
+    store: Option<Store>,
     weather: Arc<Mutex<u8>>,
     read: [u8; TESTS],
     unread: [u8; TESTS],
@@ -69,7 +73,7 @@ impl World {
         let root = Utf8Path::from_path(dir.path()).unwrap().to_owned();
         std::fs::create_dir_all(root.join("provider/folder")).unwrap();
         let world = Self {
-            store: Store::open(&root.join("cache")).unwrap(),
+            store: Some(Store::open(&root.join("cache")).unwrap()),
             _dir: dir,
             root,
             weather: Arc::default(),
@@ -82,6 +86,32 @@ impl World {
         };
         (0..FILES.len()).for_each(|file| world.write(file, 0));
         world
+    }
+
+    fn store(&self) -> &Store {
+        self.store.as_ref().expect("it is open again")
+    }
+
+    /// The file of the index, and what is kept of it.
+    fn index(&self) -> [Utf8PathBuf; 2] {
+        [self.root.join("cache/index/data.mdb"), self.root.join("kept.mdb")]
+    }
+
+    fn back_up(&self) {
+        let [index, kept] = self.index();
+        std::fs::copy(index, kept).unwrap();
+    }
+
+    /// Whether there was something to be put back.
+    fn restore(&mut self) -> bool {
+        let [index, kept] = self.index();
+        if !kept.exists() {
+            return false;
+        }
+        self.store = None;
+        std::fs::copy(kept, index).unwrap();
+        self.store = Some(Store::open(&self.root.join("cache")).unwrap());
+        true
     }
 
     fn file(&self, at: usize) -> Utf8PathBuf {
@@ -117,7 +147,7 @@ impl World {
         let roots = Roots::from([("provider".to_owned(), self.root.join("provider"))]);
         let weather = self.weather.clone();
         let facts = move |name: &str| (name == "weather").then(|| weather.lock().unwrap().to_string());
-        Resolver::new(self.store.clone(), roots).with_facts(Facts(Arc::new(facts)))
+        Resolver::new(self.store().clone(), roots).with_facts(Facts(Arc::new(facts)))
     }
 
     /// The settings as declarations look at them.
@@ -178,7 +208,7 @@ impl World {
         let mut observed = Vec::new();
         if spec.rule == IMAGE {
             let blob = self
-                .store
+                .store()
                 .put_bytes(&std::fs::read(self.file(3)).unwrap_or_default());
             let (digest, size) = blob.map(|blob| (blob.digest, blob.size)).unwrap();
             let name = "disk".into();
@@ -200,8 +230,8 @@ impl World {
             host: "here".into(),
             evidence: serde_json::Value::Null,
         };
-        let reserved = self.store.reserve(&key).unwrap();
-        self.store.publish_many([(&record, reserved)]).unwrap();
+        let reserved = self.store().reserve(&key).unwrap();
+        self.store().publish_many([(&record, reserved)]).unwrap();
     }
 
     /// Everything declared and looked up.
@@ -225,7 +255,7 @@ impl World {
                     Forecast::Miss(miss) if graph.spec(*id).rule != FILE => Some((*id, miss.resolved.key)),
                     _ => None,
                 })
-                .filter(|(_, key)| self.store.mark_of(key).unwrap().is_none())
+                .filter(|(_, key)| self.store().mark_of(key).unwrap().is_none())
                 .collect();
             if misses.is_empty() {
                 return;
@@ -256,14 +286,14 @@ impl World {
             Edit::Weather(value) => *self.weather.lock().unwrap() = value,
             Edit::Forget(test) => {
                 if let Some(key) = self.key(test) {
-                    self.store.forget(&key).unwrap();
+                    self.store().forget(&key).unwrap();
                 }
             }
             Edit::ForgetImage => {
                 let (_, _, graph, plan, _) = self.declared();
                 for &id in graph.order() {
                     if let (Forecast::Hit { key, .. }, true) = (plan.of(id), graph.spec(id).rule == IMAGE) {
-                        self.store.forget(key).unwrap();
+                        self.store().forget(key).unwrap();
                     }
                 }
             }
@@ -279,7 +309,7 @@ impl World {
                         became: text(),
                         found_unix_ms: 1,
                     };
-                    self.store.mark(&mark).unwrap();
+                    self.store().mark(&mark).unwrap();
                 }
             }
             Edit::Again(test) => {
@@ -290,14 +320,16 @@ impl World {
                 }
             }
             Edit::Settings(value) => self.settings = value,
+            Edit::BackUp => self.back_up(),
+            Edit::Restore => drop(self.restore()),
         }
     }
 
     /// Notes of what is in the cache now.
     fn note(&self, before: Option<&Memo>, file: &Utf8Path) -> Memo {
-        let word = self.store.word().unwrap();
+        let word = self.store().word().unwrap();
         let (variants, picked, graph, plan, resolver) = self.declared();
-        let held = before.map(|memo| memo.check(&resolver, word).unwrap());
+        let held = before.map(|memo| memo.check(&resolver, file).unwrap());
         let known = before
             .zip(held.as_ref())
             .filter(|(memo, _)| memo.settings() == self.settings());
@@ -320,22 +352,22 @@ impl World {
             before: known.map(|(memo, _)| memo),
         };
         let sources: Vec<Source> = slots.iter().enumerate().map(source).collect();
-        let memo = notes.of(&sources, word, self.settings(), "said".into());
-        memo.unwrap().save(file);
+        let memo = notes.of(&sources, self.settings(), "said".into());
+        memo.unwrap().save(file, self.store(), word);
         let memo = Memo::load(file).expect("what was saved is read");
         assert_eq!((memo.remark(), memo.len()), ("said", TESTS));
         memo
     }
 
     /// Which tests the notes speak for, and which are in the cache.
-    fn both(&self, memo: &Memo) -> (Vec<bool>, Vec<bool>) {
+    fn both(&self, memo: &Memo, file: &Utf8Path) -> (Vec<bool>, Vec<bool>) {
         let (_, _, graph, plan, resolver) = self.declared();
         let hit = |id: &ActionId| matches!(plan.of(*id), Forecast::Hit { .. });
         let hits = graph.wanted().iter().map(hit).collect();
         if memo.settings() != self.settings() {
             return (vec![false; TESTS], hits);
         }
-        let held = memo.check(&resolver, self.store.word().unwrap()).unwrap();
+        let held = memo.check(&resolver, file).unwrap();
         let picked = Picked::of(&self.program(), Some((memo, &held))).unwrap();
         let served = |slot: &Slot| matches!(slot, Slot::Served(_));
         (picked.slots.iter().map(served).collect(), hits)
@@ -356,7 +388,35 @@ fn edit() -> impl Strategy<Value = Edit> {
         1 => test().prop_map(Edit::Mark),
         1 => test().prop_map(Edit::Again),
         1 => value().prop_map(Edit::Settings),
+        1 => Just(Edit::BackUp),
+        1 => Just(Edit::Restore),
     ]
+}
+
+/// A word is put back with the index that has it: the notes that were made later are not.
+#[test]
+fn an_index_that_is_put_back_knows_nothing_of_later_notes() {
+    let mut world = World::new();
+    let file = world.root.join("notes");
+    world.run();
+    let word = world.store().word().unwrap();
+    world.back_up();
+    world.apply(&Edit::Set(3, true, 1));
+    world.run();
+    let memo = world.note(None, &file);
+    assert!(memo.check(&world.resolver(), &file).unwrap().is_attested());
+    assert_eq!(world.both(&memo, &file).0, [true; TESTS]);
+
+    assert!(world.restore());
+    assert_eq!(world.store().word().unwrap(), word, "only a record was added");
+    assert!(!memo.check(&world.resolver(), &file).unwrap().is_attested());
+    let there = vec![true, true, true, false];
+    assert_eq!(world.both(&memo, &file), (there.clone(), there));
+
+    world.run();
+    let memo = world.note(Some(&memo), &file);
+    assert!(memo.check(&world.resolver(), &file).unwrap().is_attested());
+    assert_eq!(world.both(&memo, &file).0, [true; TESTS]);
 }
 
 proptest! {
@@ -370,17 +430,17 @@ proptest! {
         let file = world.root.join("notes");
         world.run();
         let mut memo = world.note(None, &file);
-        prop_assert_eq!(world.both(&memo).0, vec![true; TESTS]);
+        prop_assert_eq!(world.both(&memo, &file).0, vec![true; TESTS]);
         for (edit, runs) in edits {
             world.apply(&edit);
-            let (served, hits) = world.both(&memo);
+            let (served, hits) = world.both(&memo, &file);
             for at in 0..TESTS {
                 prop_assert!(hits[at] || !served[at], "t{} is served and not in the cache after {:?}", at, edit);
             }
             if runs {
                 world.run();
                 memo = world.note(Some(&memo), &file);
-                let (served, hits) = world.both(&memo);
+                let (served, hits) = world.both(&memo, &file);
                 let tied = (1..TESTS).any(|at| world.tied[at]);
                 for at in 0..TESTS {
                     let declared = tied && (at == 0 || world.tied[at]) || at == 2 && !world.file(2).exists();

@@ -59,7 +59,7 @@ pub(crate) struct Tables {
     pub(crate) collected: Table,
     /// Trace of a record without outputs to its size and last use.
     pub(crate) bare: Table,
-    /// One entry: see [`Index::word`].
+    /// The [`word`](Index::word), and what is [attested](Index::attest) under it.
     pub(crate) state: Table,
 }
 
@@ -77,6 +77,11 @@ const NAMES: [&str; 9] = [
 
 /// The key of the word in the table `state`.
 const RECORDS: &[u8] = b"records";
+
+/// The key of what is attested of `name` in the same table.
+fn attested(name: &str) -> Vec<u8> {
+    [b"attested ", name.as_bytes()].concat()
+}
 
 /// An open index.
 pub(crate) struct Index {
@@ -198,10 +203,31 @@ impl Index {
         }
     }
 
+    /// Gives the index another word. What was attested under the one before is no longer.
     pub(crate) fn new_word(&self, txn: &mut RwTxn<'_>) -> Result<u128, StoreError> {
         let word = fastrand::u128(..);
+        let cleared = self.tables.state.database.clear(txn);
+        cleared.map_err(|error| self.error(error))?;
         self.put(txn, self.tables.state, RECORDS, &word.to_le_bytes())?;
         Ok(word)
+    }
+
+    /// Keeps with this state of the index, and all that follow under the same word, that `name` has the sum `sum`. Nothing where
+    /// the word is another one by now.
+    pub(crate) fn attest(&self, name: &str, sum: u64, word: u128) -> Result<(), StoreError> {
+        self.write(|txn| {
+            let now = self.get(txn, self.tables.state, RECORDS)?;
+            if now.and_then(Result::ok) != Some(&word.to_le_bytes()) {
+                return Ok(());
+            }
+            self.put(txn, self.tables.state, &attested(name), &sum.to_le_bytes())
+        })
+    }
+
+    pub(crate) fn attests(&self, name: &str, sum: u64) -> Result<bool, StoreError> {
+        let txn = self.read()?;
+        let known = self.get(&txn, self.tables.state, &attested(name))?;
+        Ok(known.and_then(Result::ok) == Some(&sum.to_le_bytes()))
     }
 }
 

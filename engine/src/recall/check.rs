@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use camino::Utf8Path;
 use vtbuild_cache::Digest;
 
+use super::format::name;
 use super::{Entry, Fact, Kind, Memo};
 use crate::resolve::{ResolveError, Resolver, Today};
 
@@ -11,7 +13,7 @@ use crate::resolve::{ResolveError, Resolver, Today};
 #[derive(Debug)]
 pub struct Held {
     groups: Vec<bool>,
-    /// Where the store's word is another one: which records are still the first that a look-up would meet.
+    /// Where the store does not attest the notes: which records are still the first that a look-up would meet.
     records: Option<Vec<bool>>,
     /// The outputs of all that the variants stand on.
     pub blobs: Vec<Digest>,
@@ -27,20 +29,19 @@ impl Held {
         }
     }
 
-    /// Whether the notes were made under another word of the store.
+    /// Whether the store attests the notes.
     #[must_use]
-    pub fn is_other_word(&self) -> bool {
-        self.records.is_some()
+    pub fn is_attested(&self) -> bool {
+        self.records.is_none()
     }
 }
 
 impl Memo {
-    /// Looks at everything that the notes depend on beside the variants themselves, each thing once. `word` is the store's,
-    /// from before.
+    /// Looks at everything that the notes depend on beside the variants themselves, each thing once. `place` is where they lie.
     ///
     /// # Errors
     /// When the store or a file cannot be read.
-    pub fn check(&self, resolver: &Resolver, word: u128) -> Result<Held, ResolveError> {
+    pub fn check(&self, resolver: &Resolver, place: &Utf8Path) -> Result<Held, ResolveError> {
         let mut today = Today::new(resolver);
         let facts = self.facts.iter().map(|fact| match fact {
             Fact::Source { path, state } => Ok(*state == resolver.state(path)?.into()),
@@ -69,7 +70,7 @@ impl Memo {
         let groups = groups.map(|group| all(&group.facts, &facts) && all(&group.nodes, &nodes));
         Ok(Held {
             groups: groups.collect(),
-            records: if word == self.word {
+            records: if resolver.store().attests(name(place), self.sum)? {
                 None
             } else {
                 Some(self.recorded(resolver)?)

@@ -6,35 +6,45 @@ use std::io::Write;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use rustc_hash::FxHashMap;
-use vtbuild_cache::Digest;
+use vtbuild_cache::{Digest, Store};
 use vtbuild_cfg::variant::Fingerprint;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Content, Entry, Fact, Group, Kind, Memo, Node};
 
-const MAGIC: [u8; 8] = *b"vtnotes\x01";
+const MAGIC: [u8; 8] = *b"vtnotes\x02";
 /// Magic and sum.
 const HEAD: usize = 16;
+
+/// What the store calls the notes at `place`.
+pub(super) fn name(place: &Utf8Path) -> &str {
+    place.file_name().unwrap_or_default()
+}
 
 impl Memo {
     /// The notes at `path`, if they are there and whole.
     #[must_use]
     pub fn load(path: &Utf8Path) -> Option<Self> {
         let bytes = fs::read(path).ok()?;
-        let sum = bytes.get(8..HEAD)?;
-        if bytes[..8] != MAGIC || sum != xxh3_64(&bytes[HEAD..]).to_le_bytes() {
+        let sum = xxh3_64(bytes.get(HEAD..)?);
+        if bytes[..8] != MAGIC || bytes[8..HEAD] != sum.to_le_bytes() {
             return None;
         }
         let mut reader = Reader(&bytes[HEAD..]);
-        let memo = reader.memo()?;
+        let memo = Self {
+            sum,
+            ..reader.memo()?
+        };
         (reader.0.is_empty() && memo.is_sound()).then(|| memo.indexed())
     }
 
-    /// Leaves the notes at `path`. Where that fails the next command finds out by itself.
-    pub fn save(&self, path: &Utf8Path) {
+    /// Leaves the notes at `path`, and with the store that they are made of it. `word` is the store's from before anything was
+    /// looked up. Where that fails the next command finds out by itself.
+    pub fn save(&self, path: &Utf8Path, store: &Store, word: u128) {
         let Some(folder) = path.parent() else { return };
         let beside = folder.join(format!(".{}", std::process::id()));
-        let bytes = self.to_bytes();
+        let (sum, bytes) = self.to_bytes();
+        let _ = store.attest(name(path), sum, word);
         let write = || {
             fs::create_dir_all(folder)?;
             fs::File::create(&beside)?.write_all(&bytes)?;
@@ -45,11 +55,11 @@ impl Memo {
         }
     }
 
-    fn to_bytes(&self) -> Vec<u8> {
+    /// Its sum, and the file.
+    fn to_bytes(&self) -> (u64, Vec<u8>) {
         let mut out = Writer(Vec::with_capacity(HEAD + 160 * self.entries.len()));
         out.0.extend_from_slice(&MAGIC);
         out.0.extend_from_slice(&[0; 8]);
-        out.0.extend_from_slice(&self.word.to_le_bytes());
         out.digest(&self.settings);
         out.text(&self.remark);
         out.text(&self.titles);
@@ -62,7 +72,7 @@ impl Memo {
         out.list(&self.entries, Writer::entry);
         let sum = xxh3_64(&out.0[HEAD..]);
         out.0[8..HEAD].copy_from_slice(&sum.to_le_bytes());
-        out.0
+        (sum, out.0)
     }
 
     /// Whether every number leads somewhere.
@@ -171,7 +181,7 @@ struct Reader<'b>(&'b [u8]);
 impl Reader<'_> {
     fn memo(&mut self) -> Option<Memo> {
         Some(Memo {
-            word: u128::from_le_bytes(self.take()?),
+            sum: 0,
             settings: self.digest()?,
             remark: self.text()?,
             titles: self.text()?,

@@ -9,7 +9,7 @@
 //! | the digest of what else declarations look at: settings, tools, which files there are where tests and recipes are | is computed once | a declaration is a function of the variant, of that, and of files that are its sources |
 //! | files and facts: sources, files of the host, what was observed while it ran | each is looked at once, however many variants have it | a key is made of their content, an observation holds while it is the same |
 //! | the records of what it stands on | are looked up | they are what the key's inputs came from |
-//! | its own key and record | are there while the store's [`word`](vtbuild_cache::Store::word) is the same, else they are looked up | nobody has taken them away or marked them |
+//! | its own key and record | are there while the store [attests](vtbuild_cache::Store::attests) these notes, else they are looked up | nobody has taken them away or marked them, nor put the index back to what it was before |
 //!
 //! Whatever does not hold takes the usual way, and so does every variant that a `dep` entry of a selected one means, or that
 //! has such an entry. A note never says more than that a variant is in the cache: nothing runs, or does not run, for another
@@ -110,7 +110,8 @@ struct Entry {
 /// Notes of one selection of variants. See the module.
 #[derive(Debug)]
 pub struct Memo {
-    word: u128,
+    /// Of the file that it was read from.
+    sum: u64,
     settings: Digest,
     /// What the writer wants to know when it reads the notes again.
     remark: String,

@@ -66,19 +66,13 @@ pub struct Notes<'a> {
 
 impl Notes<'_> {
     /// Notes of these variants, in their order; of those that are not in the cache, or that are tied to others, only the names.
-    /// `word` is the store's from before anything was looked up, `settings` the digest of what else declarations looked at.
+    /// `settings` is the digest of what else declarations looked at.
     ///
     /// # Errors
     /// When the store or a file cannot be read.
-    pub fn of(
-        &self,
-        variants: &[Source],
-        word: u128,
-        settings: Digest,
-        remark: String,
-    ) -> Result<Memo, ResolveError> {
+    pub fn of(&self, variants: &[Source], settings: Digest, remark: String) -> Result<Memo, ResolveError> {
         let mut memo = Memo {
-            word,
+            sum: 0,
             settings,
             remark,
             facts: Vec::new(),
