@@ -10,6 +10,7 @@ use vtbuild_providers::download::{Download, Pin};
 use vtbuild_providers::provider::GitSource;
 
 use crate::exit::Failure;
+use crate::report::diagnostics;
 
 /// The file's name, in the workspace.
 const FILE: &str = "vtbuild.lock";
@@ -83,9 +84,8 @@ impl Lock {
     pub fn read(root: &Utf8Path) -> Result<Self, Failure> {
         let path = root.join(FILE);
         let content = match std::fs::read_to_string(&path) {
-            Ok(text) => toml::from_str(&text).map_err(|error| {
-                Failure::config(format!("{path} makes no sense: {}", error.to_string().trim_end()))
-            })?,
+            Ok(text) => toml::from_str(&text)
+                .map_err(|error| Failure::config(diagnostics::of_toml(&path, &text, &error)))?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Content {
                 version: VERSION,
                 providers: Vec::new(),

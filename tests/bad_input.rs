@@ -60,7 +60,7 @@ fn a_watch_begins_where_something_is_broken_and_goes_on_when_it_is_mended() {
     let complains = |text: &str| {
         until(60, text, || watch.stderr().contains(text).then_some(()));
     };
-    complains("vtbuild.toml makes no sense");
+    complains("vtbuild.toml:1:17: error: ");
     complains("the watch begins once that is mended");
     sandbox.write("vtbuild.toml", &good);
     complains("all.cfg:1:");
@@ -187,9 +187,9 @@ fn settings_that_are_unknown() {
     let sandbox = workspace();
     sandbox.write("vtbuild.toml", "guest = \"JeOS.12\"\n");
     drop(sandbox.run("list //...").exit(3).complains(&[
-        "vtbuild.toml makes no sense",
-        "unknown field `guest`",
+        "vtbuild.toml:1:1: error: unknown field `guest`",
         "`guest-os`",
+        "\n    guest = \"JeOS.12\"\n    ^^^^^\n",
     ]));
 }
 

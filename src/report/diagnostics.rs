@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::ops::Range;
 
 use camino::Utf8Path;
-use vtbuild_cfg::Diagnostic;
 use vtbuild_cfg::provenance::{did_you_mean, nearest};
+use vtbuild_cfg::{Class, Diagnostic, Location, Severity};
 
 /// How many mistakes are shown in full.
 const SHOWN: usize = 20;
@@ -24,6 +25,64 @@ pub fn render(found: &[Diagnostic]) -> String {
         let _ = write!(text, "\nand {} more", found.len() - SHOWN);
     }
     text
+}
+
+/// A mistake in a TOML file of ours, as one in a configuration is shown.
+pub fn of_toml(path: &Utf8Path, text: &str, error: &toml::de::Error) -> String {
+    let diagnostic = Diagnostic {
+        severity: Severity::Error,
+        class: Class::Other,
+        code: "toml",
+        message: error.message().to_owned(),
+        location: location(path, text, error.span()),
+        help: None,
+        notes: Vec::new(),
+        included_from: Vec::new(),
+        missing: None,
+    };
+    diagnostic.to_string()
+}
+
+/// Where a stretch of a text is; the file alone where nobody knows.
+fn location(path: &Utf8Path, text: &str, span: Option<Range<usize>>) -> Location {
+    let found = span.and_then(|span| {
+        let before = text.get(..span.start)?;
+        let begin = before.rfind('\n').map_or(0, |at| at + 1);
+        let line = text[begin..].lines().next().unwrap_or_default();
+        let marked = text.get(span.clone())?.lines().next().unwrap_or_default();
+        Some(Location {
+            file: path.as_str().into(),
+            line: count(before.matches('\n').count() + 1),
+            column: count(untabbed(&text[begin..span.start]).chars().count() + 1),
+            length: count(marked.chars().count().max(1)),
+            bytes: span,
+            text: untabbed(line),
+        })
+    });
+    found.unwrap_or_else(|| Location {
+        file: path.as_str().into(),
+        line: 0,
+        column: 0,
+        length: 1,
+        bytes: 0..text.len(),
+        text: String::new(),
+    })
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// A line with its tabs expanded to stops of 8, as places in a configuration are told.
+fn untabbed(line: &str) -> String {
+    let mut shown = String::new();
+    let mut column = 0;
+    for c in line.chars() {
+        let (c, width) = if c == '\t' { (' ', 8 - column % 8) } else { (c, 1) };
+        shown.extend(std::iter::repeat_n(c, width));
+        column += width;
+    }
+    shown
 }
 
 /// The diagnostic; where an include found no file, with the names in that folder that are like it.
@@ -60,4 +119,26 @@ fn similar(missing: &Utf8Path, asking: &Utf8Path) -> Option<String> {
     found.extend(nearest(wanted, names.iter().map(String::as_str), 3));
     found.dedup();
     did_you_mean(&found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> String {
+        let error = toml::from_str::<std::collections::BTreeMap<String, String>>(text).unwrap_err();
+        of_toml(Utf8Path::new("a.toml"), text, &error)
+    }
+
+    #[test]
+    fn a_mistake_in_toml_is_shown_with_file_line_and_mark() {
+        assert_eq!(
+            shown("a = \"é\"\n\tb = [1]\n"),
+            "a.toml:2:13: error: invalid type: sequence, expected a string\n            b = [1]\n                ^^^"
+        );
+        assert_eq!(
+            shown("a = \"x\"\nb = ["),
+            "a.toml:2:6: error: unclosed array, expected `]`\n    b = [\n         ^"
+        );
+    }
 }

@@ -15,6 +15,7 @@ use vtbuild_rules::deps::BuildHost;
 use crate::bundled::Bundled;
 use crate::cli::PlaceArgs;
 use crate::exit::{Exit, Failure};
+use crate::report::diagnostics;
 use sources::{Defined, Fetch, Problem};
 
 /// The name of the file that makes a folder a workspace.
@@ -261,9 +262,9 @@ fn nearest(here: &Utf8Path) -> Option<Utf8PathBuf> {
 fn settings(root: &Utf8Path) -> Result<Settings, Failure> {
     let path = root.join(FILE);
     match std::fs::read_to_string(&path) {
-        Ok(text) => toml::from_str(&text).map_err(|error| {
-            Failure::config(format!("{path} makes no sense: {}", error.to_string().trim_end()))
-        }),
+        Ok(text) => {
+            toml::from_str(&text).map_err(|error| Failure::config(diagnostics::of_toml(&path, &text, &error)))
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Settings::default()),
         Err(error) => Err(Failure::environment(format!("failed to read {path}: {error}"))),
     }

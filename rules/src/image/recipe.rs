@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use thiserror::Error;
 use vtbuild_providers::qemu::find_program;
 
@@ -26,11 +27,11 @@ pub enum RecipeError {
         known: String,
     },
     /// `recipe.toml` makes no sense.
-    #[error("read {path}: {reason}")]
+    #[error("read {place}: {reason}")]
     Malformed {
-        /// The file.
-        path: Utf8PathBuf,
-        /// What is wrong with it.
+        /// The file, with line and column where they are known.
+        place: String,
+        /// What is wrong there.
         reason: String,
     },
 }
@@ -145,15 +146,13 @@ impl Recipe {
     fn in_folder(folder: &Utf8Path, recipes: &[Utf8PathBuf], below: &[&str]) -> Result<Self, RecipeError> {
         let path = folder.join(FILE);
         let malformed = |reason: String| RecipeError::Malformed {
-            path: path.clone(),
+            place: path.to_string(),
             reason,
         };
         let text = std::fs::read_to_string(&path).map_err(|error| malformed(error.to_string()))?;
-        let table: toml::Table = toml::from_str(&text).map_err(|error| malformed(error.to_string()))?;
+        let table: toml::Table = parsed(&path, &text)?;
         if table.contains_key("extends") {
-            let extension: Extension = table
-                .try_into()
-                .map_err(|error: toml::de::Error| malformed(error.to_string()))?;
+            let extension: Extension = parsed(&path, &text)?;
             if below.contains(&extension.name.as_str()) {
                 return Err(malformed(format!(
                     "it extends `{}`, which extends it",
@@ -164,9 +163,7 @@ impl Recipe {
             let base = Self::find(&extension.extends, recipes, &below)?;
             return Ok(base.extended(folder, extension));
         }
-        let description: Description = table
-            .try_into()
-            .map_err(|error: toml::de::Error| malformed(error.to_string()))?;
+        let description: Description = parsed(&path, &text)?;
         if !description.outputs.values().any(|role| role == DISK) {
             return Err(malformed(format!("no output has the role `{DISK}`")));
         }
@@ -283,6 +280,23 @@ fn files_below(folder: &Utf8Path, recipe: &str) -> Vec<RecipeFile> {
         .collect()
 }
 
+/// What the file at `path` says.
+fn parsed<T: DeserializeOwned>(path: &Utf8Path, text: &str) -> Result<T, RecipeError> {
+    toml::from_str(text).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start));
+        let place = before.map_or_else(
+            || path.to_string(),
+            |before| {
+                let line = before.matches('\n').count() + 1;
+                let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+                format!("{path}:{line}:{column}")
+            },
+        );
+        let reason = error.message().to_owned();
+        RecipeError::Malformed { place, reason }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -386,6 +400,16 @@ mod tests {
         let error = Recipe::named("mini", &folders).unwrap_err().to_string();
         assert!(
             error.contains("recipe.toml") && error.contains("no output has the role `disk`"),
+            "{error}"
+        );
+        std::fs::write(
+            folders[1].join("mini/recipe.toml"),
+            GOOD.replace("= 1\n", "= 'x'\n"),
+        )
+        .unwrap();
+        let error = Recipe::named("mini", &folders).unwrap_err().to_string();
+        assert!(
+            error.contains("recipe.toml:3:21: invalid type: string \"x\", expected u64"),
             "{error}"
         );
         let error = Recipe::named("maxi", &folders).unwrap_err().to_string();
