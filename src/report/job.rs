@@ -1,18 +1,20 @@
 //! The job's folder: `job.log`, `events.jsonl`, `results.json`, `results.xml`, one folder a test, and the link `latest`.
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::time::Instant;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use jiff::Zoned;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 use serde::Serialize;
 use vtbuild_engine::event::{Event, Finished};
 use vtbuild_engine::schedule::run::Summary;
 
 use super::plain::Plain;
+use super::stripped::stripped;
 use super::tally::Tally;
-use super::{Heading, Reporter, junit};
+use super::{CHUNK, Heading, Reporter, junit};
 use crate::exit::Failure;
 
 /// A job's folder and name.
@@ -60,19 +62,29 @@ impl JobFolder {
             tests: &summary.wanted,
             preparations: &summary.broken,
         };
-        let json = serde_json::to_vec_pretty(&results).map_err(|error| {
-            Failure::new(
-                crate::exit::Exit::Bug,
-                format!("failed to encode the results: {error}"),
-            )
-        })?;
-        let write = |name: &str, bytes: &[u8]| {
-            let path = self.path.join(name);
-            let written = fs::write(&path, bytes);
-            written.map_err(|error| Failure::environment(format!("failed to write {path}: {error}")))
+        let json = || {
+            self.write("results.json", |out| {
+                Ok(serde_json::to_writer_pretty(out, &results)?)
+            })
         };
-        write("results.json", &json)?;
-        write("results.xml", junit::report(self, summary, elapsed).as_bytes())
+        let xml = || self.write("results.xml", |out| junit::write(self, summary, elapsed, out));
+        let (json, xml) = rayon::join(json, xml);
+        json.and(xml)
+    }
+
+    /// Writes one file of the folder.
+    fn write(
+        &self,
+        name: &str,
+        content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+    ) -> Result<(), Failure> {
+        let path = self.path.join(name);
+        let written = File::create(&path).and_then(|file| {
+            let mut out = BufWriter::with_capacity(CHUNK, file);
+            content(&mut out)?;
+            out.flush()
+        });
+        written.map_err(|error| Failure::environment(format!("failed to write {path}: {error}")))
     }
 }
 
@@ -104,15 +116,9 @@ struct Results<'a> {
 pub struct Job {
     log: Plain<Stamped>,
     events: BufWriter<File>,
+    /// Working space for one event.
+    text: Vec<u8>,
     began: Instant,
-}
-
-/// A line of `events.jsonl`: when, in seconds since the job began, and what.
-#[derive(Serialize)]
-struct Line<'a> {
-    at: f64,
-    #[serde(flatten)]
-    event: &'a Event,
 }
 
 impl Job {
@@ -123,21 +129,37 @@ impl Job {
             file.map_err(|error| Failure::environment(format!("failed to create {path}: {error}")))
         };
         let log = Stamped {
-            out: BufWriter::new(open(folder.log())?),
+            out: BufWriter::with_capacity(CHUNK, open(folder.log())?),
+            zone: folder.began.time_zone().clone(),
+            stamp: (i64::MIN, String::new()),
         };
-        let events = BufWriter::new(open(folder.path.join("events.jsonl"))?);
+        let events = BufWriter::with_capacity(CHUNK, open(folder.path.join("events.jsonl"))?);
         // The log is read afterwards, when somebody wants to know why: it says everything.
         Ok(Self {
             log: Plain::new(
                 log,
+                false,
                 Heading {
                     explain: true,
                     ..heading
                 },
             ),
             events,
+            text: Vec::new(),
             began: Instant::now(),
         })
+    }
+
+    /// A line of `events.jsonl`: when, in seconds since the job began, and what.
+    fn line(&mut self, event: &Event) -> io::Result<()> {
+        self.text.clear();
+        serde_json::to_writer(&mut self.text, event)?;
+        self.events.write_all(b"{\"at\":")?;
+        serde_json::to_writer(&mut self.events, &self.began.elapsed().as_secs_f64())?;
+        // An event is an object whose first field says which one.
+        self.events.write_all(b",")?;
+        self.events.write_all(&self.text[1..])?;
+        self.events.write_all(b"\n")
     }
 }
 
@@ -145,13 +167,7 @@ impl Reporter for Job {
     fn event(&mut self, event: &Event) {
         self.log.event(event);
         // A full disk must not stop the run; `results.json` at its end says what happened.
-        let line = Line {
-            at: self.began.elapsed().as_secs_f64(),
-            event,
-        };
-        if serde_json::to_writer(&mut self.events, &line).is_ok() {
-            let _ = self.events.write_all(b"\n");
-        }
+        let _ = self.line(event);
     }
 
     fn flush(&mut self) {
@@ -167,24 +183,26 @@ impl Reporter for Job {
 /// Puts the time before each line and takes the colours out.
 struct Stamped {
     out: BufWriter<File>,
+    zone: TimeZone,
+    /// The latest time, in milliseconds since 1970, and as it is written: many lines have the same.
+    stamp: (i64, String),
 }
 
 impl Write for Stamped {
     fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
-        let line = String::from_utf8_lossy(text);
-        for part in anstream::adapter::strip_str(&line)
-            .to_string()
-            .split_inclusive('\n')
+        let now = Timestamp::now();
+        if self.stamp.0 != now.as_millisecond() {
+            let shown = now.to_zoned(self.zone.clone());
+            self.stamp = (now.as_millisecond(), shown.strftime("%H:%M:%S%.3f").to_string());
+        }
+        let text_shown = String::from_utf8_lossy(text);
+        for part in stripped(&text_shown)
+            .lines()
+            .filter(|part| !part.trim().is_empty())
         {
-            if part.trim().is_empty() {
-                continue;
+            for piece in [&self.stamp.1, " ", part.trim_end(), "\n"] {
+                self.out.write_all(piece.as_bytes())?;
             }
-            writeln!(
-                self.out,
-                "{} {}",
-                Zoned::now().strftime("%H:%M:%S%.3f"),
-                part.trim_end()
-            )?;
         }
         Ok(text.len())
     }

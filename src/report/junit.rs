@@ -1,5 +1,6 @@
 //! JUnit XML. A verdict from the cache keeps its original time and says that it is one.
 
+use std::io::{self, Write};
 use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
@@ -9,17 +10,15 @@ use vtbuild_engine::schedule::run::Summary;
 
 use super::JobFolder;
 
-/// The report of a job, as text.
-pub fn report(folder: &JobFolder, summary: &Summary, elapsed: f64) -> String {
+/// Writes the report of a job.
+pub fn write(folder: &JobFolder, summary: &Summary, elapsed: f64, out: impl Write) -> io::Result<()> {
     let mut suite = TestSuite::new("vtbuild");
     suite.set_time(duration(elapsed));
     suite.add_test_cases(summary.wanted.iter().map(case));
     let mut report = Report::new(format!("vtbuild {}", folder.id));
     report.set_time(duration(elapsed));
     report.add_test_suite(suite);
-    report
-        .to_string()
-        .unwrap_or_else(|error| format!("<!-- failed to encode the results: {error} -->\n"))
+    report.serialize(out).map_err(io::Error::other)
 }
 
 fn case(finished: &Finished) -> TestCase {

@@ -86,14 +86,11 @@ impl Live {
         self.hits += usize::from(finished.cached);
         if finished.rule == self.heading.wanted_rule {
             self.done += 1;
-            self.coloured(&tally::test_line(self.done, self.heading.tests, finished));
+            self.coloured(&tally::test_line(self.done, self.heading.tests, finished, true));
         } else if !finished.status.lets_followers_run() {
-            let style = tally::style_of(finished.status);
             let (rule, label) = (finished.rule, &finished.label);
-            self.coloured(&format!(
-                "{rule} {label}: {style}{}{style:#}",
-                finished.status.word()
-            ));
+            let verdict = tally::verdict(finished.status, true);
+            self.coloured(&format!("{rule} {label}: {verdict}"));
         }
     }
 }

@@ -5,6 +5,7 @@ mod job;
 mod junit;
 mod live;
 mod plain;
+mod stripped;
 mod tally;
 
 use std::io::{BufWriter, IsTerminal};
@@ -16,6 +17,7 @@ pub use job::{Job, JobFolder};
 pub use tally::{Tally, about, seconds};
 
 use crate::cli::Progress;
+use stripped::Stripped;
 
 /// Someone who is told what happens.
 pub trait Reporter: Send {
@@ -50,7 +52,17 @@ pub fn display(progress: Progress, heading: Heading) -> Box<dyn Reporter> {
     if live {
         Box::new(live::Live::new(heading))
     } else {
-        Box::new(plain::Plain::new(BufWriter::new(anstream::stdout()), heading))
+        plain_lines(heading)
+    }
+}
+
+/// Lines on standard output, which may be a log: then they are written a lot at a time.
+fn plain_lines(heading: Heading) -> Box<dyn Reporter> {
+    let out = BufWriter::with_capacity(CHUNK, std::io::stdout());
+    if anstream::AutoStream::choice(&std::io::stdout()) == anstream::ColorChoice::Never {
+        Box::new(plain::Plain::new(Stripped(out), false, heading))
+    } else {
+        Box::new(plain::Plain::new(out, true, heading))
     }
 }
 
@@ -78,6 +90,9 @@ fn said(event: &Event, explain: bool) -> Vec<String> {
         _ => Vec::new(),
     }
 }
+
+/// How much of logs is written at a time, in bytes.
+const CHUNK: usize = 1 << 16;
 
 /// How many events may follow each other before what was said of them is shown.
 const BURST: usize = 4096;

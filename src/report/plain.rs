@@ -11,6 +11,7 @@ use super::{Heading, Reporter, said, tally};
 /// Plain lines on any writer.
 pub struct Plain<W: Write + Send> {
     out: W,
+    coloured: bool,
     heading: Heading,
     done: usize,
     /// Actions under way that nobody asked for by name.
@@ -18,36 +19,38 @@ pub struct Plain<W: Write + Send> {
 }
 
 impl<W: Write + Send> Plain<W> {
-    /// Prints the heading.
-    pub fn new(out: W, heading: Heading) -> Self {
+    /// Prints the heading. Each line is written in one go, verdicts in their colours where `coloured` says so.
+    pub fn new(out: W, coloured: bool, heading: Heading) -> Self {
         let mut plain = Self {
             out,
+            coloured,
             heading,
             done: 0,
             preparing: BTreeSet::new(),
         };
         for line in plain.heading.lines.clone() {
-            plain.line(&line);
+            plain.line(line);
         }
         plain.flush();
         plain
     }
 
-    fn line(&mut self, line: &str) {
+    fn line(&mut self, mut line: String) {
+        line.push('\n');
         // A reader that went away must not stop the run.
-        let _ = self.out.write_all(format!("{line}\n").as_bytes());
+        let _ = self.out.write_all(line.as_bytes());
     }
 
     fn finished(&mut self, finished: &Finished) {
         if finished.rule == self.heading.wanted_rule {
             self.done += 1;
-            let line = tally::test_line(self.done, self.heading.tests, finished);
-            self.line(&line);
+            let line = tally::test_line(self.done, self.heading.tests, finished, self.coloured);
+            self.line(line);
         } else if !finished.cached {
-            let style = tally::style_of(finished.status);
-            let (word, took) = (finished.status.word(), tally::seconds(finished.seconds));
-            self.line(&format!(
-                "{} {}: {style}{word}{style:#} ({took})",
+            let verdict = tally::verdict(finished.status, self.coloured);
+            let took = tally::seconds(finished.seconds);
+            self.line(format!(
+                "{} {}: {verdict} ({took})",
                 finished.rule, finished.label
             ));
         }
@@ -60,13 +63,13 @@ impl<W: Write + Send> Reporter for Plain<W> {
             Event::Started { id, label, rule, .. } if *rule != self.heading.wanted_rule => {
                 self.preparing.insert(*id);
                 if !self.heading.explain {
-                    self.line(&format!("{rule} {label}: started"));
+                    self.line(format!("{rule} {label}: started"));
                 }
             }
             Event::Step { id, label, text } => {
                 // What prepares tests takes minutes and is watched; tests are many and have logs of their own.
                 if self.heading.explain || self.preparing.contains(id) {
-                    self.line(&format!("        {label}: {text}"));
+                    self.line(format!("        {label}: {text}"));
                 }
             }
             Event::Retried {
@@ -76,7 +79,7 @@ impl<W: Write + Send> Reporter for Plain<W> {
                 reason,
             } => {
                 let reason = reason.as_deref().unwrap_or("no reason given");
-                self.line(&format!(
+                self.line(format!(
                     "{label}: {status} on try {attempt}, trying again: {reason}"
                 ));
             }
@@ -88,7 +91,7 @@ impl<W: Write + Send> Reporter for Plain<W> {
             | Event::Stopping { .. } => {}
         }
         for line in said(event, self.heading.explain) {
-            self.line(&line);
+            self.line(line);
         }
     }
 

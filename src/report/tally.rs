@@ -1,5 +1,7 @@
 //! Counting verdicts, and the lines that say so in the field's shape.
 
+use std::borrow::Cow;
+
 use anstyle::{AnsiColor, Style};
 use vtbuild_engine::event::Finished;
 use vtbuild_engine::outcome::Status;
@@ -53,11 +55,10 @@ impl Tally {
     }
 }
 
-/// The line of one test: `(1/3) NAME: PASS (31.34 s)`.
-pub fn test_line(at: usize, of: usize, finished: &Finished) -> String {
-    let style = style_of(finished.status);
-    let word = finished.status.word();
-    let mut line = format!("({at}/{of}) {}: {style}{word}{style:#}", finished.label);
+/// The line of one test: `(1/3) NAME: PASS (31.34 s)`, with the verdict in its colour where that is shown.
+pub fn test_line(at: usize, of: usize, finished: &Finished, coloured: bool) -> String {
+    let mut line = format!("({at}/{of}) {}: ", finished.label);
+    line.push_str(&verdict(finished.status, coloured));
     if finished.attempts > 0 || finished.cached {
         line.push_str(&format!(" ({})", seconds(finished.seconds)));
     }
@@ -91,8 +92,18 @@ pub fn about(seconds: f64) -> String {
     }
 }
 
+/// The word of a verdict, in its colour where that is shown.
+pub fn verdict(status: Status, coloured: bool) -> Cow<'static, str> {
+    let word = status.word();
+    if !coloured {
+        return Cow::Borrowed(word);
+    }
+    let style = style_of(status);
+    Cow::Owned(format!("{style}{word}{style:#}"))
+}
+
 /// The colour of a verdict.
-pub fn style_of(status: Status) -> Style {
+fn style_of(status: Status) -> Style {
     let colour = match status {
         Status::Pass => AnsiColor::Green,
         Status::Warn | Status::Skip | Status::Cancel => AnsiColor::Yellow,
@@ -151,8 +162,13 @@ mod tests {
 
     #[test]
     fn a_test_line_names_the_verdict_and_the_time() {
-        let plain =
-            |finished: &Finished| anstream::adapter::strip_str(&test_line(1, 3, finished)).to_string();
+        let plain = |finished: &Finished| {
+            let coloured = test_line(1, 3, finished, true);
+            let line = test_line(1, 3, finished, false);
+            assert!(coloured.contains(&verdict(finished.status, true)[..]));
+            assert_eq!(anstream::adapter::strip_str(&coloured).to_string(), line);
+            line
+        };
         assert_eq!(
             plain(&finished(Status::Pass)),
             "(1/3) bundled.boot: PASS (31.34 s)"
