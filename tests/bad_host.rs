@@ -51,6 +51,7 @@ fn a_cache_inside_of_the_workspace_is_no_test_data() {
         let python = "import os\n\nfrom virttest import data_dir\n\n\ndef run(test, params, env):\n    names = {name for _, _, names in os.walk(data_dir.get_data_dir(), followlinks=True) for name in names}\n    assert 'file' in names and 'VERSION' not in names, names\n";
         sandbox.write("mine/generic/tests/look.py", python);
         sandbox.write("data/file", "");
+        std::os::unix::fs::symlink("..", sandbox.path("data/loop")).unwrap();
         if let Some(link) = link {
             std::fs::create_dir(sandbox.path(cache)).unwrap();
             std::os::unix::fs::symlink(sandbox.path(cache), sandbox.path(link)).unwrap();

@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use camino::{Utf8Path, Utf8PathBuf};
 use thiserror::Error;
 use tokio::sync::Mutex;
+use vtbuild_engine::cancel::Cancel;
 use vtbuild_engine::outcome::Artefact;
 use vtbuild_engine::resolve::FILE_OUTPUT;
 use vtbuild_engine::rule::Job;
@@ -103,8 +104,26 @@ impl DataFolder {
         for image in uses {
             folder.prepare(job, image).await?;
         }
-        link_the_rest(&folder.root, real, &Apart::of(facts))?;
+        folder
+            .link_the_rest(job.cancel.clone(), facts.cache.clone())
+            .await?;
         Ok(Arc::new(folder))
+    }
+
+    /// Adds what the workspace's folder has besides. It may be a large one, so nobody else waits for that.
+    async fn link_the_rest(&self, cancel: Cancel, cache: Utf8PathBuf) -> Result<(), FolderError> {
+        let (ours, theirs) = (self.root.clone(), self.real.clone());
+        let Ok(real) = theirs.canonicalize_utf8() else {
+            return Ok(());
+        };
+        let mut links = Links {
+            cache,
+            cancel,
+            above: Vec::new(),
+        };
+        let done = tokio::task::spawn_blocking(move || links.add(&ours, &theirs, &real));
+        done.await
+            .map_err(|error| FolderError::Image(error.to_string()))?
     }
 
     /// Where the folder is.
@@ -412,51 +431,54 @@ pub(crate) fn copy(from: &Utf8Path, to: &Utf8Path) -> std::io::Result<()> {
     std::fs::set_permissions(to, Permissions::from_mode(0o644))
 }
 
-/// What of a data folder is no test data: our own results, the version control's store, and the cache, with the folder that is
-/// being made in it.
-struct Apart<'a> {
-    /// Where the cache is.
-    cache: &'a Utf8Path,
-    /// Where it is in the data folder, if there.
-    below: Option<Utf8PathBuf>,
+/// What is no test data wherever it lies: our own results, the version control's store, what is built.
+const NO_DATA: [&str; 3] = ["job-results", ".git", "target"];
+
+/// Links in a test's data folder to what the workspace's has.
+struct Links {
+    /// No test data either, and the folder that is being made lies in it.
+    cache: Utf8PathBuf,
+    cancel: Cancel,
+    /// The folders that are being gone through, each in the one before it, by their real names.
+    above: Vec<Utf8PathBuf>,
 }
 
-impl<'a> Apart<'a> {
-    fn of(facts: &'a HostFacts) -> Self {
-        let (cache, data) = (facts.cache.as_path(), &facts.data_dir);
-        let real = data.canonicalize_utf8().ok();
-        let below = real.and_then(|real| Some(data.join(cache.strip_prefix(real).ok()?)));
-        Self { cache, below }
-    }
-
-    fn has(&self, name: &str, path: &Utf8Path) -> bool {
-        let linked = || path.is_symlink() && path.canonicalize_utf8().is_ok_and(|real| real == self.cache);
-        ["job-results", ".git", "target"].contains(&name) || self.below.as_deref() == Some(path) || linked()
-    }
-}
-
-/// Links what the workspace's folder has and the test's has not. Folders that both have are merged.
-fn link_the_rest(ours: &Utf8Path, theirs: &Utf8Path, apart: &Apart<'_>) -> Result<(), FolderError> {
-    for entry in theirs.read_dir_utf8().into_iter().flatten().flatten() {
-        let (name, theirs) = (entry.file_name().to_owned(), entry.into_path());
-        if apart.has(&name, &theirs) {
-            continue;
+impl Links {
+    /// Links all that `theirs`, whose real name is `real`, has and `ours` has not. Folders that both have are merged.
+    fn add(&mut self, ours: &Utf8Path, theirs: &Utf8Path, real: &Utf8Path) -> Result<(), FolderError> {
+        // Nothing begins in a folder that is not whole: the job is over.
+        if self.cancel.reason().is_some() {
+            return Ok(());
         }
-        let ours = ours.join(&name);
-        let kept = std::fs::symlink_metadata(&ours).is_ok();
-        match (kept, ours.is_dir() && theirs.is_dir()) {
-            (true, true) => link_the_rest(&ours, &theirs, apart)?,
-            (true, false) => {}
-            // An image that nobody declared is covered when it is asked for, not linked: a link could be written through.
-            (false, _) if is_image(&theirs) => {}
-            (false, _) if theirs.is_dir() => {
-                make_folder(&ours)?;
-                link_the_rest(&ours, &theirs, apart)?;
+        self.above.push(real.to_owned());
+        for entry in theirs.read_dir_utf8().into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            if NO_DATA.contains(&name) {
+                continue;
             }
-            (false, _) => link(&theirs, &ours)?,
+            let (ours, real) = (ours.join(name), real.join(name));
+            let theirs = entry.path();
+            let kept = std::fs::symlink_metadata(&ours).is_ok();
+            if theirs.is_dir() {
+                let real = if theirs.is_symlink() {
+                    theirs.canonicalize_utf8().unwrap_or(real)
+                } else {
+                    real
+                };
+                // A link to a folder around it has no end.
+                if real == self.cache || self.above.contains(&real) || (kept && !ours.is_dir()) {
+                    continue;
+                }
+                make_folder(&ours)?;
+                self.add(&ours, theirs, &real)?;
+            } else if !kept && !is_image(theirs) {
+                // An image that nobody declared is covered when it is asked for: a link could be written through.
+                link(theirs, &ours)?;
+            }
         }
+        self.above.pop();
+        Ok(())
     }
-    Ok(())
 }
 
 /// Whether a file is a disk image, by its ending.
