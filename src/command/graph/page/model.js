@@ -78,7 +78,10 @@ class Model {
   shown() {
     const all = this.facts.nodes;
     if (this.axis === "") return all.map((node) => single(node));
-    return this.#parts(all, this.axis, (node) => this.#group(node));
+    const group = (node) => this.#group(node);
+    // As many groups as that are no better to look at than the actions themselves.
+    const many = new Set(all.map(group)).size > ONE_BY_ONE;
+    return this.#parts(all, this.axis, many ? finer(all) : group);
   }
 
   #parts(nodes, path, group) {
