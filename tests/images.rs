@@ -199,3 +199,18 @@ fn leaked_clusters_are_warned_of_unless_they_may_leak() {
     assert!(run.whole().contains("1 leaked clusters"), "{}", run.whole());
     assert_eq!(run.verdict("probe.tolerated").status, "PASS", "{}", run.whole());
 }
+
+#[test]
+fn a_machine_with_an_image_on_a_server_is_upstream_s() {
+    let sandbox = workspace(
+        "- served:\n    type = probe\n    images = data\n    enable_nbd_data = yes\n    image_format_data = raw\n    start_vm = yes\n",
+    );
+    sandbox
+        .run("list --runnable //served")
+        .exit(0)
+        .says(&["upstream  mine.served"]);
+    sandbox.run("//served --runtime own --accel tcg").exit(1).says(&[
+        "ERROR 1",
+        "a machine's image on a server is not part of the built-in test host; upstream's packages have it",
+    ]);
+}

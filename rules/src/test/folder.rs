@@ -23,7 +23,7 @@ use vtbuild_providers::image::{Create, ImageSpec, QemuImg};
 use vtbuild_providers::params::Params;
 
 use super::declare::HostFacts;
-use super::images::{ImageUse, Origin};
+use super::images::{ImageUse, Origin, is_served};
 use crate::image::DISK;
 
 /// The format of recipes' disks and of overlays.
@@ -406,6 +406,10 @@ impl ImageSource for DataFolder {
             image: name.clone(),
             reason,
         };
+        if vm.is_some() && is_served(image) {
+            let message = "a machine's image on a server is not part of the built-in test host; upstream's packages have it (`--runtime auto`)";
+            return Err(failed(message.into()));
+        }
         let spec =
             ImageSpec::from_params(&name, image, Utf8Path::new("")).map_err(|e| failed(e.to_string()))?;
         self.find(vm, &spec)

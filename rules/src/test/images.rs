@@ -136,7 +136,7 @@ fn with_chains(view: &Params) -> Result<Vec<String>, ParamError> {
 }
 
 /// Whether an image is reached over a network.
-fn is_served(image: &Params) -> bool {
+pub(super) fn is_served(image: &Params) -> bool {
     SERVERS.iter().any(|key| image.text(key) == Some("yes"))
 }
 
