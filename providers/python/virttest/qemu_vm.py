@@ -307,7 +307,7 @@ class VM(GuestAccess):
         """Migrate the machine to another QEMU on this host; this object then stands for that one.
 
         :param protocol: ``tcp``, ``unix``, ``exec`` or ``fd``.
-        :param cancel_delay: cancel after so many seconds: the machine stays where it is.
+        :param cancel_delay: cancel after so many seconds, where that is not 0: the machine stays where it is.
         :param offline: stop the guest meanwhile.
         :param stable_check: compare the two states, stopped, byte by byte.
         :param migration_exec_cmd_src: for ``exec``: a command that takes the state, ``%s`` standing for a file.
@@ -327,7 +327,7 @@ class VM(GuestAccess):
                 vm=self.name,
                 timeout=float(timeout),
                 protocol=protocol,
-                cancel_delay=cancel_delay,
+                cancel_delay=cancel_delay or None,
                 offline=offline,
                 stable_check=stable_check,
                 clean=clean,

@@ -97,7 +97,9 @@ fn migration(args: &VmMigrate, state: &Utf8Path) -> Result<Migration, CallError>
         .capabilities
         .iter()
         .any(|(name, on)| *on && name == "postcopy-ram");
-    migration.cancel_after = args.cancel_delay.map(|delay| delay.0);
+    // Tests that do not want it cancelled say so by nothing, and by 0.
+    let delay = args.cancel_delay.map(|delay| delay.0);
+    migration.cancel_after = delay.filter(|delay| !delay.is_zero());
     migration.offline = args.offline == Some(true);
     Ok(migration)
 }
@@ -193,6 +195,8 @@ mod tests {
             (Some(32 << 20), Some(300))
         );
         assert_eq!(migration.cancel_after, Some(Duration::from_millis(2500)));
+        let zero = request(&json!({"cancel_delay": 0})).expect("supported");
+        assert_eq!(zero.cancel_after, None, "nobody wants it cancelled");
         assert!(migration.offline && migration.postcopy);
         assert_eq!(migration.destination_parameters, migration.parameters);
         assert_eq!((migration.added.len(), migration.removed.len()), (2, 1));
