@@ -84,6 +84,9 @@ impl Desk {
     ) -> Result<Shell, CallError> {
         let deadline = Instant::now() + patience;
         loop {
+            if self.alive(vm).is_err() {
+                self.settled(vm, deadline).await;
+            }
             let (machine, params) = self.alive(vm)?;
             let target = Self::target(&machine, &params, entry)?;
             let setup = settings::shell(&params, entry.prompt).map_err(|error| errors::pattern(&error))?;
@@ -93,7 +96,7 @@ impl Desk {
             match login::ssh(pace, &target, setup, &name, log, patience, &alive).await {
                 Ok(shell) => return Ok(shell),
                 // A test migrates while another of its threads logs in.
-                Err(_) if self.has_moved(vm, &machine) => {}
+                Err(_) if self.has_moved(vm, &machine, deadline).await => {}
                 Err(error) => return Err(self.login_failed(vm, &machine, &error).await),
             }
         }

@@ -23,6 +23,7 @@ impl Desk {
         if args.not_wait == Some(true) {
             return self.begin(&args.vm, &machine, params, &migration).await;
         }
+        let _moving = Moving::begin(self, &args.vm);
         let migrated = machine.migrate(&self.setup.launch, &migration).await;
         // Of no use to anybody, and as large as the guest's memory.
         let _ = std::fs::remove_file(&state);
@@ -102,6 +103,25 @@ fn migration(args: &VmMigrate, state: &Utf8Path) -> Result<Migration, CallError>
     migration.cancel_after = delay.filter(|delay| !delay.is_zero());
     migration.offline = args.offline == Some(true);
     Ok(migration)
+}
+
+/// Says for as long as it lives that a machine is being migrated.
+struct Moving<'d> {
+    desk: &'d Desk,
+    vm: &'d str,
+}
+
+impl<'d> Moving<'d> {
+    fn begin(desk: &'d Desk, vm: &'d str) -> Self {
+        desk.lock().moving.insert(vm.to_owned());
+        Self { desk, vm }
+    }
+}
+
+impl Drop for Moving<'_> {
+    fn drop(&mut self) {
+        self.desk.lock().moving.remove(self.vm);
+    }
 }
 
 /// What this does not do is said, not ignored.

@@ -24,10 +24,10 @@ mod tools;
 mod visit;
 mod vm;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use camino::Utf8PathBuf;
 use serde_json::{Value, json};
@@ -43,6 +43,9 @@ use crate::session::Shell;
 pub use create::{Saved, StartError};
 pub use resume::{FirstSession, ResumeError};
 pub use visit::{SshWay, WaysIn};
+
+/// Between two looks at whether a migration is over.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Which file backs an image is the caller's decision: the desk never writes to an original.
 #[async_trait::async_trait]
@@ -102,6 +105,8 @@ struct State {
     greeted: BTreeMap<String, Shell>,
     /// Monitors of processes that are no machines, by their handles.
     opened: BTreeMap<String, Qmp>,
+    /// Machines that are being migrated. The source ends before its name means the destination.
+    moving: BTreeSet<String>,
 }
 
 /// The machines and sessions of one test.
@@ -172,9 +177,18 @@ impl Desk {
         }
     }
 
-    /// Whether `machine` has ended while the machine of its name goes on elsewhere: it was migrated.
-    fn has_moved(&self, vm: &str, machine: &Machine) -> bool {
+    /// Whether `machine` has ended while the machine of its name goes on elsewhere: it was migrated. Where it is being migrated
+    /// that is awaited, until `deadline` at most.
+    async fn has_moved(&self, vm: &str, machine: &Machine, deadline: tokio::time::Instant) -> bool {
+        self.settled(vm, deadline).await;
         machine.exit_info().is_some() && self.alive(vm).is_ok()
+    }
+
+    /// Waits until a name means a machine that is not being migrated, until `deadline` at most.
+    async fn settled(&self, vm: &str, deadline: tokio::time::Instant) {
+        while self.lock().moving.contains(vm) && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// A machine that has been started, and its parameters.

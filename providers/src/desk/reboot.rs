@@ -101,7 +101,7 @@ impl Desk {
             .await;
         match machine.exit_info() {
             // Whether it was reset before it was migrated is for the boot id to say.
-            Some(_) if self.has_moved(machine.name(), machine) => Ok(event.is_some()),
+            Some(_) if self.has_moved(machine.name(), machine, deadline).await => Ok(event.is_some()),
             Some(info) => Err(errors::dead(machine.name(), &info)),
             None => Ok(event.is_some()),
         }
