@@ -64,6 +64,7 @@ pub use dump::canonical_dump;
 pub use expand::{ExpandOptions, Variants};
 pub use items::{Item, ItemId, Items};
 pub use lexer::Operator;
+pub use lines::expand_tabs;
 pub use params::Params;
 pub use parser::{Parsed, parse, parse_shared};
 pub use program::{Loaded, Loader, Program, Sources, Unit};

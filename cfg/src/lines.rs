@@ -149,7 +149,8 @@ fn line_break(text: &str) -> (usize, usize) {
 }
 
 /// Expands tabs to stops of eight columns over the whole line.
-pub(crate) fn expand_tabs(line: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn expand_tabs(line: &str) -> Cow<'_, str> {
     if memchr(b'\t', line.as_bytes()).is_none() {
         return Cow::Borrowed(line);
     }

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use camino::Utf8Path;
 use vtbuild_cfg::provenance::{did_you_mean, nearest};
-use vtbuild_cfg::{Class, Diagnostic, Location, Severity};
+use vtbuild_cfg::{Class, Diagnostic, Location, Severity, expand_tabs};
 
 /// How many mistakes are shown in full.
 const SHOWN: usize = 20;
@@ -53,10 +53,10 @@ fn location(path: &Utf8Path, text: &str, span: Option<Range<usize>>) -> Location
         Some(Location {
             file: path.as_str().into(),
             line: count(before.matches('\n').count() + 1),
-            column: count(untabbed(&text[begin..span.start]).chars().count() + 1),
+            column: count(expand_tabs(&text[begin..span.start]).chars().count() + 1),
             length: count(marked.chars().count().max(1)),
             bytes: span,
-            text: untabbed(line),
+            text: expand_tabs(line).into_owned(),
         })
     });
     found.unwrap_or_else(|| Location {
@@ -71,18 +71,6 @@ fn location(path: &Utf8Path, text: &str, span: Option<Range<usize>>) -> Location
 
 fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
-}
-
-/// A line with its tabs expanded to stops of 8, as places in a configuration are told.
-fn untabbed(line: &str) -> String {
-    let mut shown = String::new();
-    let mut column = 0;
-    for c in line.chars() {
-        let (c, width) = if c == '\t' { (' ', 8 - column % 8) } else { (c, 1) };
-        shown.extend(std::iter::repeat_n(c, width));
-        column += width;
-    }
-    shown
 }
 
 /// The diagnostic; where an include found no file, with the names in that folder that are like it.
