@@ -21,7 +21,7 @@ use super::images;
 use super::modules::{Known, Modules};
 use super::needs::Survey;
 use super::reads::is_parameter;
-use super::runtime::Choice;
+use super::runtime::{self, Choice};
 use super::tools::{Facts, Tools};
 use super::{NAME, TestPayload, TestSetup, params_of};
 use crate::deps::{self, BuildHost};
@@ -82,7 +82,7 @@ pub(super) fn declare(
     let modules = known.modules(&params, facts, providers);
     let mut payload = TestPayload::new(variant, modules.clone());
     let mut sources = modules.sources.clone();
-    let only = || libvirt::runtime(&plain).or_else(|| images::runtime(&params));
+    let only = || runtime::only(&plain, &params);
     let needed = || only().unwrap_or_else(|| facts.survey.needs(modules.files()).runtime());
     let choice = Choice::of(variant, &params, facts.runtime, needed)?;
     payload.choice = choice;

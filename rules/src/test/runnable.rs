@@ -13,7 +13,7 @@ use vtbuild_providers::qemu::find_program;
 use super::around::libvirt;
 use super::images::{self, Origin};
 use super::modules::{Known, Modules};
-use super::runtime::Choice;
+use super::runtime::{self, Choice};
 use super::{TestSetup, params_of};
 
 /// One thing that a test lacks.
@@ -69,7 +69,7 @@ pub(super) fn look(variant: &Variant, setup: &TestSetup) -> Runnable {
     let missing = modules.missing.iter().cloned();
     let mut lacks: Vec<Lack> = missing.map(Lack::Module).collect();
     let needs = setup.facts.survey.needs(modules.files());
-    let only = libvirt::runtime(&params).or_else(|| images::runtime(&params));
+    let only = runtime::only(&params, &params);
     let needed = || only.unwrap_or_else(|| needs.runtime());
     let runtime = match Choice::of(variant, &params, setup.facts.runtime, needed) {
         Ok(choice) => Some(choice.first),

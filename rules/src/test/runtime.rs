@@ -5,6 +5,9 @@ use vtbuild_engine::variant::Variant;
 use vtbuild_providers::host::Runtime;
 use vtbuild_providers::params::Params;
 
+use super::around::libvirt;
+use super::images;
+
 /// The parameter by which a provider or a variant chooses.
 const PARAM: &str = "runtime";
 /// The word that leaves the choice to us.
@@ -17,6 +20,12 @@ pub(super) struct Choice {
     pub(super) first: Runtime,
     /// Whether it was chosen by us: then another one is tried where a name turns out to be missing.
     pub(super) ours: bool,
+}
+
+/// The one runtime that can start the machines of a test, where not all can. `plain` are its parameters where what is read of
+/// them is in the key otherwise, as what kind of machines libvirt's are is; `params` the same, recording.
+pub(super) fn only(plain: &Params, params: &Params) -> Option<Runtime> {
+    libvirt::runtime(plain).or_else(|| images::runtime(params))
 }
 
 impl Choice {
