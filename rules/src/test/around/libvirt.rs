@@ -13,7 +13,7 @@ use vtbuild_providers::params::Params;
 use vtbuild_providers::process::{Command, Duties, Janitor, Output};
 use vtbuild_providers::qemu::find_program;
 
-use super::{Host, Problem, Step, error};
+use super::{Host, Problem, Step, error, put_back};
 
 /// The kinds of machines (`vm_type`) that are libvirt's.
 const KINDS: [&str; 3] = ["libvirt", "v2v", "lvsb"];
@@ -96,10 +96,7 @@ impl Step<Host> for Libvirt {
     }
 
     async fn clean_up(&mut self, at: &Host) -> Result<(), Problem> {
-        let Some(janitor) = self.janitor.take() else {
-            return Ok(());
-        };
-        if janitor.finish().await.success() {
+        if put_back(&mut self.janitor).await {
             return Ok(());
         }
         let names = at.params.objects("vms").join(", ");

@@ -15,7 +15,7 @@ use vtbuild_providers::params::{ParamError, Params};
 use vtbuild_providers::process::{Command, Duties, Janitor};
 use vtbuild_providers::requirements::is_root;
 
-use super::{Host, Problem, Step, asked, error};
+use super::{Host, Problem, Step, asked, error, put_back};
 
 /// What the lease is called.
 const PART: &str = "the memory settings";
@@ -114,10 +114,7 @@ impl Step<Host> for Memory {
     }
 
     async fn clean_up(&mut self, _at: &Host) -> Result<(), Problem> {
-        let Some(janitor) = self.janitor.take() else {
-            return Ok(());
-        };
-        if janitor.finish().await.success() {
+        if put_back(&mut self.janitor).await {
             return Ok(());
         }
         Err(error(

@@ -39,7 +39,7 @@ use vtbuild_engine::outcome::Status;
 use vtbuild_providers::desk::Desk;
 use vtbuild_providers::lease::Lease;
 use vtbuild_providers::params::{ParamError, Params};
-use vtbuild_providers::process::Launcher;
+use vtbuild_providers::process::{Janitor, Launcher};
 use vtbuild_providers::qemu::Version;
 
 /// Why a test does not run, or what was wrong afterwards: a status and one line.
@@ -154,6 +154,14 @@ pub(super) fn with_machines(params: &Params) -> Result<Vec<Box<dyn Step<Machines
         steps.push(Box::new(guest_log::GuestLog));
     }
     Ok(steps)
+}
+
+/// Has a janitor do its duties, where there is one; whether all of them went well.
+async fn put_back(janitor: &mut Option<Janitor>) -> bool {
+    match janitor.take() {
+        Some(janitor) => janitor.finish().await.success(),
+        None => true,
+    }
 }
 
 /// Whether a switch is on.
