@@ -72,19 +72,17 @@ impl Execution<'_> {
     /// Carries it out. Nothing of it is left afterwards but logs and what the cache keeps.
     pub async fn carry_out(self) -> Result<Summary, Failure> {
         let scratch = Scratch::make(&self.workspace.cache)?;
-        let mut sockets = scratch.sockets();
         // A run of hits starts no process at all.
-        let janitor = if self.plan.hits() + self.plan.idle() < self.graph.len() {
+        let (janitor, sockets) = if self.plan.hits() + self.plan.idle() < self.graph.len() {
             let link = scratch.link();
-            let mut doomed = Duties::default().remove(&scratch.path);
-            if let Some(link) = &link {
-                doomed = doomed.remove(link);
-            }
-            sockets = link.unwrap_or(sockets);
+            let doomed = link
+                .iter()
+                .fold(Duties::default().remove(&scratch.path), Duties::remove);
             let janitor = Launcher::this_program().janitor(doomed).await;
-            Some(janitor.map_err(|error| Failure::environment(format!("failed to {error}")))?)
+            let janitor = janitor.map_err(|error| Failure::environment(format!("failed to {error}")))?;
+            (Some(janitor), link.unwrap_or_else(|| scratch.sockets()))
         } else {
-            None
+            (None, scratch.sockets())
         };
         let store = self.resolver.store();
         let noted = store

@@ -62,7 +62,7 @@ impl Scratch {
     /// The link to its folder of sockets, where one makes their paths shorter. It has to go when the folder goes.
     pub fn link(&self) -> Option<Utf8PathBuf> {
         let link = temporary()?.join(format!("{LINK}{}", self.path.file_name()?));
-        let sockets = self.path.join(SOCKETS);
+        let sockets = self.sockets();
         let shorter = link.as_str().len() < sockets.as_str().len();
         let made = shorter && std::fs::create_dir(&sockets).is_ok();
         (made && std::os::unix::fs::symlink(&sockets, &link).is_ok()).then_some(link)
