@@ -45,7 +45,8 @@ impl Duties {
     }
 }
 
-/// Runs the texts one after the other, in the guard itself, which has nothing else to do by then; gives the first exit status that is not 0.
+/// Runs the texts one after the other, in the guard itself, which has nothing else to do by then; gives the first exit status
+/// that is not 0.
 pub(super) fn carry_out(texts: &[std::ffi::OsString]) -> i32 {
     let mut first = 0;
     for text in texts {
